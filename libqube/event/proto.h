@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Messages between the library and a file helper (qube-worker): one message a SOCK_SEQPACKET
+ * record, numbers little-endian. The library asks, one job at a time on a helper; the helper answers
+ * with any number of progress records and one last DONE. Directories travel as descriptors: a
+ * helper gets no path of the host. Pure code: codes only, no error record. */
+#ifndef QUBE_EVENT_PROTO_H
+#define QUBE_EVENT_PROTO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	QUBE__JOB_MSG_MAX = 64 * 1024,	/* one record */
+	QUBE__JOB_ARGS_MAX = 512,
+	QUBE__JOB_FDS_MAX = 2,
+	QUBE__JOB_TEXT_MAX = 700,	/* with its NUL */
+};
+
+enum qube__job_type {
+	/* fd 0: the root of the tree to copy; fd 1: directory in which args[0] is made. */
+	QUBE__JOB_COPY_TREE = 1,
+	/* fd 0: directory; args[0]: the entry that goes with all below it. No argument: all
+	 * entries of fd 0 go, fd 0 stays. */
+	QUBE__JOB_REMOVE_TREE = 2,
+	/* fd 0: the tree; counts allocated bytes and entries. */
+	QUBE__JOB_USAGE = 3,
+	/* fd 0: the host's root (read-only); fd 1: directory in which args[0] is made; args[1...]:
+	 * packages to include besides the default set. number: bytes that must stay free. */
+	QUBE__JOB_IMPORT_HOST = 4,
+	/* fd 0: a directory of the file system to flush. */
+	QUBE__JOB_SYNC = 5,
+	/* Ends the running job; no descriptor. Answered by that job's DONE. */
+	QUBE__JOB_CANCEL = 6,
+};
+
+enum {
+	/* COPY_TREE: keep what only overlayfs layers have: whiteouts, trusted.overlay.*. */
+	QUBE__JOB_LAYER = 1,
+	/* IMPORT_HOST: keep setuid and setgid bits, dropped by default. */
+	QUBE__JOB_KEEP_SETID = 2,
+	/* IMPORT_HOST: report the plan (packages, files, bytes) and write nothing. */
+	QUBE__JOB_PLAN_ONLY = 4,
+	/* IMPORT_HOST: nothing but the packages named (and what they depend on). */
+	QUBE__JOB_NO_DEFAULTS = 8,
+};
+
+struct qube__job_request {
+	uint32_t type;		/* enum qube__job_type */
+	uint32_t flags;
+	uint32_t id;		/* set by the job room */
+	uint32_t n_args;
+	uint64_t number;
+	const char *args[QUBE__JOB_ARGS_MAX];	/* parse: borrowed from the message */
+};
+
+enum qube__job_answer {
+	QUBE__JOB_PROGRESS = 1,	/* done, total */
+	QUBE__JOB_NOTE = 2,	/* text: something left out, for the log */
+	QUBE__JOB_DONE = 3,	/* code, os_errno, text; files, bytes ... */
+};
+
+struct qube__job_reply {
+	uint32_t kind;		/* enum qube__job_answer */
+	uint32_t id;
+	int32_t code;		/* 0 or QUBE_E_* */
+	int32_t os_errno;
+	uint64_t done;		/* bytes so far; DONE: bytes */
+	uint64_t total;		/* bytes in all */
+	uint64_t files;
+	uint64_t packages;
+	uint64_t skipped;	/* entries left out: sockets, devices */
+	char text[QUBE__JOB_TEXT_MAX];
+};
+
+/* The number of bytes written, or QUBE_E_LIMIT / QUBE_E_INVALID. */
+int qube__job_request_encode(void *buf, size_t cap, const struct qube__job_request *req);
+int qube__job_reply_encode(void *buf, size_t cap, const struct qube__job_reply *reply);
+/* Whole record or QUBE_E_PROTO; out is untouched on failure. */
+int qube__job_request_parse(struct qube__job_request *out, const void *untrusted, size_t len);
+int qube__job_reply_parse(struct qube__job_reply *out, const void *untrusted, size_t len);
+/* How many descriptors a request of that type carries, or -1 for an unknown type. */
+int qube__job_type_fds(uint32_t type);
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Pools and their volumes, as core uses them. The driver is `tree`: a pool is the directory
+ * STATE/pools/NAME with
+ *
+ *   layers/ID/              immutable trees, shared by every volume that lists them
+ *   volumes/OWNER/VOL.vol   revisions of a persistent layered volume (volume_file.h)
+ *   volumes/OWNER/VOL/      a persistent tree, the guest's
+ *   run/OWNER/VOL/          what a started volume writes into: {upper,work}, or a tree
+ *   tmp/ trash/             made and deleted outside the caller's path
+ *
+ * Nothing here waits for a disk that holds a tree: what copies, deletes or flushes one is a job of
+ * qube-worker. Such calls return 1 and report through `done` from the loop's dispatch; they return 0
+ * when nothing was left to do (then `done` is not called). Negative: failed, nothing changed.
+ *
+ * Open the machine drivers first: they kill boxes that outlived a dead host, and open() throws away
+ * what those wrote into. A template's writes are kept: its next start goes on with them. */
+#ifndef QUBE_STORAGE_POOL_H
+#define QUBE_STORAGE_POOL_H
+
+#include "event/loop.h"
+#include "storage/storage.h"
+
+enum {
+	QUBE__POOL_NAME_MAX = 64,	/* with its NUL */
+	QUBE__OWNER_MAX = 32,
+	QUBE__LAYER_ID_MAX = 16,
+	QUBE__LAYERS_FULL = 60,		/* a template of so many layers does not start to be changed */
+	QUBE__REVISIONS_MAX = 32,
+};
+
+struct qube__pool;
+struct qube__pool_op;
+
+struct qube__pool_env {
+	struct qube__loop *loop;
+	const char *state_dir;		/* absolute, 0700, locked by the caller */
+	const char *worker_path;	/* absolute path of qube-worker */
+	void *user;
+	/* Optional. One harmless line; priority as syslog's. */
+	void (*log)(void *user, int priority, const char *line);
+};
+
+/* One volume of a qube, as core's model has it. Borrowed for the call. */
+struct qube__volume_spec {
+	const char *owner;		/* the qube */
+	const char *name;		/* "root", "private", "volatile" */
+	uint32_t kind;			/* LAYERED (root), TREE (private), TMPFS (volatile) */
+	bool snap_on_start;		/* starts from source's committed state, is discarded at stop */
+	bool save_on_stop;		/* persistent */
+	bool read_only;
+	const char *source;		/* snap_on_start: owner of the source volume; NULL: empty */
+	uint64_t size_bytes;
+	int32_t revisions_to_keep;	/* LAYERED: old states kept besides the current one */
+};
+
+struct qube__pool_cb {
+	void *user;
+	void (*progress)(void *user, uint64_t done, uint64_t total);	/* optional */
+	void (*note)(void *user, const char *line);			/* optional */
+	/* Once, from dispatch. code < 0: the thread's record says why. */
+	void (*done)(void *user, int code);
+};
+
+struct qube__pool_info {
+	uint64_t size_bytes;	/* of the file system */
+	uint64_t used_bytes;
+	uint64_t free_bytes;	/* what we may still write */
+};
+
+struct qube__revision {
+	uint64_t number;
+	int64_t time;		/* seconds since the epoch */
+	uint32_t n_layers;
+	bool current;
+};
+
+struct qube__volume_info {
+	bool exists;		/* something of it is on disk */
+	bool started;
+	bool dirty;		/* a crashed session left writes that the next start continues */
+	bool outdated;		/* started snapshot whose source has a newer state */
+	uint32_t n_revisions;	/* current first */
+	struct qube__revision revisions[QUBE__REVISIONS_MAX];
+};
+
+/* Creates the pool's directory if there is none. The pool is bind-mounted on itself nosuid, nodev,
+ * noexec until close (threat 32). name: letters, digits, '-', '_'. */
+int qube__pool_open(struct qube__pool **out, const struct qube__pool_env *env, const char *name);
+/* Running operations end with QUBE_E_CANCELED. Started volumes stay as they are on disk. */
+void qube__pool_close(struct qube__pool *p);
+/* Deletes a closed pool. QUBE_E_BUSY unless it holds no volume. */
+int qube__pool_destroy(const struct qube__pool_env *env, const char *name);
+const char *qube__pool_name(const struct qube__pool *p);
+int qube__pool_info(struct qube__pool_info *out, struct qube__pool *p);
+/* Calls fn for every owner that has something on disk, until it returns non-zero. */
+int qube__pool_each_owner(struct qube__pool *p, int (*fn)(void *user, const char *owner),
+			  void *user);
+
+/* Makes nothing of a size: a layered volume gets an empty revision list, the others appear with
+ * their first start. QUBE_E_EXISTS if the owner has this volume on disk; a qube that is not in the
+ * model has leftovers only: qube__volumes_remove() first. */
+int qube__volume_create(struct qube__pool *p, const struct qube__volume_spec *v);
+/* All volumes of an owner at once, at the cost of a rename; deleted later. QUBE_E_BUSY while one is
+ * started. Nothing there is success. */
+int qube__volumes_remove(struct qube__pool *p, const char *owner);
+/* Same, without the check: for the model's rename. to must have nothing on disk. */
+int qube__volumes_rename(struct qube__pool *p, const char *from, const char *to);
+/* dst's volume becomes a copy of src_owner's committed one of the same name: layers are shared, a
+ * tree is copied (reflinks where the file system has them). src must not be started if it is a tree.
+ * 0, 1 (see above) or an error. out_op may be NULL. */
+int qube__volume_clone(struct qube__pool_op **out_op, struct qube__pool *p,
+		       const struct qube__volume_spec *dst, const char *src_owner,
+		       const struct qube__pool_cb *cb);
+int qube__volume_info(struct qube__volume_info *out, struct qube__pool *p,
+		      const struct qube__volume_spec *v);
+/* Allocated bytes of a volume; reported through usage, then done. Shared layers count in full. */
+int qube__volume_usage(struct qube__pool *p, const struct qube__volume_spec *v,
+		       void (*usage)(void *user, uint64_t bytes), const struct qube__pool_cb *cb);
+/* The revision becomes the current state (as a new revision). QUBE_E_BUSY while started. */
+int qube__volume_revert(struct qube__pool *p, const struct qube__volume_spec *v, uint64_t revision);
+/* Throws away what a crashed session of a persistent layered volume left. */
+int qube__volume_discard_dirty(struct qube__pool *p, const struct qube__volume_spec *v);
+
+/* What must be copied before start (a disposable's private volume). 0, 1 or an error. */
+int qube__volume_prepare(struct qube__pool_op **out_op, struct qube__pool *p,
+			 const struct qube__volume_spec *v, const struct qube__pool_cb *cb);
+/* Fills out for the driver; the volume is started until stop. out is owned:
+ * qube__volume_run_fini(). */
+int qube__volume_start(struct qube__volume_run *out, struct qube__pool *p,
+		       const struct qube__volume_spec *v);
+/* The machine is gone. A persistent layered volume's writes become its new current layer (1: `done`
+ * follows); a snapshot's are discarded. discard: also a persistent layered volume's writes of this
+ * session go. On failure a persistent volume's writes are kept for the next start. */
+int qube__volume_stop(struct qube__pool_op **out_op, struct qube__pool *p,
+		      const struct qube__volume_spec *v, bool discard,
+		      const struct qube__pool_cb *cb);
+
+struct qube__import {
+	const char *owner;		/* whose layered volume "root" is made */
+	const char *host_root;		/* NULL: "/" */
+	const char *const *packages;	/* besides the default set */
+	uint32_t n_packages;
+	uint32_t flags;			/* QUBE__IMPORT_* */
+	/* Optional: called once, before anything is written, with cb's user. */
+	void (*plan)(void *user, uint64_t packages, uint64_t files, uint64_t bytes);
+};
+
+enum {
+	QUBE__IMPORT_KEEP_SETID = 1,	/* keep setuid and setgid bits; dropped by default */
+	QUBE__IMPORT_NO_DEFAULTS = 2,	/* only the named packages and what they depend on */
+	QUBE__IMPORT_PLAN_ONLY = 4,	/* report the plan, make nothing */
+};
+
+/* Copies the files of installed packages into a new template. Always 1 or an error; the volume
+ * appears at once or not at all. Files and settings that no package owns do not come along. */
+int qube__import_host(struct qube__pool_op **out_op, struct qube__pool *p,
+		      const struct qube__import *req, const struct qube__pool_cb *cb);
+
+/* done follows with QUBE_E_CANCELED, or with success if that was faster. An op is valid until its
+ * done was called. */
+void qube__pool_op_cancel(struct qube__pool_op *op);
+
+#endif
