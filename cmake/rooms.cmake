@@ -44,6 +44,19 @@ function(qube_test name)
 		SKIP_REGULAR_EXPRESSION "^SKIP: ")
 endfunction()
 
+# qube_oom_test(NAME ROOMS r... SOURCES a.c ... [...]): a qube_test() named oom_NAME in which
+# qtest_oom_arm() makes allocations fail. Works under the sanitizers: --wrap renames our objects'
+# references only, and __real_malloc is then the sanitizer's malloc. Not for QUBE_FUZZ builds.
+function(qube_oom_test name)
+	qube_test(oom_${name} ${ARGN})
+	target_sources(test_oom_${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/oom/wrap.c)
+	foreach(f malloc calloc realloc reallocarray aligned_alloc posix_memalign strdup strndup
+		asprintf vasprintf opendir fdopendir)
+		target_link_options(test_oom_${name} PRIVATE -Wl,--wrap=${f})
+	endforeach()
+	set_property(TEST oom_${name} APPEND PROPERTY LABELS oom)
+endfunction()
+
 # qube_fuzz(NAME ROOMS r... SOURCES fuzz_x.c [CORPUS dir])
 # With QUBE_FUZZ a libFuzzer binary, else a driver that replays the corpus under ctest.
 function(qube_fuzz name)
