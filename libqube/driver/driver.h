@@ -68,7 +68,7 @@ struct qube__driver_env {
 };
 
 struct qube__machine_stats {
-	uint64_t memory_bytes;
+	uint64_t memory_bytes;	/* 0: not known here */
 	uint64_t cpu_ns;
 	uint64_t start_time_ms;	/* of the realtime clock */
 };
@@ -96,11 +96,25 @@ struct qube__driver_ops {
 	int (*stats)(struct qube__machine *m, struct qube__machine_stats *out);	/* optional */
 	/* What the spec asked for and this machine does not enforce: "memory vcpus"; static. */
 	const char *(*unenforced)(struct qube__machine *m);	/* optional */
-	/* Forgets the machine; only after FAILED or STOPPED, never from inside on_machine. */
+	/* Forgets the machine; only after FAILED or STOPPED, never from inside on_machine. After
+	 * close() any machine may, and must, still be released. */
 	void (*release)(struct qube__machine *m);
+	/* Host's pid of the guest's PID 1 while held or running, else 0: for its namespaces. */
+	int32_t (*pid)(struct qube__machine *m);	/* optional */
 };
 
 extern const struct qube__driver_ops qube__driver_fake;
-extern const struct qube__driver_ops qube__driver_local;
+extern const struct qube__driver_ops qube__driver_local;	/* with QUBE_DRIVER_LOCAL */
+
+/* What the local driver needs of this machine, one line each, for `qube doctor`. */
+struct qube__check {
+	const char *name;	/* static */
+	bool ok;
+	bool optional;		/* works without, with less */
+	char detail[160];
+};
+enum { QUBE__CHECKS_MAX = 16 };
+/* Fills up to QUBE__CHECKS_MAX and returns the count. */
+size_t qube__local_check(struct qube__check out[QUBE__CHECKS_MAX], const char *libexec_dir);
 
 #endif

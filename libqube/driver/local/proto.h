@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * What the local driver and qube-box say to each other over a SOCK_SEQPACKET pair: one packet, one
+ * message. The driver sends SPEC before it spawns, later RUN and STOP; qube-box answers. Both are
+ * ours and of one release; the codec still believes nothing, because PID 1 of a box lives among
+ * hostile processes. Pure: no I/O, no allocation, QUBE_E_PROTO for every refusal. */
+#ifndef QUBE_DRIVER_LOCAL_PROTO_H
+#define QUBE_DRIVER_LOCAL_PROTO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	QUBE__BOX_VERSION = 1,
+	QUBE__BOX_SPEC_MAX = 96 * 1024,	/* fits a socket buffer of the default size */
+	QUBE__BOX_REPLY_MAX = 1024,
+	QUBE__BOX_TEXT_MAX = 512,
+	QUBE__BOX_LAYERS_MAX = 64,
+	QUBE__BOX_IDS = 65536,
+};
+
+/* The descriptors that qube-box is started with; 0 and 1 are /dev/null, all others are closed.
+ * The agent inherits 0, 1, LOG as its standard error and CONTROL, nothing else. */
+enum {
+	QUBE__BOX_FD_LOG = 2,
+	QUBE__BOX_FD_CONTROL = 3,	/* listening stream socket */
+	QUBE__BOX_FD_DRIVER = 4,	/* this protocol */
+	QUBE__BOX_FD_AGENT = 5,		/* sealed memfd with the static agent */
+	QUBE__BOX_FD_COUNT = 6,
+};
+
+enum qube__box_type {
+	QUBE__BOX_SPEC = 1,
+	QUBE__BOX_RUN = 2,
+	QUBE__BOX_STOP = 3,
+	QUBE__BOX_BORN = 16,	/* PID 1 exists: its pidfd is in this message */
+	QUBE__BOX_HELD = 17,	/* everything is set up */
+	QUBE__BOX_RUNNING = 18,	/* the agent was started */
+	QUBE__BOX_FAILED = 19,	/* text says at what, os_errno why; the sender ends */
+	QUBE__BOX_EXITED = 20,	/* the box is empty but for PID 1, which ends; status */
+	QUBE__BOX_LOG = 21,	/* a line of PID 1's own for the log; status is the priority */
+};
+
+/* Values as in storage.h and driver.h; local.c asserts it. */
+enum {
+	QUBE__BOX_VOLUME_NONE = 0,
+	QUBE__BOX_VOLUME_LAYERED = 1,
+	QUBE__BOX_VOLUME_TREE = 2,
+	QUBE__BOX_VOLUME_TMPFS = 3,
+};
+enum {
+	QUBE__BOX_ROLE_APP = 0,
+	QUBE__BOX_ROLE_TEMPLATE = 1,
+	QUBE__BOX_ROLE_NET = 2,
+};
+enum {
+	QUBE__BOX_USERNS = 1,
+	QUBE__BOX_NEW_PRIVS = 2,
+	QUBE__BOX_FLAGS = 3,	/* all known */
+};
+
+/* Strings point into the decoded bytes. Paths are absolute or "" for none. */
+struct qube__box_volume {
+	uint32_t kind;
+	uint32_t n_layers;
+	bool read_only;
+	bool discard;
+	uint64_t size_bytes;	/* TMPFS */
+	const char *layers[QUBE__BOX_LAYERS_MAX];	/* newest first */
+	const char *upper;	/* LAYERED, beside work; TREE: the directory */
+	const char *work;
+};
+
+struct qube__box_spec {
+	const char *name;	/* host name */
+	const char *user;	/* default user or "" */
+	const char *scratch;	/* a directory of the driver's to mount things on, privately */
+	const char *guest_dir;	/* programs for the guest, or "" */
+	uint32_t id_base;
+	uint32_t role;
+	uint32_t flags;
+	uint32_t pids_max;
+	struct qube__box_volume root;
+	struct qube__box_volume private_volume;
+	struct qube__box_volume volatile_volume;
+};
+
+struct qube__box_order {
+	uint32_t type;		/* RUN or STOP */
+	uint32_t grace_ms;	/* STOP: then everything is killed */
+};
+
+struct qube__box_reply {
+	uint32_t type;
+	int32_t status;
+	int32_t os_errno;
+	char text[QUBE__BOX_TEXT_MAX];	/* untrusted until escaped */
+};
+
+/* The length in *len; QUBE_E_LIMIT when it does not fit. NULL strings are written as "". */
+int qube__box_spec_encode(void *buf, size_t cap, size_t *len, const struct qube__box_spec *spec);
+int qube__box_spec_decode(struct qube__box_spec *out, const void *untrusted, size_t len);
+int qube__box_order_encode(void *buf, size_t cap, size_t *len, const struct qube__box_order *o);
+int qube__box_order_decode(struct qube__box_order *out, const void *untrusted, size_t len);
+/* Cuts an over-long text. */
+int qube__box_reply_encode(void *buf, size_t cap, size_t *len, const struct qube__box_reply *r);
+int qube__box_reply_decode(struct qube__box_reply *out, const void *untrusted, size_t len);
+
+#endif
