@@ -17,6 +17,8 @@ struct qube__job_cb {
 	void *user;
 	/* Optional. */
 	void (*progress)(void *user, uint64_t done, uint64_t total);
+	/* Optional: what an import is going to copy, before anything is written. */
+	void (*plan)(void *user, const struct qube__job_reply *plan);
 	/* Optional: one harmless line about something that was left out. */
 	void (*note)(void *user, const char *line);
 	/* Exactly once for a job that was started, also canceled or at destroy; the job is gone

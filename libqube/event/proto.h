@@ -57,7 +57,8 @@ struct qube__job_request {
 enum qube__job_answer {
 	QUBE__JOB_PROGRESS = 1,	/* done, total */
 	QUBE__JOB_NOTE = 2,	/* text: something left out, for the log */
-	QUBE__JOB_DONE = 3,	/* code, os_errno, text; files, bytes ... */
+	QUBE__JOB_DONE = 3,	/* code, os_errno, text; done (bytes), files ... */
+	QUBE__JOB_PLAN = 4,	/* IMPORT_HOST: packages, files, total (bytes) */
 };
 
 struct qube__job_reply {

@@ -104,7 +104,7 @@ int qube__volume_create(struct qube__pool *p, const struct qube__volume_spec *v)
 /* All volumes of an owner at once, at the cost of a rename; deleted later. QUBE_E_BUSY while one is
  * started. Nothing there is success. */
 int qube__volumes_remove(struct qube__pool *p, const char *owner);
-/* Same, without the check: for the model's rename. to must have nothing on disk. */
+/* The qube got another name. QUBE_E_BUSY while started, QUBE_E_EXISTS if `to` has something. */
 int qube__volumes_rename(struct qube__pool *p, const char *from, const char *to);
 /* dst's volume becomes a copy of src_owner's committed one of the same name: layers are shared, a
  * tree is copied (reflinks where the file system has them). src must not be started if it is a tree.
