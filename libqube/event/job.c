@@ -12,9 +12,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -50,7 +48,7 @@ struct qube__helper {
 
 static void pump(struct qube__posted *p);
 static void on_message(struct qube__source *s, uint32_t revents);
-static void on_exit(struct qube__source *s, uint32_t revents);
+static void on_end(struct qube__source *s, uint32_t revents);
 static void on_timer(struct qube__timer *t);
 
 int qube__helper_create(struct qube__helper **out, struct qube__loop *loop, const char *path,
@@ -181,7 +179,7 @@ static int start_program(struct qube__helper *h)
 	h->sock = qube__steal_fd(&ours);
 	r = qube__source_add(h->loop, &h->source, h->sock, EPOLLIN, on_message);
 	if (r == 0)
-		r = qube__source_add(h->loop, &h->exit_source, h->child.pidfd, EPOLLIN, on_exit);
+		r = qube__source_add(h->loop, &h->exit_source, h->child.pidfd, EPOLLIN, on_end);
 	if (r < 0)
 		stop_program(h);
 	return r;
@@ -298,9 +296,10 @@ static void on_message(struct qube__source *s, uint32_t revents)
 	qube__source_again(h->loop, s);
 }
 
-static void on_exit(struct qube__source *s, uint32_t revents)
+static void on_end(struct qube__source *s, uint32_t revents)
 {
 	struct qube__helper *h = qube__container_of(s, struct qube__helper, exit_source);
+	char peek;
 
 	(void)revents;
 	/* What it said before it went is still in the socket: read that first. */
@@ -308,14 +307,8 @@ static void on_exit(struct qube__source *s, uint32_t revents)
 		on_message(&h->source, 0);
 		if (!h->child.pid)
 			return;
-		if (h->source.added && h->running && !h->running->canceled) {
-			char peek;
-
-			if (recv(h->sock, &peek, 1, MSG_PEEK | MSG_DONTWAIT) > 0) {
-				qube__source_again(h->loop, s);
-				return;
-			}
-		}
+		if (h->running && recv(h->sock, &peek, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+			return;	/* the pidfd stays readable: next round */
 	}
 	fail_running(h, stop_program(h));
 }
