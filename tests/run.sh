@@ -151,6 +151,7 @@ fuzz_all() {
 	must "fuzz targets are there" [ -n "$targets" ] || return 1
 	set -- "$1" $targets
 	export FUZZ_EACH=$(($1 * jobs / ($# - 1)))
+	[ "$FUZZ_EACH" -le "$1" ] || FUZZ_EACH=$1
 	[ "$FUZZ_EACH" -gt 0 ] || FUZZ_EACH=1
 	export build
 	say "fuzzing $(($# - 1)) targets, $FUZZ_EACH s each, $jobs at a time"
