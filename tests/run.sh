@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Builds and tests everything, from a fresh clone on Debian 12; the last line is "N passed, N failed".
+# Builds and tests everything, from a fresh clone on Debian 12. The last line is
+# "N passed, N failed".
 #
 #   tests/run.sh               all: release build with every test, sanitized build, lint, fuzz smoke
 #   tests/run.sh quick         release build, unit tests and lint
@@ -121,6 +122,7 @@ fuzz_one() {
 	local target=$1
 	local name
 	local work
+	local runs
 
 	name=$(basename "$target")
 	name=${name#fuzz_}
@@ -129,9 +131,11 @@ fuzz_one() {
 	# New inputs go into the work folder; the seeds of the tree are read only.
 	set -- "$work"
 	[ -d "tests/fuzz/corpus/$name" ] && set -- "$@" "tests/fuzz/corpus/$name"
-	if "$target" -max_total_time="$FUZZ_EACH" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
-		-artifact_prefix="$build/fuzz/artifacts/$name-" "$@" >"$work.log" 2>&1; then
-		echo "ok   $name $(sed -n 's/^stat::number_of_executed_units: *//p' "$work.log") runs"
+	if "$target" -max_total_time="$FUZZ_EACH" -timeout=10 -rss_limit_mb=1024 \
+		-print_final_stats=1 -artifact_prefix="$build/fuzz/artifacts/$name-" "$@" \
+		>"$work.log" 2>&1; then
+		runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$work.log")
+		echo "ok   $name $runs runs"
 		return 0
 	fi
 	echo "FAIL $name"
