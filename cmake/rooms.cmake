@@ -64,6 +64,8 @@ function(qube_fuzz name)
 	if(NOT F_CORPUS)
 		set(F_CORPUS ${PROJECT_SOURCE_DIR}/tests/fuzz/corpus/${name})
 	endif()
+	# tests/run.sh reads the place of the seeds from here.
+	file(WRITE ${PROJECT_BINARY_DIR}/fuzz/${name}.corpus "${F_CORPUS}\n")
 	add_executable(fuzz_${name} ${F_SOURCES})
 	target_link_libraries(fuzz_${name} PRIVATE qube_flags ${F_LIBS})
 	qube_use_rooms(fuzz_${name} ${F_ROOMS})

@@ -10,7 +10,9 @@
 #include <qube/event.h>
 #include <qube/host.h>
 #include <qube/op.h>
+#include <qube/policy.h>
 #include <qube/pool.h>
+#include <qube/qube.h>
 #include <qube/rpc.h>
 #include <qube/template.h>
 #include <qube/types.h>
@@ -208,6 +210,64 @@ SAME(offsetof(struct qube_op_callback, free), 16);
 SAME(QUBE_OP_RUNNING, 0);
 SAME(QUBE_OP_DONE, 1);
 SAME(QUBE_OP_FAILED, 2);
+
+/* policy.h */
+SAME(sizeof(struct qube_policy_opts), 32);
+SAME(offsetof(struct qube_policy_opts, size), 0);
+SAME(offsetof(struct qube_policy_opts, flags), 4);
+SAME(offsetof(struct qube_policy_opts, etc_dir), 8);
+SAME(offsetof(struct qube_policy_opts, run_dir), 16);
+SAME(offsetof(struct qube_policy_opts, legacy_dir), 24);
+SAME(sizeof(struct qube_policy_request), 48);
+SAME(offsetof(struct qube_policy_request, size), 0);
+SAME(offsetof(struct qube_policy_request, flags), 4);
+SAME(offsetof(struct qube_policy_request, source), 8);
+SAME(offsetof(struct qube_policy_request, target), 16);
+SAME(offsetof(struct qube_policy_request, service), 24);
+SAME(offsetof(struct qube_policy_request, argument), 32);
+SAME(offsetof(struct qube_policy_request, requested_source), 40);
+SAME(sizeof(struct qube_policy_result), 136);
+SAME(offsetof(struct qube_policy_result, size), 0);
+SAME(offsetof(struct qube_policy_result, result), 4);
+SAME(offsetof(struct qube_policy_result, notify), 8);
+SAME(offsetof(struct qube_policy_result, autostart), 12);
+SAME(offsetof(struct qube_policy_result, cause), 16);
+SAME(offsetof(struct qube_policy_result, explanation), 24);
+SAME(offsetof(struct qube_policy_result, user), 32);
+SAME(offsetof(struct qube_policy_result, target), 40);
+SAME(offsetof(struct qube_policy_result, target_uuid), 48);
+SAME(offsetof(struct qube_policy_result, requested_target), 56);
+SAME(offsetof(struct qube_policy_result, service), 64);
+SAME(offsetof(struct qube_policy_result, policy_source), 72);
+SAME(offsetof(struct qube_policy_result, default_target), 80);
+SAME(offsetof(struct qube_policy_result, guivm), 88);
+SAME(offsetof(struct qube_policy_result, notify_guivm), 96);
+SAME(offsetof(struct qube_policy_result, file), 104);
+SAME(offsetof(struct qube_policy_result, text), 112);
+SAME(offsetof(struct qube_policy_result, targets), 120);
+SAME(offsetof(struct qube_policy_result, n_targets), 128);
+SAME(offsetof(struct qube_policy_result, line), 132);
+SAME(sizeof(struct qube_policy_near), 64);
+SAME(offsetof(struct qube_policy_near, size), 0);
+SAME(offsetof(struct qube_policy_near, column), 4);
+SAME(offsetof(struct qube_policy_near, file), 8);
+SAME(offsetof(struct qube_policy_near, service), 16);
+SAME(offsetof(struct qube_policy_near, argument), 24);
+SAME(offsetof(struct qube_policy_near, source), 32);
+SAME(offsetof(struct qube_policy_near, target), 40);
+SAME(offsetof(struct qube_policy_near, action), 48);
+SAME(offsetof(struct qube_policy_near, line), 56);
+SAME(offsetof(struct qube_policy_near, reserved0), 60);
+SAME(QUBE_POLICY_WATCH, 1);
+SAME(QUBE_POLICY_ALLOW, 1);
+SAME(QUBE_POLICY_ASK, 2);
+SAME(QUBE_POLICY_DENY, 3);
+SAME(QUBE_POLICY_ERROR, 4);
+SAME(QUBE_POLICY_COLUMN_NONE, 0);
+SAME(QUBE_POLICY_COLUMN_SERVICE, 1);
+SAME(QUBE_POLICY_COLUMN_ARGUMENT, 2);
+SAME(QUBE_POLICY_COLUMN_SOURCE, 3);
+SAME(QUBE_POLICY_COLUMN_TARGET, 4);
 
 /* pool.h */
 SAME(sizeof(struct qube_pool_info), 56);
