@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * qube-worker: file jobs in a jail. It holds no path of the host, only the directories that came
+ * with the job; each entry is reached by one descriptor and one name, never through a symlink. */
+#ifndef QUBE_WORKER_H
+#define QUBE_WORKER_H
+
+#include "event/proto.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+/* The running job: where its reports go, and its counters. */
+struct worker_job {
+	int sock;		/* -1: in a test, nothing is sent and nothing can cancel */
+	uint32_t id;
+	uint32_t flags;
+	uint64_t done;
+	uint64_t total;
+	uint64_t files;
+	uint64_t packages;
+	uint64_t skipped;
+	uint32_t ticks;
+	uint64_t reported_ms;
+	uint32_t notes;
+	bool no_clone;		/* FICLONE does not work here */
+	void (*on_note)(const char *line);	/* in a test */
+};
+
+/* report.c: 0, QUBE_E_CANCELED when the library asked to stop, QUBE_E_CLOSED when it is gone. */
+int worker_tick(struct worker_job *job);
+void worker_plan(struct worker_job *job);
+void worker_note(struct worker_job *job, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+int worker_done(struct worker_job *job, int code);
+/* As qube__fail_os; a full disk is QUBE_E_LIMIT. The name is escaped. */
+int worker_fail_name(const char *what, const char *name);
+
+/* files.c */
+/* openat2 below dir: one entry or a path, no symlink, no magic link, not above dir. */
+int worker_open(int dir, const char *path, int flags, uint64_t extra_resolve);
+int worker_copy_data(struct worker_job *job, int src, int dst, const struct stat *st,
+		     const char *name);
+
+/* tree.c */
+int worker_copy_tree(struct worker_job *job, int src, int parent, const char *name);
+int worker_usage(struct worker_job *job, int root);
+/* remove.c: name NULL: everything in parent, but not parent. */
+int worker_remove_tree(struct worker_job *job, int parent, const char *name);
+/* import.c */
+int worker_import(struct worker_job *job, int host, int parent, const char *name,
+		  const char *const *packages, size_t n_packages, uint64_t keep_free);
+
+/* jail.c: gives up everything that a job does not need. */
+int worker_jail(int channel, bool layers);
+
+#endif
