@@ -59,18 +59,19 @@ install_packages() {
 		"${sudo[@]}" apt-get -q -y --no-install-recommends install "${missing[@]}"
 }
 
-# build_tree DIR CMAKE-ARGUMENTS...
+# build_tree DIR TARGET CMAKE-ARGUMENTS...
 build_tree() {
 	local dir=$1
+	local target=$2
 
-	shift
+	shift 2
 	say "building ${dir#"$PWD"/}"
 	must "configure $dir" cmake -S . -B "$dir" -G Ninja "$@" >"$dir.log" 2>&1 || {
 		tail -n 40 "$dir.log"
 		return 1
 	}
 	# What fails to build must not hide the tests of the rest.
-	must "build $dir" ninja -C "$dir" -j "$jobs" -k 0 --quiet
+	must "build $dir" ninja -C "$dir" -j "$jobs" -k 0 --quiet "$target"
 }
 
 # Adds up the results that ctest wrote as JUnit.
@@ -151,7 +152,7 @@ fuzz_all() {
 	local targets
 	local out
 
-	build_tree "$build/fuzz" -DCMAKE_BUILD_TYPE=Debug -DQUBE_SANITIZE=ON -DQUBE_FUZZ=ON \
+	build_tree "$build/fuzz" fuzzers -DCMAKE_BUILD_TYPE=Debug -DQUBE_SANITIZE=ON -DQUBE_FUZZ=ON \
 		-DCMAKE_C_COMPILER=clang-14 -DCMAKE_CXX_COMPILER=clang++-14
 	targets=$(find "$build/fuzz/fuzz" -maxdepth 1 -type f -executable -name 'fuzz_*' | sort)
 	must "fuzz targets are there" [ -n "$targets" ] || return 1
@@ -185,13 +186,13 @@ finish() {
 }
 
 release() {
-	build_tree "$build" -DCMAKE_BUILD_TYPE=RelWithDebInfo
+	build_tree "$build" all -DCMAKE_BUILD_TYPE=RelWithDebInfo
 }
 
 all() {
 	release
 	run_tests "$build" -LE 'bench|xen'
-	build_tree "$build/asan" -DCMAKE_BUILD_TYPE=Debug -DQUBE_SANITIZE=ON
+	build_tree "$build/asan" all -DCMAKE_BUILD_TYPE=Debug -DQUBE_SANITIZE=ON
 	ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1 \
 	UBSAN_OPTIONS=print_stacktrace=1 \
 		run_tests "$build/asan" -L 'unit|oom|fuzz|embed'
