@@ -1,6 +1,6 @@
 # Installation: the library, its headers, libqube.pc, a CMake package, the programs. Included last by
 # the top CMakeLists.txt; what has not been built (an option is off) is left out. The library's
-# target is `libqube`, exported as libqube::qube.
+# target is `libqube`, exported as libqube::qube; the static one is `libqube_static`.
 include(CMakePackageConfigHelpers)
 
 set(QUBE_PROGRAMS qube)			# for people: BINDIR
@@ -25,6 +25,8 @@ endfunction()
 
 foreach(library libqube libqube_static)
 	if(TARGET ${library})
+		string(REPLACE libqube qube name ${library})
+		set_target_properties(${library} PROPERTIES EXPORT_NAME ${name})
 		install(TARGETS ${library} EXPORT libqube-targets
 			LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
 			ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
@@ -36,6 +38,8 @@ endforeach()
 if(have_library)
 	install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/qube DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
 		FILES_MATCHING PATTERN "*.h")
+	# The file finds the rest from where it is itself, wherever it was installed.
+	file(RELATIVE_PATH QUBE_PC_PREFIX /p/${CMAKE_INSTALL_LIBDIR}/pkgconfig /p)
 	configure_file(${PROJECT_SOURCE_DIR}/pkgconfig/libqube.pc.in
 		${PROJECT_BINARY_DIR}/libqube.pc @ONLY)
 	install(FILES ${PROJECT_BINARY_DIR}/libqube.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
