@@ -11,8 +11,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct qube__driver;
-struct qube__machine;
+struct qube__driver_ops;
+
+/* First member of each driver's own. */
+struct qube__driver {
+	const struct qube__driver_ops *ops;
+};
+struct qube__machine {
+	const struct qube__driver_ops *ops;
+};
 
 enum qube__isolation {
 	QUBE__ISOLATION_NONE = 0,	/* fake */

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * qube-box: makes a local qube's namespaces and mounts, then stays as its PID 1.
+ *
+ * Two processes share the work. The *launcher* is host root in a private copy of the host's mounts:
+ * it opens host paths, shifts ids and mounts the overlay. The *box* is PID 1 in all the new
+ * namespaces, without any power over the host: it alone touches names inside the guest's tree, so a
+ * hostile template can deceive nobody but its own qube. Trees cross from one to the other as
+ * descriptors of detached mounts. Every function returns 0 or -1 after box_fail(). */
+#ifndef QUBE_BOX_BOX_H
+#define QUBE_BOX_BOX_H
+
+#include "driver/local/proto.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum { BOX_DEVICES = 6 };
+
+/* What the launcher hands to the box; -1 where there is none. */
+struct box_trees {
+	int root;
+	int rw;
+	int tmp;
+	int guest;
+};
+
+/* Opened by the launcher before the box is born. */
+struct box_devices {
+	int tree[BOX_DEVICES];
+};
+
+/* say.c: each sends to the driver; fail uses errno, refuse has none. Both return -1. */
+int box_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+int box_refuse(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void box_log(int priority, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int box_reply(uint32_t type, int32_t status, int fd);
+
+/* mnt.c */
+int box_open_dir(const char *host_path);	/* O_PATH; last component is no symlink */
+/* A detached copy of one mount's tree at dir (no submounts), ids shifted unless userns is -1. */
+int box_clone_tree(int dir, int userns, uint64_t set, uint64_t clear, const char *what);
+int box_tmpfs(uint64_t size_bytes, const char *mode, uint64_t attrs, const char *what);
+int box_fs(const char *type, const char *const *options, uint64_t attrs);
+int box_attach(int tree, int dir, const char *name, const char *what);
+/* A directory below root whose components are neither symlinks nor mounts; made if not there. */
+int box_dir(int root, const char *path, mode_t mode, const char *whose);
+int box_set_attrs(int tree, uint64_t set, const char *what);
+
+/* layers.c: the launcher's mounts; cwd is the scratch directory. */
+int box_root_tree(const struct qube__box_spec *spec, int userns);
+int box_volume_tree(const struct qube__box_spec *spec, const struct qube__box_volume *v,
+		    int userns);
+int box_guest_tree(const struct qube__box_spec *spec);
+int box_devices_open(struct box_devices *d);
+
+/* root.c, dev.c: inside the namespaces */
+int box_enter_root(const struct qube__box_spec *spec, const struct box_trees *t,
+		   const struct box_devices *d);
+int box_make_dev(int root, const struct box_devices *d);
+int box_make_proc(int root, bool userns);
+
+/* home.c */
+int box_make_home(const char *user);
+
+/* jail.c */
+int box_limit(const struct qube__box_spec *spec);	/* before the namespaces are made */
+int box_jail(const struct qube__box_spec *spec);
+
+/* init.c: never returns */
+void box_init(const struct qube__box_spec *spec) __attribute__((noreturn));
+
+#endif

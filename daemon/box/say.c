@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * What qube-box tells the driver. */
+#include "box.h"
+
+#include "base/io.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static int send_reply(const struct qube__box_reply *r, int fd)
+{
+	uint8_t bytes[QUBE__BOX_REPLY_MAX];
+	size_t len;
+
+	if (qube__box_reply_encode(bytes, sizeof(bytes), &len, r) < 0)
+		return -1;
+	if (qube__io_send_fds(QUBE__BOX_FD_DRIVER, bytes, len, &fd, fd >= 0 ? 1 : 0) < 0)
+		return -1;
+	return 0;
+}
+
+int box_fail(const char *fmt, ...)
+{
+	struct qube__box_reply r = { .type = QUBE__BOX_FAILED, .os_errno = errno };
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(r.text, sizeof(r.text), fmt, ap);
+	va_end(ap);
+	send_reply(&r, -1);
+	return -1;
+}
+
+int box_refuse(const char *fmt, ...)
+{
+	struct qube__box_reply r = { .type = QUBE__BOX_FAILED };
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(r.text, sizeof(r.text), fmt, ap);
+	va_end(ap);
+	send_reply(&r, -1);
+	return -1;
+}
+
+void box_log(int priority, const char *fmt, ...)
+{
+	struct qube__box_reply r = { .type = QUBE__BOX_LOG, .status = priority };
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(r.text, sizeof(r.text), fmt, ap);
+	va_end(ap);
+	send_reply(&r, -1);
+}
+
+int box_reply(uint32_t type, int32_t status, int fd)
+{
+	struct qube__box_reply r = { .type = type, .status = status };
+
+	return send_reply(&r, fd);
+}

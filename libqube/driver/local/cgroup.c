@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * One cgroup v2 group for each machine, below the host program's own. The hierarchy is looked for in
+ * mountinfo, because on a hybrid system it is not at /sys/fs/cgroup and may have no controllers:
+ * freeze and kill work all the same, limits that do not are reported. */
+#include "driver/local/local.h"
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/text.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { PROC_MAX = 1 << 20, VALUE_MAX = 4096 };
+
+/* The mount point of the first cgroup2 of mountinfo; space and others are \040 there, and such a
+ * path is none of a sane system's. */
+static bool find_mount(char *mountinfo, char *out, size_t cap)
+{
+	char *save = NULL;
+
+	for (char *line = strtok_r(mountinfo, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		char *type = strstr(line, " - ");
+		char point[512];
+
+		if (!type || strncmp(type + 3, "cgroup2 ", 8) != 0)
+			continue;
+		if (sscanf(line, "%*s %*s %*s %*s %511s", point) == 1 && !strchr(point, '\\'))
+			return qube__text_copy(out, cap, point) == 0;
+	}
+	return false;
+}
+
+/* "0::/some/path" */
+static bool find_own(char *text, char *out, size_t cap)
+{
+	char *save = NULL;
+
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		if (strncmp(line, "0::/", 4) == 0)
+			return qube__text_copy(out, cap, line + 3) == 0;
+	return false;
+}
+
+static int write_value(int dir, const char *name, const char *value)
+{
+	qube__autofd fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 || write(fd, value, strlen(value)) < 0 ? -1 : 0;
+}
+
+int qube__local_cgroup_open(struct qube__local_driver *d)
+{
+	qube__autofree char *mountinfo = NULL;
+	qube__autofree char *own = NULL;
+	char point[512];
+	char path[1024];
+	int n;
+
+	d->cgroup_fd = -1;
+	if (qube__io_read_file(&mountinfo, NULL, AT_FDCWD, "/proc/self/mountinfo", PROC_MAX) < 0 ||
+	    qube__io_read_file(&own, NULL, AT_FDCWD, "/proc/self/cgroup", PROC_MAX) < 0)
+		return QUBE_E_SYSTEM;
+	n = find_mount(mountinfo, point, sizeof(point)) ? (int)strlen(point) : -1;
+	if (n < 0)
+		return 0;
+	memcpy(path, point, (size_t)n);
+	if (!find_own(own, path + n, sizeof(path) - (size_t)n))
+		return 0;
+	d->cgroup_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (d->cgroup_fd < 0)
+		return 0;
+	/* May fail: no controller there, or processes in a group that is not the root. */
+	d->has_memory = write_value(d->cgroup_fd, "cgroup.subtree_control", "+memory") == 0;
+	d->has_cpu = write_value(d->cgroup_fd, "cgroup.subtree_control", "+cpu") == 0;
+	write_value(d->cgroup_fd, "cgroup.subtree_control", "+pids");
+	return 0;
+}
+
+static int set_limits(struct qube__local_machine *m, const struct qube__machine_spec *spec)
+{
+	char text[64];
+
+	m->limits_memory = spec->memory_bytes != 0;
+	m->limits_vcpus = spec->vcpus != 0;
+	if (m->group_fd < 0)
+		return 0;
+	if (m->limits_memory && m->d->has_memory) {
+		snprintf(text, sizeof(text), "%" PRIu64, spec->memory_bytes);
+		if (write_value(m->group_fd, "memory.max", text) < 0)
+			return qube__fail_os("cannot limit the memory of %s", m->name);
+		m->limits_memory = false;
+	}
+	if (m->limits_vcpus && m->d->has_cpu) {
+		snprintf(text, sizeof(text), "%" PRIu64 " 100000",
+			 (uint64_t)spec->vcpus * 100000u);
+		if (write_value(m->group_fd, "cpu.max", text) < 0)
+			return qube__fail_os("cannot limit the processors of %s", m->name);
+		m->limits_vcpus = false;
+	}
+	snprintf(text, sizeof(text), "%u", spec->pids_max);
+	write_value(m->group_fd, "pids.max", text);	/* RLIMIT_NPROC is what counts */
+	return 0;
+}
+
+int qube__local_cgroup_make(struct qube__local_machine *m, const struct qube__machine_spec *spec)
+{
+	int parent = m->d->cgroup_fd;
+
+	if (parent < 0)
+		return set_limits(m, spec);
+	if ((size_t)snprintf(m->group, sizeof(m->group), "qube-%s-%.8s", m->name,
+			     spec->uuid ? spec->uuid : "0") >= sizeof(m->group))
+		return qube__fail(QUBE_E_INVALID, "the name %s is too long", m->name);
+	if (mkdirat(parent, m->group, 0755) < 0 && errno == EEXIST) {
+		/* Left by a host that died; with processes in it, it cannot be removed. */
+		if (unlinkat(parent, m->group, AT_REMOVEDIR) < 0) {
+			m->group[0] = '\0';
+			return qube__fail(QUBE_E_BUSY, "%s is already running under another host",
+					  m->name);
+		}
+		if (mkdirat(parent, m->group, 0755) < 0)
+			m->group[0] = '\0';
+	} else if (faccessat(parent, m->group, F_OK, 0) < 0) {
+		m->group[0] = '\0';
+	}
+	if (!m->group[0])
+		return qube__fail_os("cannot make the cgroup of %s", m->name);
+	m->group_fd = openat(parent, m->group, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (m->group_fd < 0)
+		return qube__fail_os("cannot open the cgroup of %s", m->name);
+	return set_limits(m, spec);
+}
+
+int qube__local_cgroup_freeze(struct qube__local_machine *m, bool freeze)
+{
+	if (m->group_fd < 0)
+		return qube__fail(QUBE_E_NOTSUP, "pausing needs cgroup v2, which is not mounted");
+	if (write_value(m->group_fd, "cgroup.freeze", freeze ? "1" : "0") < 0)
+		return qube__fail_os("cannot %s %s", freeze ? "pause" : "unpause", m->name);
+	return 0;
+}
+
+bool qube__local_cgroup_kill(struct qube__local_machine *m)
+{
+	return m->group_fd >= 0 && write_value(m->group_fd, "cgroup.kill", "1") == 0;
+}
+
+int qube__local_cgroup_remove(struct qube__local_machine *m)
+{
+	if (!m->group[0])
+		return 0;
+	if (unlinkat(m->d->cgroup_fd, m->group, AT_REMOVEDIR) < 0 && errno == EBUSY)
+		return QUBE_E_BUSY;
+	m->group[0] = '\0';
+	qube__close_fd(&m->group_fd);
+	return 0;
+}
+
+void qube__local_cgroup_stats(struct qube__local_machine *m, struct qube__machine_stats *out)
+{
+	qube__autofree char *memory = NULL;
+	qube__autofree char *cpu = NULL;
+	uint64_t usec;
+
+	if (m->group_fd < 0)
+		return;
+	if (m->d->has_memory &&
+	    qube__io_read_file(&memory, NULL, m->group_fd, "memory.current", VALUE_MAX) == 0) {
+		memory[strcspn(memory, "\n")] = '\0';
+		qube__text_u64(&out->memory_bytes, memory, UINT64_MAX);
+	}
+	if (qube__io_read_file(&cpu, NULL, m->group_fd, "cpu.stat", VALUE_MAX) == 0 &&
+	    strncmp(cpu, "usage_usec ", 11) == 0) {
+		cpu[11 + strcspn(cpu + 11, "\n")] = '\0';
+		if (qube__text_u64(&usec, cpu + 11, UINT64_MAX / 1000) == 0)
+			out->cpu_ns = usec * 1000;
+	}
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Can this machine run local qubes? */
+#include "driver/local/local.h"
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/text.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/utsname.h>
+
+enum { FLOOR_MAJOR = 6, FLOOR_MINOR = 1 };
+
+struct list {
+	struct qube__check *at;
+	size_t n;
+};
+
+static void add(struct list *l, const char *name, bool ok, bool optional, const char *fmt, ...)
+	__attribute__((format(printf, 5, 6)));
+static void add(struct list *l, const char *name, bool ok, bool optional, const char *fmt, ...)
+{
+	struct qube__check *c = &l->at[l->n++];
+	va_list ap;
+
+	*c = (struct qube__check){ .name = name, .ok = ok, .optional = optional };
+	va_start(ap, fmt);
+	vsnprintf(c->detail, sizeof(c->detail), fmt, ap);
+	va_end(ap);
+}
+
+static void check_kernel(struct list *l)
+{
+	struct utsname u;
+	int major = 0;
+	int minor = 0;
+	bool ok;
+
+	uname(&u);
+	ok = sscanf(u.release, "%d.%d", &major, &minor) == 2 &&
+	     (major > FLOOR_MAJOR || (major == FLOOR_MAJOR && minor >= FLOOR_MINOR));
+	add(l, "kernel", ok, false, "Linux %.60s, needed is %d.%d", u.release, FLOOR_MAJOR,
+	    FLOOR_MINOR);
+}
+
+/* Asking for a type also loads its module. */
+static void check_type(struct list *l, const char *type)
+{
+	qube__autofd fs = fsopen(type, FSOPEN_CLOEXEC);
+
+	add(l, type, fs >= 0, false, fs >= 0 ? "file system type %s" : "no file system type %s",
+	    type);
+}
+
+static void check_namespaces(struct list *l)
+{
+	static const char *const names[] = { "user", "mnt", "pid",    "net",
+					     "ipc",  "uts", "cgroup", "time" };
+	qube__autofree char *text = NULL;
+	uint64_t max = 0;
+	char path[64];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(path, sizeof(path), "/proc/self/ns/%s", names[i]);
+		if (access(path, F_OK) < 0) {
+			add(l, "namespaces", false, false, "no %s namespaces", names[i]);
+			return;
+		}
+	}
+	add(l, "namespaces", true, false, "all kinds");
+	if (qube__io_read_file(&text, NULL, AT_FDCWD, "/proc/sys/user/max_user_namespaces", 64) ==
+	    0) {
+		text[strcspn(text, "\n")] = '\0';
+		qube__text_u64(&max, text, UINT64_MAX);
+	}
+	add(l, "user namespaces", max > 0, false, "user.max_user_namespaces is %llu",
+	    (unsigned long long)max);
+}
+
+static void check_mounts(struct list *l)
+{
+	bool there = mount_setattr(-1, "", 0, NULL, 0) == 0 || errno != ENOSYS;
+
+	add(l, "idmapped mounts", there, false, there ? "mount_setattr is there" :
+							"no mount_setattr");
+}
+
+static void check_seccomp(struct list *l)
+{
+	bool ok = access("/proc/sys/kernel/seccomp/actions_avail", F_OK) == 0;
+
+	add(l, "seccomp", ok, false, ok ? "system call filters" : "no system call filters");
+}
+
+static void check_cgroup(struct list *l)
+{
+	struct qube__local_driver probe = { .cgroup_fd = -1 };
+
+	qube__local_cgroup_open(&probe);
+	if (probe.cgroup_fd < 0)
+		add(l, "cgroup v2", false, true, "not mounted: no pausing, no limits of memory");
+	else
+		add(l, "cgroup v2", probe.has_memory && probe.has_cpu, true,
+		    "freeze and kill%s%s", probe.has_memory ? ", memory" : ", no limit of memory",
+		    probe.has_cpu ? ", processors" : ", no limit of processors");
+	qube__close_fd(&probe.cgroup_fd);
+}
+
+static void check_program(struct list *l, const char *dir, const char *name)
+{
+	qube__autofree char *path = qube__text_format("%s/%s", dir ? dir : "", name);
+	bool ok = path && access(path, X_OK) == 0;
+
+	add(l, name, ok, false, "%.120s %s", path ? path : name, ok ? "is there" : "is not there");
+}
+
+size_t qube__local_check(struct qube__check out[QUBE__CHECKS_MAX], const char *libexec_dir)
+{
+	struct list l = { .at = out };
+
+	add(&l, "root", geteuid() == 0, false,
+	    geteuid() == 0 ? "runs as root" : "not root; connect to qubed instead");
+	check_kernel(&l);
+	if (geteuid() == 0) {
+		check_type(&l, "overlay");
+		check_type(&l, "tmpfs");
+		check_cgroup(&l);
+	}
+	check_namespaces(&l);
+	check_mounts(&l);
+	check_seccomp(&l);
+	check_program(&l, libexec_dir, "qube-box");
+	check_program(&l, libexec_dir, "qube-agent");
+	return l.n;
+}

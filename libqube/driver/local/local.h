@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The local driver's own structs: one helper process (qube-box) for each machine. */
+#ifndef QUBE_DRIVER_LOCAL_LOCAL_H
+#define QUBE_DRIVER_LOCAL_LOCAL_H
+
+#include "base/error.h"
+#include "base/list.h"
+#include "base/spawn.h"
+#include "driver/driver.h"
+#include "driver/local/proto.h"
+
+enum {
+	QUBE__LOCAL_LINE_MAX = 1024,	/* of a guest's log line, in the guest's bytes */
+	QUBE__LOCAL_LINES_PER_S = 50,
+};
+
+struct qube__local_driver {
+	struct qube__driver base;
+	struct qube__driver_env env;
+	char *run_dir;
+	char *box_path;
+	char *guest_dir;	/* "" if there is none */
+	int run_fd;
+	int agent_fd;		/* sealed memfd */
+	int cgroup_fd;		/* directory for the machines' groups, or -1 */
+	bool has_memory;
+	bool has_cpu;
+	struct qube__list machines;
+	unsigned int refs;	/* ours and the machines' */
+	bool closed;
+};
+
+enum qube__local_state {
+	QUBE__LOCAL_CREATING,
+	QUBE__LOCAL_HELD,
+	QUBE__LOCAL_STARTING,
+	QUBE__LOCAL_RUNNING,
+	QUBE__LOCAL_ENDING,	/* its processes are gone, its group not yet */
+	QUBE__LOCAL_GONE,
+};
+
+struct qube__local_machine {
+	struct qube__machine base;
+	struct qube__local_driver *d;
+	void *user;
+	struct qube__list link;
+	uint32_t state;
+	bool killed;		/* by us: its end is STOPPED, not FAILED */
+	bool failed;		/* err holds why */
+	bool frozen;
+	bool limits_memory;	/* asked for and not enforced */
+	bool limits_vcpus;
+	int status;
+	struct qube__err err;
+	char name[64];
+	char group[128];	/* "" if there is none */
+	int group_fd;
+	int dir_fd;		/* RUN_DIR/NAME */
+	int sock;		/* to qube-box */
+	int log_fd;
+	struct qube__child launcher;	/* pid 0: gone */
+	struct qube__child box;
+	uint64_t start_ms;
+	struct qube__source sock_source;
+	struct qube__source log_source;
+	struct qube__source launcher_source;
+	struct qube__source box_source;
+	struct qube__timer deadline;	/* of creating; of removing the group */
+	uint32_t removals;
+	char line[QUBE__LOCAL_LINE_MAX];
+	size_t line_len;
+	uint64_t log_window_ms;
+	unsigned int log_lines;
+	unsigned int log_dropped;
+};
+
+/* machine.c */
+int qube__local_create(struct qube__driver *d, struct qube__machine **out, void *machine_user,
+		       const struct qube__machine_spec *spec);
+int qube__local_order(struct qube__local_machine *m, uint32_t type, uint32_t grace_ms);
+int qube__local_kill(struct qube__local_machine *m);
+/* Kills and waits, at most until the time, without the loop and without events. */
+void qube__local_end_now(struct qube__local_machine *m, uint64_t until_ms);
+/* Gives back all that the ended machine held; it can only be released after. */
+void qube__local_clean(struct qube__local_machine *m);
+void qube__local_free(struct qube__local_machine *m);
+
+/* local.c */
+void qube__local_unref(struct qube__local_driver *d);
+
+/* watch.c: what a machine says and when it ends */
+int qube__local_watch(struct qube__local_machine *m);
+void qube__local_unwatch(struct qube__local_machine *m);
+
+/* cgroup.c */
+/* The directory where groups may be made: *fd -1 and 0 when this machine has no cgroup v2. */
+int qube__local_cgroup_open(struct qube__local_driver *d);
+int qube__local_cgroup_make(struct qube__local_machine *m, const struct qube__machine_spec *spec);
+int qube__local_cgroup_freeze(struct qube__local_machine *m, bool freeze);
+/* True if every process of the group was killed. */
+bool qube__local_cgroup_kill(struct qube__local_machine *m);
+/* 0, or QUBE_E_BUSY while dying processes are in it. */
+int qube__local_cgroup_remove(struct qube__local_machine *m);
+void qube__local_cgroup_stats(struct qube__local_machine *m, struct qube__machine_stats *out);
+
+#endif

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Making a machine and unmaking it. Whatever a step made is undone by qube__local_free() or when
+ * the machine ends (watch.c), so a failure at any step leaves nothing behind. */
+#include "driver/local/local.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/text.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+
+_Static_assert((int)QUBE__BOX_VOLUME_LAYERED == (int)QUBE__VOLUME_LAYERED &&
+		       (int)QUBE__BOX_VOLUME_TREE == (int)QUBE__VOLUME_TREE &&
+		       (int)QUBE__BOX_VOLUME_TMPFS == (int)QUBE__VOLUME_TMPFS &&
+		       (int)QUBE__BOX_LAYERS_MAX == (int)QUBE__LAYERS_MAX,
+	       "volumes travel as they are");
+_Static_assert((int)QUBE__BOX_ROLE_NET == (int)QUBE__ROLE_NET &&
+		       (int)QUBE__BOX_USERNS == (int)QUBE__MACHINE_USERNS &&
+		       (int)QUBE__BOX_NEW_PRIVS == (int)QUBE__MACHINE_NEW_PRIVS,
+	       "roles and flags travel as they are");
+
+enum { PIDS_DEFAULT = 4096, BACKLOG = 16 };
+
+static void put_volume(struct qube__box_volume *out, const struct qube__volume_run *v)
+{
+	*out = (struct qube__box_volume){
+		.kind = v->kind,
+		.n_layers = v->n_layers,
+		.read_only = v->read_only,
+		.discard = v->discard,
+		.size_bytes = v->size_bytes,
+		.upper = v->upper,
+		.work = v->work,
+	};
+	for (uint32_t i = 0; i < v->n_layers && i < QUBE__LAYERS_MAX; i++)
+		out->layers[i] = v->layers[i];
+}
+
+/* The bytes of the SPEC message; what qube-box would refuse is refused here already. */
+static int encode_spec(struct qube__local_machine *m, uint8_t *bytes, size_t *len,
+		       const struct qube__machine_spec *s)
+{
+	struct qube__box_spec spec = {
+		.name = m->name,
+		.user = s->default_user,
+		.guest_dir = m->d->guest_dir,
+		.id_base = s->id_base,
+		.role = s->role,
+		.flags = s->flags,
+		.pids_max = s->pids_max ? s->pids_max : PIDS_DEFAULT,
+	};
+	struct qube__box_spec check;
+	qube__autofree char *scratch = qube__text_format("%s/%s", m->d->run_dir, m->name);
+
+	if (!scratch)
+		return qube__fail_nomem();
+	spec.scratch = scratch;
+	put_volume(&spec.root, &s->root);
+	put_volume(&spec.private_volume, &s->private_volume);
+	put_volume(&spec.volatile_volume, &s->volatile_volume);
+	if (qube__box_spec_encode(bytes, QUBE__BOX_SPEC_MAX, len, &spec) < 0)
+		return qube__fail(QUBE_E_LIMIT, "the paths of %s's volumes are too long", m->name);
+	if (qube__box_spec_decode(&check, bytes, *len) < 0)
+		return qube__fail(QUBE_E_INVALID, "%s: not a machine that can be made", m->name);
+	return 0;
+}
+
+/* A UNIX socket's path has at most 107 bytes: it is named through the directory's descriptor. */
+static int socket_address(struct sockaddr_un *a, int dir_fd)
+{
+	*a = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	return snprintf(a->sun_path, sizeof(a->sun_path), "/proc/self/fd/%d/control.sock", dir_fd);
+}
+
+static int listen_control(struct qube__local_machine *m)
+{
+	qube__autofd s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un a;
+
+	if (s < 0)
+		return qube__fail_os("cannot make the control socket of %s", m->name);
+	if (unlinkat(m->dir_fd, "control.sock", 0) < 0 && errno != ENOENT)
+		return qube__fail_os("cannot remove an old control socket of %s", m->name);
+	socket_address(&a, m->dir_fd);
+	if (bind(s, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(s, BACKLOG) < 0)
+		return qube__fail_os("cannot listen at the control socket of %s", m->name);
+	return qube__steal_fd(&s);
+}
+
+static int make_dir(struct qube__local_machine *m)
+{
+	int r = qube__io_mkdir(m->d->run_fd, m->name, 0700);
+
+	if (r < 0)
+		return r;
+	m->dir_fd = openat(m->d->run_fd, m->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (m->dir_fd < 0 || fchmod(m->dir_fd, 0700) < 0)
+		return qube__fail_os("cannot open the run directory of %s", m->name);
+	return 0;
+}
+
+static int spawn_box(struct qube__local_machine *m, int control, int sock, int log)
+{
+	static const char *const argv[] = { "qube-box", NULL };
+	int fds[QUBE__BOX_FD_COUNT] = { -1, -1, log, control, sock, m->d->agent_fd };
+	qube__autofd procs = -1;
+	struct qube__spawn s = {
+		.path = m->d->box_path,
+		.exec_fd = -1,
+		.argv = argv,
+		.fds = fds,
+		.n_fds = QUBE__BOX_FD_COUNT,
+		.flags = QUBE__SPAWN_SETSID,
+		.cgroup_fd = -1,
+	};
+
+	if (m->group_fd >= 0) {
+		procs = openat(m->group_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+		if (procs < 0)
+			return qube__fail_os("cannot open the cgroup of %s", m->name);
+		s.flags |= QUBE__SPAWN_CGROUP;
+		s.cgroup_fd = procs;
+	}
+	return qube__spawn(&m->launcher, &s);
+}
+
+static int start(struct qube__local_machine *m, const uint8_t *bytes, size_t len)
+{
+	qube__autofd control = -1;
+	qube__autofd theirs = -1;
+	qube__autofd log = -1;
+	int pair[2];
+
+	control = listen_control(m);
+	if (control < 0)
+		return control;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return qube__fail_os("cannot make a socket pair");
+	m->sock = pair[0];
+	theirs = pair[1];
+	if (pipe2(pair, O_CLOEXEC) < 0)
+		return qube__fail_os("cannot make a log pipe");
+	m->log_fd = pair[0];
+	log = pair[1];
+	if (qube__io_nonblock(m->log_fd) < 0)
+		return QUBE_E_SYSTEM;
+	if (qube__io_send_fds(m->sock, bytes, len, NULL, 0) != (ssize_t)len)
+		return qube__fail_os("cannot send the specification of %s", m->name);
+	return spawn_box(m, control, theirs, log);
+}
+
+static int build(struct qube__local_machine *m, const struct qube__machine_spec *spec)
+{
+	qube__autofree uint8_t *bytes = malloc(QUBE__BOX_SPEC_MAX);
+	struct qube__list *pos;
+	size_t len;
+	int r;
+
+	if (!bytes)
+		return qube__fail_nomem();
+	if (!spec->name || qube__text_copy(m->name, sizeof(m->name), spec->name) < 0)
+		return qube__fail(QUBE_E_INVALID, "a machine needs a name of at most 63 bytes");
+	qube__list_foreach(pos, &m->d->machines) {
+		struct qube__local_machine *other =
+			qube__container_of(pos, struct qube__local_machine, link);
+
+		if (other != m && other->state != QUBE__LOCAL_GONE &&
+		    strcmp(other->name, m->name) == 0) {
+			m->name[0] = '\0';	/* its files are not ours to remove */
+			return qube__fail(QUBE_E_BUSY, "%s is already running", spec->name);
+		}
+	}
+	r = encode_spec(m, bytes, &len, spec);
+	if (r < 0) {
+		m->name[0] = '\0';
+		return r;
+	}
+	r = make_dir(m);
+	if (r == 0)
+		r = qube__local_cgroup_make(m, spec);
+	if (r == 0)
+		r = start(m, bytes, len);
+	if (r == 0)
+		r = qube__local_watch(m);
+	return r;
+}
+
+int qube__local_create(struct qube__driver *base, struct qube__machine **out, void *machine_user,
+		       const struct qube__machine_spec *spec)
+{
+	struct qube__local_driver *d = qube__container_of(base, struct qube__local_driver, base);
+	struct qube__local_machine *m = calloc(1, sizeof(*m));
+	int r;
+
+	if (!m)
+		return qube__fail_nomem();
+	m->base.ops = &qube__driver_local;
+	m->d = d;
+	m->user = machine_user;
+	m->group_fd = m->dir_fd = m->sock = m->log_fd = -1;
+	m->launcher.pidfd = m->box.pidfd = -1;
+	d->refs++;
+	qube__list_append(&d->machines, &m->link);
+	r = build(m, spec);
+	if (r < 0) {
+		struct qube__err err;
+
+		qube__err_save(&err);
+		qube__local_end_now(m, qube__now_ms() + 2000);
+		qube__local_free(m);
+		return qube__err_restore(&err);
+	}
+	*out = &m->base;
+	return 0;
+}
+
+int qube__local_order(struct qube__local_machine *m, uint32_t type, uint32_t grace_ms)
+{
+	struct qube__box_order o = { .type = type, .grace_ms = grace_ms };
+	uint8_t bytes[32];
+	size_t len;
+
+	if (qube__box_order_encode(bytes, sizeof(bytes), &len, &o) < 0 ||
+	    qube__io_send_fds(m->sock, bytes, len, NULL, 0) != (ssize_t)len)
+		return qube__fail_os("cannot talk to the box of %s", m->name);
+	return 0;
+}
+
+static void signal_child(const struct qube__child *c)
+{
+	if (c->pid && c->pidfd >= 0)
+		syscall(SYS_pidfd_send_signal, c->pidfd, SIGKILL, NULL, 0);
+}
+
+int qube__local_kill(struct qube__local_machine *m)
+{
+	qube__local_cgroup_kill(m);
+	/* Also without a group: all in its pid namespace end with the box's PID 1. */
+	signal_child(&m->launcher);
+	signal_child(&m->box);
+	return 0;
+}
+
+/* A box that was born while nobody read the socket. */
+static void adopt_born(struct qube__local_machine *m)
+{
+	uint8_t bytes[QUBE__BOX_REPLY_MAX];
+	struct qube__box_reply reply;
+	int fd;
+
+	for (;;) {
+		size_t n = 1;
+		ssize_t len;
+
+		fd = -1;
+		len = m->sock < 0 ? 0 : qube__io_recv_fds(m->sock, bytes, sizeof(bytes), &fd, &n);
+		if (len <= 0)
+			return;
+		if (n && m->box.pidfd < 0 &&
+		    qube__box_reply_decode(&reply, bytes, (size_t)len) == 0 &&
+		    reply.type == QUBE__BOX_BORN) {
+			m->box = (struct qube__child){ .pid = reply.status, .pidfd = fd };
+			signal_child(&m->box);
+		} else if (n) {
+			close(fd);
+		}
+	}
+}
+
+static void wait_child(struct qube__child *c, uint64_t until_ms)
+{
+	struct pollfd p = { .fd = c->pidfd, .events = POLLIN };
+
+	while (c->pid) {
+		uint64_t now = qube__now_ms();
+		int left = now >= until_ms ? 0 : (int)(until_ms - now);
+		int n = poll(&p, 1, left);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return;	/* somewhere in the kernel: it will go when it can */
+		qube__child_reap(c);
+		c->pid = 0;
+	}
+}
+
+void qube__local_end_now(struct qube__local_machine *m, uint64_t until_ms)
+{
+	qube__local_unwatch(m);
+	m->killed = true;
+	qube__local_kill(m);
+	wait_child(&m->launcher, until_ms);
+	adopt_born(m);
+	wait_child(&m->box, until_ms);
+	while (qube__local_cgroup_remove(m) == QUBE_E_BUSY && qube__now_ms() < until_ms)
+		poll(NULL, 0, 2);
+	m->state = QUBE__LOCAL_GONE;
+}
+
+void qube__local_clean(struct qube__local_machine *m)
+{
+	struct qube__local_driver *d = m->d;
+
+	qube__local_unwatch(m);
+	qube__close_fd(&m->sock);
+	qube__close_fd(&m->log_fd);
+	qube__close_fd(&m->launcher.pidfd);
+	qube__close_fd(&m->box.pidfd);
+	if (m->dir_fd >= 0)
+		unlinkat(m->dir_fd, "control.sock", 0);
+	qube__close_fd(&m->dir_fd);
+	if (m->name[0])
+		unlinkat(d->run_fd, m->name, AT_REMOVEDIR);	/* core may keep files there */
+	qube__local_cgroup_remove(m);
+	qube__close_fd(&m->group_fd);
+	m->name[0] = '\0';
+	m->state = QUBE__LOCAL_GONE;
+}
+
+void qube__local_free(struct qube__local_machine *m)
+{
+	struct qube__local_driver *d = m->d;
+
+	qube__local_clean(m);
+	qube__list_remove(&m->link);
+	free(m);
+	qube__local_unref(d);
+}
