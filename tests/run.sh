@@ -7,7 +7,7 @@
 #   tests/run.sh               all: release build with every test, sanitized build, lint, fuzz smoke
 #   tests/run.sh quick         release build, unit tests and lint
 #   tests/run.sh fuzz SECONDS  the fuzz targets only, SECONDS of wall clock shared by all of them
-#   tests/run.sh bench [...]   the promises in numbers (tests/bench/run)
+#   tests/run.sh bench [...]   the promises in numbers: tests/bench/run, with QUBE_BUILD set
 #
 # Environment: QUBE_FUZZ_SECONDS (wall clock of the smoke run, default 120), QUBE_JOBS.
 # As root everything runs; what needs root is skipped otherwise, and said so.
@@ -222,7 +222,7 @@ bench)
 		echo "tests/bench/run is not there" >&2
 		exit 1
 	fi
-	exec tests/bench/run "$@"
+	QUBE_BUILD=$build exec tests/bench/run "$@"
 	;;
 *)
 	sed -n '/^#   tests/s/^# *//p' "$0" >&2
