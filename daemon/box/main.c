@@ -68,7 +68,8 @@ static int enter_scratch(const struct qube__box_spec *spec)
 	at = box_open_dir(spec->scratch);
 	if (at < 0)
 		return -1;
-	tree = box_tmpfs(1 << 20, "0700", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
+	/* The box passes through, with ids that own nothing here. */
+	tree = box_tmpfs(1 << 20, "0711", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
 			 "qube-scratch");
 	if (tree < 0 || box_attach(tree, at, "", "the scratch directory") < 0)
 		return -1;

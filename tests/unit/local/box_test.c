@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * What a local qube is when it runs. */
+#include "qtest.h"
+
+#include "world.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#define NEED_WORLD(w)                                                                              \
+	do {                                                                                       \
+		if (world_missing())                                                               \
+			QT_SKIP(world_missing());                                                  \
+		QT_TRUE(world_open(w));                                                            \
+	} while (0)
+
+QTEST(local, runs_a_box_over_a_template_and_ends_it)
+{
+	struct world w;
+	struct qube__machine_stats stats = { 0 };
+
+	NEED_WORLD(&w);
+	if (world_start(&w)) {
+		world_sh_says(&w, "hostname; id -u; echo $$ | grep -c .", "box-test\n0\n1\n");
+		world_sh_says(&w, "cat /run/qube/guest/hello", "guest-program\n");
+		world_sh_says(&w, "cat /proc/1/comm; ls /sys; ls -d /run/qubes /dev/shm",
+			      "qube-box\n/dev/shm\n/run/qubes\n");
+		world_sh_says(&w, "echo x > /dev/null; head -c 3 /dev/zero | wc -c", "3\n");
+		world_sh_says(&w, "ip link show lo | grep -c LOWER_UP; ip link | grep -c mtu",
+			      "1\n1\n");
+		world_sh_says(&w, "cat /home/user/.profile; stat -c %u:%g:%a /home/user",
+			      "skel\n1000:1000:700\n");
+		world_sh_says(&w, "mv /dir /moved && cat /moved/file /moved/sub/s", "original\ns\n");
+		world_sh_says(&w, "echo changed > /moved/file; echo mine > /made; cat /made",
+			      "mine\n");
+		world_sh_says(&w, "grep -E ' (/|/rw|/tmp|/proc/sys) ' /proc/mounts | wc -l", "4\n");
+		world_sh_says(&w, "touch /usr/local/bin/x /rw/y && ls /rw", "home\nusrlocal\ny\n");
+		QT_INT(w.m->ops->stats(w.m, &stats), 0);
+		QT_TRUE(stats.start_time_ms > 0);
+		QT_TRUE(w.m->ops->pid(w.m) > 0);
+		world_stop(&w);
+	}
+	/* What root of the box made is its id 0 on the disk; the template is as it was. */
+	QT_TRUE(world_host(&w, "test \"$(stat -c %u upper/made kept/home)\" = '0\n0'"));
+	QT_TRUE(world_host(&w, "test $(stat -c %u kept/home/user) = 1000"));
+	QT_TRUE(world_host(&w, "test \"$(cat layer/dir/file)\" = original -a ! -e layer/made"));
+	QT_TRUE(world_host(&w, "test -e kept/usrlocal/bin/x -a ! -e upper/.qube-probe"));
+	QT_TRUE(world_close(&w));
+}
+
+QTEST(local, processes_of_a_box_have_ids_of_its_range_on_the_host)
+{
+	struct world w;
+	char path[64];
+	struct stat st;
+
+	NEED_WORLD(&w);
+	if (world_start(&w)) {
+		snprintf(path, sizeof(path), "grep -q '^Uid:.65536000' /proc/%d/status",
+			 (int)w.m->ops->pid(w.m));
+		QT_TRUE(world_host(&w, path));
+		snprintf(path, sizeof(path), "/proc/%d/root", (int)w.m->ops->pid(w.m));
+		QT_INT(stat(path, &st), 0);
+	}
+	QT_TRUE(world_close(&w));
+}
+
+QTEST(local, a_root_that_is_thrown_away_and_a_root_that_is_one_directory_work)
+{
+	struct world w;
+
+	NEED_WORLD(&w);
+	w.spec.root.discard = true;
+	w.spec.private_volume.kind = QUBE__VOLUME_TMPFS;
+	free(w.spec.private_volume.upper);
+	w.spec.private_volume.upper = NULL;
+	w.spec.private_volume.size_bytes = 1 << 20;
+	if (world_start(&w)) {
+		world_sh_says(&w, "touch /x && grep -c volatile /proc/mounts", "1\n");
+		world_stop(&w);
+	}
+	w.spec.root.kind = QUBE__VOLUME_TREE;
+	w.spec.root.n_layers = 0;
+	free(w.spec.root.layers[0]);
+	free(w.spec.root.work);
+	w.spec.root.work = NULL;
+	free(w.spec.root.upper);
+	w.spec.root.upper = strdup(w.layer);
+	if (world_start(&w)) {
+		world_sh_says(&w, "touch /y && stat -c %u /y", "0\n");
+		world_stop(&w);
+	}
+	QT_TRUE(world_host(&w, "test -e layer/y"));
+	QT_TRUE(world_close(&w));
+}
+
+QTEST(local, the_agent_is_started_again_and_its_clean_end_is_the_guests_halt)
+{
+	struct world w;
+
+	NEED_WORLD(&w);
+	if (world_start(&w)) {
+		free(world_ask(&w, "exit 9"));
+		world_sh_says(&w, "echo back", "back\n");
+		QT_TRUE(strstr(w.log, "started again"));
+		free(world_ask(&w, "exit 0"));
+		QT_TRUE(world_wait(&w, QUBE__MACHINE_STOPPED, 10));
+		QT_INT(w.status, 0);
+	}
+	QT_TRUE(world_close(&w));
+}
+
+QTEST(local, an_agent_that_keeps_dying_ends_the_box)
+{
+	struct world w;
+
+	NEED_WORLD(&w);
+	if (world_start(&w)) {
+		for (int i = 0; i < 6; i++)
+			free(world_ask(&w, "exit 9"));
+		QT_TRUE(world_wait(&w, QUBE__MACHINE_STOPPED, 10));
+		QT_INT(w.status, 9);
+	}
+	QT_TRUE(world_close(&w));
+}
+
+QTEST(local, shutdown_asks_and_kill_does_not)
+{
+	struct world w;
+
+	NEED_WORLD(&w);
+	if (world_start(&w)) {
+		QT_INT(w.m->ops->shutdown(w.m), 0);
+		QT_TRUE(world_wait(&w, QUBE__MACHINE_STOPPED, 10));
+		QT_INT(w.status, 0);
+		QT_INT(w.m->ops->kill(w.m), QUBE_E_STATE);
+	}
+	QT_TRUE(world_close(&w));
+}
+
+QTEST(local, a_paused_box_does_nothing_and_can_be_killed)
+{
+	struct world w;
+	int r;
+
+	NEED_WORLD(&w);
+	if (world_start(&w)) {
+		r = w.m->ops->pause(w.m);
+		if (r == QUBE_E_NOTSUP) {
+			world_close(&w);
+			QT_SKIP("no cgroup v2 here");
+		}
+		QT_INT(r, 0);
+		QT_INT(w.m->ops->pause(w.m), QUBE_E_STATE);
+		QT_INT(w.m->ops->unpause(w.m), 0);
+		world_sh_says(&w, "echo awake", "awake\n");
+		QT_INT(w.m->ops->pause(w.m), 0);
+		QT_TRUE(world_stop(&w));
+	}
+	QT_TRUE(world_close(&w));
+}
+
+QTEST(local, a_machine_may_be_killed_at_any_moment)
+{
+	struct world w;
+
+	NEED_WORLD(&w);
+	for (int rounds = 0; rounds < 12; rounds++) {
+		QT_INT(qube__driver_local.create(w.driver, &w.m, &w, &w.spec), 0);
+		for (int i = 0; i < rounds / 2; i++)
+			qube__loop_dispatch(&w.loop, 2);
+		if (!world_stop(&w))
+			break;
+	}
+	QT_TRUE(world_close(&w));
+}
+
+QTEST(local, closing_the_driver_ends_what_runs)
+{
+	struct world w;
+
+	NEED_WORLD(&w);
+	QT_TRUE(world_start(&w));
+	QT_TRUE(world_close(&w));
+}
+
+QTEST(local, a_name_runs_once_and_limits_not_enforced_are_said)
+{
+	struct world w;
+	struct qube__machine *other = NULL;
+	const char *un;
+
+	NEED_WORLD(&w);
+	w.spec.memory_bytes = 64 << 20;
+	w.spec.vcpus = 1;
+	if (world_start(&w)) {
+		QT_INT(qube__driver_local.create(w.driver, &other, &w, &w.spec), QUBE_E_BUSY);
+		QT_TRUE(other == NULL);
+		un = w.m->ops->unenforced(w.m);
+		QT_TRUE(strcmp(un, "") == 0 || strstr(un, "memory") || strstr(un, "vcpus"));
+		world_sh_says(&w, "echo here", "here\n");
+	}
+	QT_TRUE(world_close(&w));
+}
+
+QTEST(local, log_lines_are_harmless_and_few)
+{
+	struct world w;
+
+	NEED_WORLD(&w);
+	if (world_start(&w)) {
+		free(world_ask(&w, "log"));
+		QT_TRUE(world_stop(&w));
+		QT_TRUE(strstr(w.log, "box-test: line 0 \\x1b[31m"));
+		QT_TRUE(w.log_lines <= 102);
+	}
+	QT_TRUE(world_close(&w));
+}
+
+QTEST(local, doctor_lists_what_is_needed)
+{
+	struct qube__check c[QUBE__CHECKS_MAX];
+	size_t n = qube__local_check(c, "/nonexistent");
+	int missing = 0;
+
+	QT_TRUE(n >= 8 && n <= QUBE__CHECKS_MAX);
+	for (size_t i = 0; i < n; i++) {
+		QT_TRUE(c[i].detail[0]);
+		if (strcmp(c[i].name, "qube-box") == 0 || strcmp(c[i].name, "qube-agent") == 0)
+			missing += !c[i].ok;
+	}
+	QT_INT(missing, 2);
+}
+
+/* Not a promise: a number to look at. */
+QTEST(local, prints_how_long_a_start_takes)
+{
+	struct world w;
+	uint64_t best = UINT64_MAX;
+	uint64_t sum = 0;
+
+	NEED_WORLD(&w);
+	for (int i = 0; i < 20; i++) {
+		uint64_t start = qube__now_ns();
+		uint64_t took;
+
+		if (!world_start(&w))
+			break;
+		took = qube__now_ns() - start;
+		sum += took;
+		if (took < best)
+			best = took;
+		if (!world_stop(&w))
+			break;
+	}
+	printf("start: best %.1f ms, mean %.1f ms\n", (double)best / 1e6, (double)sum / 20e6);
+	QT_TRUE(world_close(&w));
+}
