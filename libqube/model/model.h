@@ -80,7 +80,7 @@ struct qube__vm {
 	char *prop[QUBE__PROP_VM_COUNT];	/* explicit values; NULL: default; "": none */
 	char **tags;			/* sorted; without the derived ones */
 	size_t n_tags;
-	struct qube__feature *features;	/* in the order of setting */
+	struct qube__feature *features;	/* sorted by name */
 	size_t n_features;
 	struct qube__vm_volume volumes[QUBE__VOLUMES_MAX];
 	size_t n_volumes;
@@ -152,8 +152,9 @@ struct qube__model_opts {
 	const char *run_dir;	/* for auto_cleanup disposables; NULL: in state_dir */
 };
 /* Makes the directories that are missing (0700, not their parents), locks and loads. QUBE_E_BUSY:
- * another host has the directory; QUBE_E_INVALID: it is not ours alone, or a newer format;
- * damaged files are no failure, they are in out->damaged. */
+ * another host has the directory; QUBE_E_INVALID: it is not ours alone, or system.json is damaged;
+ * QUBE_E_NOTSUP: system.json has a newer format. Damaged files of qubes are no failure, they are in
+ * out->damaged. */
 int qube__model_open(struct qube__model **out, const struct qube__model_opts *opts);
 void qube__model_close(struct qube__model *m);
 
