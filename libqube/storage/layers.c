@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Persistent layered volumes: their files, commits, and layers that nobody needs any more. */
+#include "storage/tree.h"
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/io.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+enum { FILE_NAME_MAX = QUBE__OWNER_MAX + 8 };
+
+static void file_name(char out[FILE_NAME_MAX], const char *name)
+{
+	snprintf(out, FILE_NAME_MAX, "%.31s.vol", name);
+}
+
+int qube__tree_read_file(struct qube__pool *p, struct qube__volume_file *f, const char *owner,
+			 const char *name)
+{
+	qube__autofd dir = qube__tree_owner_dir(p->volumes, owner, false);
+	qube__autofree char *text = NULL;
+	char file[FILE_NAME_MAX];
+	size_t len;
+	int r;
+
+	if (dir < 0 && errno != ENOENT)
+		return qube__tree_fail(p, "open the volumes of", owner);
+	file_name(file, name);
+	r = dir < 0 ? QUBE_E_NOENT :
+		      qube__io_read_file(&text, &len, dir, file, QUBE__VOLUME_FILE_MAX);
+	if (r == QUBE_E_NOENT)
+		return qube__fail(r, "%s has no volume %s in pool %s", owner, name, p->name);
+	if (r < 0)
+		return r;
+	r = qube__volume_file_parse(f, text, len);
+	if (r == QUBE_E_NOTSUP)
+		return qube__fail(r, "%s/volumes/%s/%s was written by a newer libqube", p->path, owner,
+				  file);
+	return r < 0 ? qube__fail(r, "%s/volumes/%s/%s is damaged", p->path, owner, file) : 0;
+}
+
+int qube__tree_write_file(struct qube__pool *p, const struct qube__volume_file *f,
+			  const char *owner, const char *name)
+{
+	qube__autofree char *text = malloc(QUBE__VOLUME_FILE_MAX);
+	qube__autofd dir = qube__tree_owner_dir(p->volumes, owner, true);
+	char file[FILE_NAME_MAX];
+	int len;
+
+	if (!text)
+		return qube__fail_nomem();
+	if (dir < 0)
+		return qube__tree_fail(p, "make the volumes of", owner);
+	len = qube__volume_file_encode(text, QUBE__VOLUME_FILE_MAX, f);
+	if (len < 0)
+		return qube__fail(len, "volume %s of %s has too many layers", name, owner);
+	file_name(file, name);
+	if (qube__io_replace_file(dir, file, text, (size_t)len, 0600, 1) < 0) {
+		errno = qube_error_last()->os_errno;
+		return qube__tree_fail(p, "write the volumes of", owner);
+	}
+	return fsync(p->volumes) < 0 ? qube__tree_fail(p, "flush", "volumes") : 0;
+}
+
+bool qube__tree_has_file(struct qube__pool *p, const char *owner, const char *name)
+{
+	char file[FILE_NAME_MAX];
+
+	file_name(file, name);
+	return qube__tree_exists(p->volumes, owner, file);
+}
+
+/* Ids that are in use, as one sorted array. */
+struct ids {
+	char (*list)[QUBE__LAYER_ID_MAX];
+	size_t n;
+};
+
+static void ids_fini(struct ids *s)
+{
+	free(s->list);
+}
+#define autoids __attribute__((cleanup(ids_fini))) struct ids
+
+static int compare_ids(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+static int add_state(struct ids *s, const struct qube__volume_state *state)
+{
+	char(*grown)[QUBE__LAYER_ID_MAX];
+
+	if (!state->n_layers)
+		return 0;
+	grown = realloc(s->list, (s->n + state->n_layers) * sizeof(*grown));
+	if (!grown)
+		return qube__fail_nomem();
+	s->list = grown;
+	memcpy(s->list + s->n, state->layers, state->n_layers * sizeof(*grown));
+	s->n += state->n_layers;
+	return 0;
+}
+
+/* Calls fn for each volume file of the pool. */
+static int each_file(struct qube__pool *p,
+		     int (*fn)(struct qube__pool *p, void *user, const char *owner, const char *name),
+		     void *user);
+
+struct file_visit {
+	struct qube__pool *p;
+	void *user;
+	int (*fn)(struct qube__pool *p, void *user, const char *owner, const char *name);
+};
+
+static int visit_owner(void *user, const char *owner)
+{
+	struct file_visit *v = user;
+	int fd = qube__tree_owner_dir(v->p->volumes, owner, false);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	int r = 0;
+
+	if (!d) {
+		if (fd >= 0)
+			close(fd);
+		return errno == ENOENT ? 0 : qube__tree_fail(v->p, "read the volumes of", owner);
+	}
+	while (r == 0 && (e = readdir(d))) {
+		char name[QUBE__OWNER_MAX];
+		size_t n = strlen(e->d_name);
+
+		if (n <= 4 || n - 4 >= sizeof(name) || strcmp(e->d_name + n - 4, ".vol") != 0)
+			continue;
+		memcpy(name, e->d_name, n - 4);
+		name[n - 4] = '\0';
+		if (qube__tree_name_ok(name))
+			r = v->fn(v->p, v->user, owner, name);
+	}
+	closedir(d);
+	return r;
+}
+
+static int each_file(struct qube__pool *p,
+		     int (*fn)(struct qube__pool *p, void *user, const char *owner, const char *name),
+		     void *user)
+{
+	struct file_visit v = { p, user, fn };
+
+	return qube__pool_each_owner(p, visit_owner, &v);
+}
+
+static int collect_file(struct qube__pool *p, void *user, const char *owner, const char *name)
+{
+	qube__autofree struct qube__volume_file *f = malloc(sizeof(*f));
+	struct ids *used = user;
+	int r = f ? qube__tree_read_file(p, f, owner, name) : qube__fail_nomem();
+
+	if (r == 0 && f->pending[0]) {
+		struct qube__volume_state pending = { .n_layers = 1 };
+
+		memcpy(pending.layers[0], f->pending, sizeof(f->pending));
+		r = add_state(used, &pending);
+	}
+	for (uint32_t i = 0; r == 0 && i < f->n_states; i++)
+		r = add_state(used, &f->states[i]);
+	return r;
+}
+
+static int trash_unused(struct qube__pool *p, const struct ids *used)
+{
+	int fd = openat(p->layers, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	int r = 0;
+
+	if (!d) {
+		if (fd >= 0)
+			close(fd);
+		return qube__tree_fail(p, "read", "layers");
+	}
+	while (r == 0 && (e = readdir(d))) {
+		if (!qube__layer_id_ok(e->d_name))
+			continue;
+		if (!used->n || !bsearch(e->d_name, used->list, used->n, sizeof(*used->list),
+					 compare_ids))
+			r = qube__tree_trash(p, p->layers, e->d_name);
+	}
+	closedir(d);
+	return r;
+}
+
+/* A file that cannot be read keeps every layer where it is: what it lists is not known. */
+int qube__tree_collect(struct qube__pool *p)
+{
+	autoids used = { 0 };
+	struct qube__list *pos;
+	int r = each_file(p, collect_file, &used);
+
+	if (r < 0) {
+		qube__tree_log(p, 4, "pool %s: unused layers are kept: %s", p->name,
+			       qube_error_last()->message);
+		return r == QUBE_E_NOMEM ? r : 0;
+	}
+	qube__list_foreach(pos, &p->started) {
+		struct qube__started *s = qube__container_of(pos, struct qube__started, link);
+
+		if (s->state && add_state(&used, s->state) < 0)
+			return QUBE_E_NOMEM;
+	}
+	if (used.n)
+		qsort(used.list, used.n, sizeof(*used.list), compare_ids);
+	return trash_unused(p, &used);
+}
+
+/* The end of a commit: layers/PENDING is there and was flushed before it came there. */
+static int complete(struct qube__pool *p, struct qube__volume_file *f, const char *owner,
+		    const char *name, int32_t keep)
+{
+	qube__autofree struct qube__volume_state *state = calloc(1, sizeof(*state));
+	const struct qube__volume_state *now = &f->states[0];
+	int r;
+
+	if (!state)
+		return qube__fail_nomem();
+	if (now->n_layers >= QUBE__LAYERS_MAX)
+		return qube__fail(QUBE_E_LIMIT, "volume %s of %s has too many layers", name, owner);
+	memcpy(state->layers[0], f->pending, sizeof(f->pending));
+	memcpy(state->layers[1], now->layers[0], now->n_layers * sizeof(now->layers[0]));
+	state->n_layers = now->n_layers + 1;
+	state->time = time(NULL);
+	r = qube__volume_file_push(f, state, keep);
+	if (r < 0)
+		return qube__fail(r, "volume %s of %s has too many layers", name, owner);
+	f->pending[0] = '\0';
+	return qube__tree_write_file(p, f, owner, name);
+}
+
+int qube__tree_commit(struct qube__pool *p, const char *owner, const char *name, int32_t keep)
+{
+	qube__autofree struct qube__volume_file *f = malloc(sizeof(*f));
+	qube__autofd owner_run = qube__tree_owner_dir(p->run, owner, false);
+	qube__autofd run = -1;
+	int r = f ? qube__tree_read_file(p, f, owner, name) : qube__fail_nomem();
+
+	if (r == 0)
+		r = qube__tree_random_id(f->pending);
+	if (r < 0)
+		return r;
+	if (owner_run >= 0)
+		run = openat(owner_run, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (run < 0)
+		return qube__tree_fail(p, "open the writes of", owner);
+	/* Said before it is done: so a crash between the two never loses the session. */
+	r = qube__tree_write_file(p, f, owner, name);
+	if (r < 0)
+		return r;
+	if (renameat2(run, "upper", p->layers, f->pending, RENAME_NOREPLACE) < 0 ||
+	    fsync(p->layers) < 0 || fsync(run) < 0)
+		return qube__tree_fail(p, "keep the writes of", owner);
+	return complete(p, f, owner, name, keep);
+}
+
+static int recover_file(struct qube__pool *p, void *user, const char *owner, const char *name)
+{
+	qube__autofree struct qube__volume_file *f = malloc(sizeof(*f));
+	struct stat st;
+	int r = f ? qube__tree_read_file(p, f, owner, name) : qube__fail_nomem();
+
+	(void)user;
+	if (r < 0 && r != QUBE_E_NOMEM) {	/* this volume does not start; others do */
+		qube__tree_log(p, 3, "%s", qube_error_last()->message);
+		return 0;
+	}
+	if (r < 0 || !f->pending[0])
+		return r;
+	if (fstatat(p->layers, f->pending, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return complete(p, f, owner, name, QUBE__REVISIONS_MAX);
+	f->pending[0] = '\0';
+	return qube__tree_write_file(p, f, owner, name);
+}
+
+/* What an unfinished start left: writes of snapshots go; a persistent volume's stay (upper). */
+static int recover_run(struct qube__pool *p, const char *owner)
+{
+	int fd = qube__tree_owner_dir(p->run, owner, false);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	int r = 0;
+
+	if (!d) {
+		if (fd >= 0)
+			close(fd);
+		return qube__tree_fail(p, "read the writes of", owner);
+	}
+	while (r == 0 && (e = readdir(d))) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		if (!qube__tree_has_file(p, owner, e->d_name) ||
+		    !qube__tree_exists(fd, e->d_name, "upper"))
+			r = qube__tree_trash(p, fd, e->d_name);
+	}
+	closedir(d);
+	if (r == 0 && unlinkat(p->run, owner, AT_REMOVEDIR) < 0 && errno != ENOTEMPTY &&
+	    errno != EEXIST)
+		r = qube__tree_fail(p, "remove", owner);
+	return r;
+}
+
+int qube__tree_recover(struct qube__pool *p)
+{
+	int r = each_file(p, recover_file, NULL);
+	struct dirent *e;
+	DIR *d;
+	int fd;
+
+	if (r < 0)
+		return r;
+	fd = openat(p->run, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	d = fd < 0 ? NULL : fdopendir(fd);
+	if (!d) {
+		if (fd >= 0)
+			close(fd);
+		return qube__tree_fail(p, "read", "run");
+	}
+	while (r == 0 && (e = readdir(d)))
+		if (qube__tree_name_ok(e->d_name))
+			r = recover_run(p, e->d_name);
+	closedir(d);
+	return r;
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Operations that take a helper: a job, then a short end that makes its result visible. */
+#include "storage/tree.h"
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/text.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <stdio.h>
+#include <time.h>
+
+enum { KEEP_FREE = 64 * 1024 * 1024 };	/* what an import leaves for the qubes that run */
+
+int qube__tree_op_new(struct qube__pool_op **out, struct qube__pool *p, const char *owner,
+		      const char *name, const struct qube__pool_cb *cb)
+{
+	struct qube__pool_op *op = calloc(1, sizeof(*op));
+
+	if (!op)
+		return qube__fail_nomem();
+	qube__list_append(&p->ops, &op->link);
+	op->p = p;
+	op->cb = *cb;
+	qube__text_copy(op->owner, sizeof(op->owner), owner);
+	qube__text_copy(op->name, sizeof(op->name), name);
+	*out = op;
+	return 0;
+}
+
+void qube__tree_op_free(struct qube__pool_op *op)
+{
+	qube__list_remove(&op->link);
+	qube__volume_run_fini(&op->parts);
+	free(op);
+}
+
+static void on_progress(void *user, uint64_t done, uint64_t total)
+{
+	struct qube__pool_op *op = user;
+
+	if (op->cb.progress)
+		op->cb.progress(op->cb.user, done, total);
+}
+
+static void on_note(void *user, const char *line)
+{
+	struct qube__pool_op *op = user;
+
+	if (op->cb.note)
+		op->cb.note(op->cb.user, line);
+}
+
+static void on_plan(void *user, const struct qube__job_reply *plan)
+{
+	struct qube__pool_op *op = user;
+
+	if (op->plan)
+		op->plan(op->cb.user, plan->packages, plan->files, plan->total);
+}
+
+static void on_done(void *user, int code, const struct qube__job_reply *result)
+{
+	struct qube__pool_op *op = user;
+	struct qube__pool_cb cb = op->cb;
+	struct qube__err why;
+
+	op->job = NULL;
+	if (code == 0)
+		code = op->finish(op, result);
+	if (code > 0)
+		return;
+	qube__err_save(&why);
+	if (code < 0 && op->temp[0])
+		qube__tree_trash(op->p, op->p->tmp, op->temp);
+	if (code < 0 && op->failed)
+		op->failed(op);
+	qube__tree_op_free(op);
+	if (code < 0)
+		qube__err_restore(&why);
+	cb.done(cb.user, code);
+}
+
+int qube__tree_op_job(struct qube__pool_op *op, const struct qube__job_request *req,
+		      const int *fds)
+{
+	struct qube__job_cb cb = {
+		.user = op,
+		.progress = on_progress,
+		.plan = on_plan,
+		.note = on_note,
+		.done = on_done,
+	};
+	int r = qube__job_start(&op->job, op->p->front, req, fds, &cb);
+
+	return r < 0 ? r : 1;
+}
+
+int qube__tree_op_copy(struct qube__pool_op *op, int src)
+{
+	struct qube__job_request req = { .type = QUBE__JOB_COPY_TREE, .n_args = 1 };
+	int fds[2] = { src, op->p->tmp };
+	int r = qube__tree_random_id(op->temp);
+
+	if (r < 0)
+		return r;
+	req.args[0] = op->temp;
+	return qube__tree_op_job(op, &req, fds);
+}
+
+void qube__pool_op_cancel(struct qube__pool_op *op)
+{
+	if (op->job)
+		qube__job_cancel(op->job);
+}
+
+/* The worker's view of the host: read-only, whatever becomes of the worker. Where "/" cannot be
+ * cloned (a chroot) it is the directory itself. */
+static int open_host(const char *path)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
+	int fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+
+	if (fd >= 0 && mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) == 0)
+		return fd;
+	qube__close_fd(&fd);
+	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? qube__fail_os("cannot open %s", path) : fd;
+}
+
+static int finish_import(struct qube__pool_op *op, const struct qube__job_reply *result)
+{
+	qube__autofree struct qube__volume_file *f = calloc(1, sizeof(*f));
+	struct qube__pool *p = op->p;
+	int r;
+
+	(void)result;
+	if (!f)
+		return qube__fail_nomem();
+	if (qube__tree_has_file(p, op->owner, op->name))
+		return qube__fail(QUBE_E_EXISTS, "%s has a volume %s meanwhile", op->owner, op->name);
+	/* A crash from here on leaves a layer that no volume lists: collected at open. */
+	if (renameat2(p->tmp, op->temp, p->layers, op->temp, RENAME_NOREPLACE) < 0 ||
+	    fsync(p->layers) < 0)
+		return qube__tree_fail(p, "place the template", op->owner);
+	f->n_states = 1;
+	f->states[0].number = 1;
+	f->states[0].time = time(NULL);
+	f->states[0].n_layers = 1;
+	memcpy(f->states[0].layers[0], op->temp, sizeof(op->temp));
+	r = qube__tree_write_file(p, f, op->owner, op->name);
+	if (r < 0)
+		qube__tree_trash(p, p->layers, op->temp);
+	return r;
+}
+
+static int finish_plan(struct qube__pool_op *op, const struct qube__job_reply *result)
+{
+	(void)op;
+	(void)result;
+	return 0;
+}
+
+static int start_import(struct qube__pool_op *op, const struct qube__import *req)
+{
+	struct qube__job_request job = { .type = QUBE__JOB_IMPORT_HOST, .number = KEEP_FREE };
+	qube__autofd host = open_host(req->host_root ? req->host_root : "/");
+	int fds[2] = { host, op->p->tmp };
+	int r = host < 0 ? host : qube__tree_random_id(op->temp);
+
+	if (r < 0)
+		return r;
+	if (req->flags & QUBE__IMPORT_KEEP_SETID)
+		job.flags |= QUBE__JOB_KEEP_SETID;
+	if (req->flags & QUBE__IMPORT_NO_DEFAULTS)
+		job.flags |= QUBE__JOB_NO_DEFAULTS;
+	if (req->flags & QUBE__IMPORT_PLAN_ONLY)
+		job.flags |= QUBE__JOB_PLAN_ONLY;
+	job.args[job.n_args++] = op->temp;
+	for (uint32_t i = 0; i < req->n_packages; i++)
+		job.args[job.n_args++] = req->packages[i];
+	return qube__tree_op_job(op, &job, fds);
+}
+
+int qube__import_host(struct qube__pool_op **out_op, struct qube__pool *p,
+		      const struct qube__import *req, const struct qube__pool_cb *cb)
+{
+	const uint32_t known = QUBE__IMPORT_KEEP_SETID | QUBE__IMPORT_NO_DEFAULTS |
+			       QUBE__IMPORT_PLAN_ONLY;
+	bool plan_only = req->flags & QUBE__IMPORT_PLAN_ONLY;
+	struct qube__pool_op *op;
+	int r;
+
+	if (!qube__tree_name_ok(req->owner) || (req->flags & ~known) ||
+	    req->n_packages >= QUBE__JOB_ARGS_MAX)
+		return qube__fail(QUBE_E_INVALID, "an import that cannot be");
+	if (!plan_only && qube__tree_has_file(p, req->owner, "root"))
+		return qube__fail(QUBE_E_EXISTS, "%s has a root volume", req->owner);
+	r = qube__tree_op_new(&op, p, req->owner, "root", cb);
+	if (r < 0)
+		return r;
+	op->plan = req->plan;
+	op->finish = plan_only ? finish_plan : finish_import;
+	r = start_import(op, req);
+	if (r < 0) {
+		qube__tree_op_free(op);
+		return r;
+	}
+	if (out_op)
+		*out_op = op;
+	return r;
+}
