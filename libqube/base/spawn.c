@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -65,6 +66,16 @@ static void reset_signals(void)
 		sigaction(i, &dfl, NULL);
 }
 
+/* The bare system calls: libc's would change every thread of the process whose memory we share. */
+static int become(const struct qube__spawn *s)
+{
+	if (syscall(SYS_setgroups, s->n_groups, s->groups) < 0 ||
+	    syscall(SYS_setresgid, s->gid, s->gid, s->gid) < 0 ||
+	    syscall(SYS_setresuid, s->uid, s->uid, s->uid) < 0)
+		return -1;
+	return 0;
+}
+
 static int child(void *arg)
 {
 	struct plan *p = arg;
@@ -76,12 +87,19 @@ static int child(void *arg)
 	sigemptyset(&none);
 	if ((s->flags & QUBE__SPAWN_SETSID) && setsid() < 0)
 		give_up(p, "make a session");
-	if ((s->flags & QUBE__SPAWN_PDEATHSIG) && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
-		give_up(p, "set the parent-death signal");
 	if ((s->flags & QUBE__SPAWN_CGROUP) && write(s->cgroup_fd, "0", 1) != 1)
 		give_up(p, "enter its cgroup");
 	if (place_fds(s, &exec_fd) < 0)
 		give_up(p, "place descriptors");
+	if ((s->flags & QUBE__SPAWN_CTTY) && ioctl(0, TIOCSCTTY, 0) < 0)
+		give_up(p, "take its terminal");
+	if ((s->flags & QUBE__SPAWN_USER) && become(s) < 0)
+		give_up(p, "become its user");
+	/* Behind the change of user, which clears it. */
+	if ((s->flags & QUBE__SPAWN_PDEATHSIG) && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		give_up(p, "set the parent-death signal");
+	if (s->cwd && syscall(SYS_chdir, s->cwd) < 0 && syscall(SYS_chdir, "/") < 0)
+		give_up(p, "enter its directory");
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (exec_fd >= 0)
 		syscall(SYS_execveat, exec_fd, "", s->argv, p->envp, AT_EMPTY_PATH);

@@ -19,12 +19,20 @@ struct qube__spawn {
 	size_t n_fds;
 	uint32_t flags;		/* QUBE__SPAWN_* */
 	int cgroup_fd;		/* with QUBE__SPAWN_CGROUP: its cgroup.procs, open for writing */
+	/* With QUBE__SPAWN_USER: who it becomes, in all ids; supplementary groups are replaced. */
+	uid_t uid;
+	gid_t gid;
+	const gid_t *groups;
+	size_t n_groups;
+	const char *cwd;	/* entered as that user; "/" if that fails. NULL: the caller's */
 };
 
 enum {
 	QUBE__SPAWN_SETSID = 1,		/* a session of its own */
 	QUBE__SPAWN_PDEATHSIG = 2,	/* SIGKILL when the spawning thread ends */
 	QUBE__SPAWN_CGROUP = 4,
+	QUBE__SPAWN_USER = 8,
+	QUBE__SPAWN_CTTY = 16,	/* descriptor 0 becomes the controlling terminal; with SETSID */
 };
 
 struct qube__child {
