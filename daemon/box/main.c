@@ -78,15 +78,17 @@ static int enter_scratch(const struct qube__box_spec *spec)
 	return 0;
 }
 
-/* Effective and file-system ids become the first of the qube's range, all capabilities stay:
- * overlayfs writes with these (layers.c), and the limits of a user namespace are counted on whoever
- * makes it, so that qubes do not use up each other's, or root's. */
+/* All ids but the saved ones become the first of the qube's range, all capabilities stay: overlayfs
+ * writes with these (layers.c), and the limits of a user namespace are counted on whoever makes it,
+ * so that qubes do not use up each other's, or root's. The real id too: a namespace made by real
+ * root has no limit of processes. */
 static int borrow_ids(uint32_t id)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[2];
 
-	if (setgroups(0, NULL) < 0 || setegid(id) < 0 || seteuid(id) < 0)
+	if (setgroups(0, NULL) < 0 || setresgid(id, id, 0) < 0 ||
+	    setresuid(id, id, 0) < 0)
 		return box_fail("cannot take the ids of the qube");
 	if (syscall(SYS_capget, &head, data) < 0)
 		return box_fail("cannot read the capabilities");

@@ -40,17 +40,17 @@ QTEST(local, runs_a_box_over_a_template_and_ends_it)
 			      "mine\n");
 		world_sh_says(&w, "grep -E ' (/|/rw|/tmp|/proc/sys) ' /proc/mounts | wc -l", "4\n");
 		world_sh_says(&w, "touch /usr/local/bin/x /rw/y && ls /rw", "home\nusrlocal\ny\n");
-		QT_INT(w.m->ops->stats(w.m, &stats), 0);
-		QT_TRUE(stats.start_time_ms > 0);
-		QT_TRUE(w.m->ops->pid(w.m) > 0);
+		W_INT(w.m->ops->stats(w.m, &stats), 0);
+		W_TRUE(stats.start_time_ms > 0);
+		W_TRUE(w.m->ops->pid(w.m) > 0);
 		world_stop(&w);
 	}
 	/* What root of the box made is its id 0 on the disk; the template is as it was. */
-	QT_TRUE(world_host(&w, "test \"$(stat -c %u upper/made kept/home)\" = '0\n0'"));
-	QT_TRUE(world_host(&w, "test $(stat -c %u kept/home/user) = 1000"));
-	QT_TRUE(world_host(&w, "test \"$(cat layer/dir/file)\" = original -a ! -e layer/made"));
-	QT_TRUE(world_host(&w, "test -e kept/usrlocal/bin/x -a ! -e upper/.qube-probe"));
-	QT_TRUE(world_close(&w));
+	W_TRUE(world_host(&w, "test \"$(stat -c %u upper/made kept/home)\" = '0\n0'"));
+	W_TRUE(world_host(&w, "test $(stat -c %u kept/home/user) = 1000"));
+	W_TRUE(world_host(&w, "test \"$(cat layer/dir/file)\" = original -a ! -e layer/made"));
+	W_TRUE(world_host(&w, "test -e kept/usrlocal/bin/x -a ! -e upper/.qube-probe"));
+	W_TRUE(world_close(&w));
 }
 
 QTEST(local, processes_of_a_box_have_ids_of_its_range_on_the_host)
@@ -63,11 +63,11 @@ QTEST(local, processes_of_a_box_have_ids_of_its_range_on_the_host)
 	if (world_start(&w)) {
 		snprintf(path, sizeof(path), "grep -q '^Uid:.65536000' /proc/%d/status",
 			 (int)w.m->ops->pid(w.m));
-		QT_TRUE(world_host(&w, path));
+		W_TRUE(world_host(&w, path));
 		snprintf(path, sizeof(path), "/proc/%d/root", (int)w.m->ops->pid(w.m));
-		QT_INT(stat(path, &st), 0);
+		W_INT(stat(path, &st), 0);
 	}
-	QT_TRUE(world_close(&w));
+	W_TRUE(world_close(&w));
 }
 
 QTEST(local, a_root_that_is_thrown_away_and_a_root_that_is_one_directory_work)
@@ -95,8 +95,8 @@ QTEST(local, a_root_that_is_thrown_away_and_a_root_that_is_one_directory_work)
 		world_sh_says(&w, "touch /y && stat -c %u /y", "0\n");
 		world_stop(&w);
 	}
-	QT_TRUE(world_host(&w, "test -e layer/y"));
-	QT_TRUE(world_close(&w));
+	W_TRUE(world_host(&w, "test -e layer/y"));
+	W_TRUE(world_close(&w));
 }
 
 QTEST(local, the_agent_is_started_again_and_its_clean_end_is_the_guests_halt)
@@ -107,12 +107,12 @@ QTEST(local, the_agent_is_started_again_and_its_clean_end_is_the_guests_halt)
 	if (world_start(&w)) {
 		free(world_ask(&w, "exit 9"));
 		world_sh_says(&w, "echo back", "back\n");
-		QT_TRUE(strstr(w.log, "started again"));
+		W_TRUE(strstr(w.log, "started again"));
 		free(world_ask(&w, "exit 0"));
-		QT_TRUE(world_wait(&w, QUBE__MACHINE_STOPPED, 10));
-		QT_INT(w.status, 0);
+		W_TRUE(world_wait(&w, QUBE__MACHINE_STOPPED, 10));
+		W_INT(w.status, 0);
 	}
-	QT_TRUE(world_close(&w));
+	W_TRUE(world_close(&w));
 }
 
 QTEST(local, an_agent_that_keeps_dying_ends_the_box)
@@ -123,10 +123,10 @@ QTEST(local, an_agent_that_keeps_dying_ends_the_box)
 	if (world_start(&w)) {
 		for (int i = 0; i < 6; i++)
 			free(world_ask(&w, "exit 9"));
-		QT_TRUE(world_wait(&w, QUBE__MACHINE_STOPPED, 10));
-		QT_INT(w.status, 9);
+		W_TRUE(world_wait(&w, QUBE__MACHINE_STOPPED, 10));
+		W_INT(w.status, 9);
 	}
-	QT_TRUE(world_close(&w));
+	W_TRUE(world_close(&w));
 }
 
 QTEST(local, shutdown_asks_and_kill_does_not)
@@ -135,12 +135,12 @@ QTEST(local, shutdown_asks_and_kill_does_not)
 
 	NEED_WORLD(&w);
 	if (world_start(&w)) {
-		QT_INT(w.m->ops->shutdown(w.m), 0);
-		QT_TRUE(world_wait(&w, QUBE__MACHINE_STOPPED, 10));
-		QT_INT(w.status, 0);
-		QT_INT(w.m->ops->kill(w.m), QUBE_E_STATE);
+		W_INT(w.m->ops->shutdown(w.m), 0);
+		W_TRUE(world_wait(&w, QUBE__MACHINE_STOPPED, 10));
+		W_INT(w.status, 0);
+		W_INT(w.m->ops->kill(w.m), QUBE_E_STATE);
 	}
-	QT_TRUE(world_close(&w));
+	W_TRUE(world_close(&w));
 }
 
 QTEST(local, a_paused_box_does_nothing_and_can_be_killed)
@@ -155,14 +155,14 @@ QTEST(local, a_paused_box_does_nothing_and_can_be_killed)
 			world_close(&w);
 			QT_SKIP("no cgroup v2 here");
 		}
-		QT_INT(r, 0);
-		QT_INT(w.m->ops->pause(w.m), QUBE_E_STATE);
-		QT_INT(w.m->ops->unpause(w.m), 0);
+		W_INT(r, 0);
+		W_INT(w.m->ops->pause(w.m), QUBE_E_STATE);
+		W_INT(w.m->ops->unpause(w.m), 0);
 		world_sh_says(&w, "echo awake", "awake\n");
-		QT_INT(w.m->ops->pause(w.m), 0);
-		QT_TRUE(world_stop(&w));
+		W_INT(w.m->ops->pause(w.m), 0);
+		W_TRUE(world_stop(&w));
 	}
-	QT_TRUE(world_close(&w));
+	W_TRUE(world_close(&w));
 }
 
 QTEST(local, a_machine_may_be_killed_at_any_moment)
@@ -171,13 +171,13 @@ QTEST(local, a_machine_may_be_killed_at_any_moment)
 
 	NEED_WORLD(&w);
 	for (int rounds = 0; rounds < 12; rounds++) {
-		QT_INT(qube__driver_local.create(w.driver, &w.m, &w, &w.spec), 0);
+		W_INT(qube__driver_local.create(w.driver, &w.m, &w, &w.spec), 0);
 		for (int i = 0; i < rounds / 2; i++)
 			qube__loop_dispatch(&w.loop, 2);
 		if (!world_stop(&w))
 			break;
 	}
-	QT_TRUE(world_close(&w));
+	W_TRUE(world_close(&w));
 }
 
 QTEST(local, closing_the_driver_ends_what_runs)
@@ -185,8 +185,8 @@ QTEST(local, closing_the_driver_ends_what_runs)
 	struct world w;
 
 	NEED_WORLD(&w);
-	QT_TRUE(world_start(&w));
-	QT_TRUE(world_close(&w));
+	W_TRUE(world_start(&w));
+	W_TRUE(world_close(&w));
 }
 
 QTEST(local, a_name_runs_once_and_limits_not_enforced_are_said)
@@ -199,13 +199,13 @@ QTEST(local, a_name_runs_once_and_limits_not_enforced_are_said)
 	w.spec.memory_bytes = 64 << 20;
 	w.spec.vcpus = 1;
 	if (world_start(&w)) {
-		QT_INT(qube__driver_local.create(w.driver, &other, &w, &w.spec), QUBE_E_BUSY);
-		QT_TRUE(other == NULL);
+		W_INT(qube__driver_local.create(w.driver, &other, &w, &w.spec), QUBE_E_BUSY);
+		W_TRUE(other == NULL);
 		un = w.m->ops->unenforced(w.m);
-		QT_TRUE(strcmp(un, "") == 0 || strstr(un, "memory") || strstr(un, "vcpus"));
+		W_TRUE(strcmp(un, "") == 0 || strstr(un, "memory") || strstr(un, "vcpus"));
 		world_sh_says(&w, "echo here", "here\n");
 	}
-	QT_TRUE(world_close(&w));
+	W_TRUE(world_close(&w));
 }
 
 QTEST(local, log_lines_are_harmless_and_few)
@@ -215,11 +215,11 @@ QTEST(local, log_lines_are_harmless_and_few)
 	NEED_WORLD(&w);
 	if (world_start(&w)) {
 		free(world_ask(&w, "log"));
-		QT_TRUE(world_stop(&w));
-		QT_TRUE(strstr(w.log, "box-test: line 0 \\x1b[31m"));
-		QT_TRUE(w.log_lines <= 102);
+		W_TRUE(world_stop(&w));
+		W_TRUE(strstr(w.log, "box-test: line 0 \\x1b[31m"));
+		W_TRUE(w.log_lines <= 102);
 	}
-	QT_TRUE(world_close(&w));
+	W_TRUE(world_close(&w));
 }
 
 QTEST(local, doctor_lists_what_is_needed)
@@ -259,5 +259,5 @@ QTEST(local, prints_how_long_a_start_takes)
 			break;
 	}
 	printf("start: best %.1f ms, mean %.1f ms\n", (double)best / 1e6, (double)sum / 20e6);
-	QT_TRUE(world_close(&w));
+	W_TRUE(world_close(&w));
 }

@@ -62,22 +62,22 @@ QTEST(local, threat_13_a_template_of_symlinks_fails_clean)
 	char command[512];
 
 	NEED_WORLD(&w);
-	QT_TRUE(world_host(&w, "mkdir target target/local; echo safe > target/file"));
+	W_TRUE(world_host(&w, "mkdir target target/local; echo safe > target/file"));
 	for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
 		snprintf(command, sizeof(command),
 			 "rm -rf upper/* work/*; cp -a layer saved; rm -rf layer/%s; "
 			 "ln -s $PWD/target layer/%s", points[i], points[i]);
-		QT_TRUE(world_host(&w, command));
-		QT_TRUE(fails(&w, "is not a plain directory"));
+		W_TRUE(world_host(&w, command));
+		W_TRUE(fails(&w, "is not a plain directory"));
 		snprintf(command, sizeof(command), "rm -rf layer; cp -a saved layer; rm layer/%s "
 			 "2>/dev/null || rm -rf layer/%s; ln -s ../../../../../../etc layer/%s",
 			 points[i], points[i], points[i]);
-		QT_TRUE(world_host(&w, command));
-		QT_TRUE(fails(&w, "is not a plain directory"));
-		QT_TRUE(world_host(&w, "rm -rf layer; mv saved layer"));
+		W_TRUE(world_host(&w, command));
+		W_TRUE(fails(&w, "is not a plain directory"));
+		W_TRUE(world_host(&w, "rm -rf layer; mv saved layer"));
 	}
-	QT_TRUE(world_host(&w, "test \"$(ls -A target)\" = 'file\nlocal' -a -z \"$(ls -A target/local)\""));
-	QT_TRUE(world_close(&w));
+	W_TRUE(world_host(&w, "test \"$(ls -A target)\" = 'file\nlocal' -a -z \"$(ls -A target/local)\""));
+	W_TRUE(world_close(&w));
 }
 
 QTEST(local, threat_13_a_private_volume_of_symlinks_fails_clean)
@@ -85,15 +85,15 @@ QTEST(local, threat_13_a_private_volume_of_symlinks_fails_clean)
 	struct world w;
 
 	NEED_WORLD(&w);
-	QT_TRUE(world_host(&w, "mkdir target; ln -s $PWD/target kept/home"));
-	QT_TRUE(fails(&w, "home in the private volume is not a plain directory"));
-	QT_TRUE(world_host(&w, "rm -r kept/home; ln -s $PWD/target kept/usrlocal"));
-	QT_TRUE(fails(&w, "usrlocal in the private volume is not a plain directory"));
-	QT_TRUE(world_host(&w, "rm -r kept/usrlocal; mkdir kept/home; ln -s /etc kept/home/user"));
+	W_TRUE(world_host(&w, "mkdir target; ln -s $PWD/target kept/home"));
+	W_TRUE(fails(&w, "home in the private volume is not a plain directory"));
+	W_TRUE(world_host(&w, "rm -r kept/home kept/usrlocal; ln -s $PWD/target kept/usrlocal"));
+	W_TRUE(fails(&w, "usrlocal in the private volume is not a plain directory"));
+	W_TRUE(world_host(&w, "rm -r kept/usrlocal; ln -s /etc kept/home/user"));
 	if (world_start(&w))
 		world_stop(&w);
-	QT_TRUE(world_host(&w, "test -z \"$(ls -A target)\" -a -L kept/home/user"));
-	QT_TRUE(world_close(&w));
+	W_TRUE(world_host(&w, "test -z \"$(ls -A target)\" -a -L kept/home/user"));
+	W_TRUE(world_close(&w));
 }
 
 QTEST(local, threat_13_files_and_pipes_where_directories_should_be_fail_clean)
@@ -101,18 +101,18 @@ QTEST(local, threat_13_files_and_pipes_where_directories_should_be_fail_clean)
 	struct world w;
 
 	NEED_WORLD(&w);
-	QT_TRUE(world_host(&w, "echo x > layer/proc"));
-	QT_TRUE(fails(&w, "/proc in the root volume is not a plain directory"));
-	QT_TRUE(world_host(&w, "rm layer/proc; mkfifo layer/dev"));
-	QT_TRUE(fails(&w, "/dev in the root volume is not a plain directory"));
+	W_TRUE(world_host(&w, "echo x > layer/proc"));
+	W_TRUE(fails(&w, "/proc in the root volume is not a plain directory"));
+	W_TRUE(world_host(&w, "rm -rf layer/proc upper/* work/*; mkfifo layer/dev"));
+	W_TRUE(fails(&w, "/dev in the root volume is not a plain directory"));
 	/* A passwd that would never end, or never begin. */
-	QT_TRUE(world_host(&w, "rm layer/dev layer/etc/passwd; mkfifo layer/etc/passwd"));
+	W_TRUE(world_host(&w, "rm layer/dev layer/etc/passwd; mkfifo layer/etc/passwd"));
 	if (world_start(&w))
 		world_stop(&w);
-	QT_TRUE(world_host(&w, "rm layer/etc/passwd; ln -s /dev/zero layer/etc/passwd"));
+	W_TRUE(world_host(&w, "rm layer/etc/passwd; ln -s /dev/zero layer/etc/passwd"));
 	if (world_start(&w))
 		world_stop(&w);
-	QT_TRUE(world_close(&w));
+	W_TRUE(world_close(&w));
 }
 
 QTEST(local, threat_13_proc_is_covered_and_read_only)
@@ -128,10 +128,11 @@ QTEST(local, threat_13_proc_is_covered_and_read_only)
 		world_sh_says(&w, "cat /proc/sys/user/max_user_namespaces; echo 9 2>/dev/null > "
 				  "/proc/sys/user/max_user_namespaces || echo refused",
 			      "0\nrefused\n");
-		world_sh_says(&w, "ls -d /proc/[0-9]* | wc -l | tr -d ' '; mount -o remount,rw "
-				  "/proc/sys 2>/dev/null || echo refused", "5\nrefused\n");
+		world_sh_says(&w, "test $(ls -d /proc/[0-9]* | wc -l) -lt 10 && echo few; "
+				  "mount -o remount,rw /proc/sys 2>/dev/null || echo refused",
+			      "few\nrefused\n");
 	}
-	QT_TRUE(world_close(&w));
+	W_TRUE(world_close(&w));
 }
 
 QTEST(local, threat_14_no_descriptor_of_the_host_is_inside)
@@ -142,14 +143,14 @@ QTEST(local, threat_14_no_descriptor_of_the_host_is_inside)
 	NEED_WORLD(&w);
 	if (world_start(&w)) {
 		said = world_ask(&w, "fds /proc/self/fd");
-		QT_STR(said, "0 /dev/null\n1 /dev/null\n2 pipe\n3 socket\n");
+		W_STR(said, "0 /dev/null\n1 /dev/null\n2 pipe\n3 socket\n");
 		free(said);
 		world_sh_says(&w, "ls /proc/self/fd | tr '\\n' ' '", "0 1 2 3 4 ");
 		/* The agent's program cannot be changed through its own link. */
 		world_sh_says(&w, "echo x 2>/dev/null > /proc/2/exe || echo refused", "refused\n");
 		world_sh_says(&w, "stat -c %N /proc/2/exe | grep -c memfd", "1\n");
 	}
-	QT_TRUE(world_close(&w));
+	W_TRUE(world_close(&w));
 }
 
 QTEST(local, threat_15_16_30_system_calls_are_refused)
@@ -167,7 +168,7 @@ QTEST(local, threat_15_16_30_system_calls_are_refused)
 		world_sh_says(&w, "ps -o pid,sid,tty 2>/dev/null | grep -c pts", "0\n");
 		world_sh_says(&w, "echo x 2>/dev/null > /dev/tty || echo none", "none\n");
 	}
-	QT_TRUE(world_close(&w));
+	W_TRUE(world_close(&w));
 }
 
 QTEST(local, threat_30_roles_and_features_give_what_they_say_and_no_more)
@@ -189,12 +190,12 @@ QTEST(local, threat_30_roles_and_features_give_what_they_say_and_no_more)
 		world_sh_says(&w, "grep -E 'CapBnd|NoNew' /proc/self/status | tr '\\t\\n' '  '",
 			      "CapBnd: 00000000800405fb NoNewPrivs: 0 ");
 		said = world_ask(&w, "calls");
-		QT_TRUE(strstr(said, "ok bpf:"));
-		QT_TRUE(strstr(said, "ok io_uring_setup:"));
-		QT_TRUE(strstr(said, "BAD unshare user: 0,"));
+		W_TRUE(strstr(said, "ok bpf:"));
+		W_TRUE(strstr(said, "ok io_uring_setup:"));
+		W_TRUE(strstr(said, "BAD unshare user: 0,"));
 		free(said);
 	}
-	QT_TRUE(world_close(&w));
+	W_TRUE(world_close(&w));
 }
 
 QTEST(local, threat_32_a_setuid_file_of_a_box_is_useless_outside)
@@ -202,16 +203,18 @@ QTEST(local, threat_32_a_setuid_file_of_a_box_is_useless_outside)
 	struct world w;
 
 	NEED_WORLD(&w);
-	QT_TRUE(world_host(&w, "mount --bind . . ; mount -o remount,bind,nosuid,nodev,noexec ."));
+	W_TRUE(world_host(&w, "mount --bind . . ; mount -o remount,bind,nosuid,nodev,noexec ."));
 	if (world_start(&w)) {
-		world_sh_says(&w, "cp /bin/busybox /made; chmod 4755 /made; cp /made /rw/made; "
-				  "chmod 4755 /rw/made; /rw/made id -u; /made echo runs", "0\nruns\n");
+		world_sh_says(&w, "mkdir /made /rw/made; for d in /made /rw/made; do "
+				  "cp /bin/busybox $d; chmod 4755 $d/busybox; "
+				  "$d/busybox echo runs; done", "runs\nruns\n");
 		world_stop(&w);
 	}
-	QT_TRUE(world_host(&w, "test -u upper/made -a -u kept/made"));
-	QT_TRUE(world_host(&w, "! upper/made true 2>/dev/null; ! kept/made true 2>/dev/null"));
-	QT_TRUE(world_host(&w, "d=$PWD; cd /; umount $d"));
-	QT_TRUE(world_close(&w));
+	W_TRUE(world_host(&w, "test -u upper/made/busybox -a -u kept/made/busybox"));
+	W_TRUE(world_host(&w, "! upper/made/busybox true 2>/dev/null"));
+	W_TRUE(world_host(&w, "! kept/made/busybox true 2>/dev/null"));
+	W_TRUE(world_host(&w, "d=$PWD; cd /; umount $d"));
+	W_TRUE(world_close(&w));
 }
 
 QTEST(local, threat_33_each_shared_quantity_has_an_end)
@@ -223,9 +226,9 @@ QTEST(local, threat_33_each_shared_quantity_has_an_end)
 	NEED_WORLD(&w);
 	if (world_start(&w)) {
 		said = world_ask(&w, "pids");
-		QT_TRUE(said && strstr(said, "raise refused") && strstr(said, "errno 11"));
-		QT_INT(sscanf(strstr(said, "forks"), "forks %d", &forks), 1);
-		QT_TRUE(forks > 50 && forks <= 64);
+		W_TRUE(said && strstr(said, "raise refused") && strstr(said, "errno 11"));
+		W_INT(sscanf(strstr(said, "forks"), "forks %d", &forks), 1);
+		W_INT(forks > 50 && forks <= 64 ? 0 : forks, 0);
 		free(said);
 		world_sh_says(&w, "dd if=/dev/zero of=/tmp/x bs=1M count=64 2>/dev/null; "
 				  "stat -c %s /tmp/x; rm /tmp/x", "4194304\n");
@@ -235,7 +238,7 @@ QTEST(local, threat_33_each_shared_quantity_has_an_end)
 		world_sh_says(&w, "i=0; while echo 2>/dev/null > /tmp/$i; do i=$((i+1)); done; "
 				  "test $i -lt 1100 && echo bounded", "bounded\n");
 	}
-	QT_TRUE(world_close(&w));
+	W_TRUE(world_close(&w));
 }
 
 /* One bad thing at a time, along the way of a start; world_close() looks for what is left. */
@@ -263,13 +266,13 @@ QTEST(local, threat_20_34_a_failure_at_any_step_leaves_nothing)
 
 	NEED_WORLD(&w);
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-		QT_TRUE(world_host(&w, steps[i].damage));
+		W_TRUE(world_host(&w, steps[i].damage));
 		fails(&w, steps[i].text);
-		QT_TRUE(world_host(&w, "test -z \"$(ls -A run)\""));
-		QT_TRUE(world_host(&w, steps[i].repair));
+		W_TRUE(world_host(&w, "test -z \"$(ls -A run)\""));
+		W_TRUE(world_host(&w, steps[i].repair));
 	}
-	QT_TRUE(world_start(&w));
-	QT_TRUE(world_close(&w));
+	W_TRUE(world_start(&w));
+	W_TRUE(world_close(&w));
 }
 
 QTEST(local, threat_20_a_spec_that_makes_no_sense_is_refused_at_once)
@@ -278,14 +281,14 @@ QTEST(local, threat_20_a_spec_that_makes_no_sense_is_refused_at_once)
 
 	NEED_WORLD(&w);
 	w.spec.id_base = 0;
-	QT_INT(qube__driver_local.create(w.driver, &w.m, &w, &w.spec), QUBE_E_INVALID);
+	W_INT(qube__driver_local.create(w.driver, &w.m, &w, &w.spec), QUBE_E_INVALID);
 	w.spec.id_base = WORLD_IDS;
 	w.spec.name = "../escape";
-	QT_INT(qube__driver_local.create(w.driver, &w.m, &w, &w.spec), QUBE_E_INVALID);
+	W_INT(qube__driver_local.create(w.driver, &w.m, &w, &w.spec), QUBE_E_INVALID);
 	w.spec.name = "box-test";
-	QT_TRUE(world_host(&w, "rm libexec/qube-box"));
-	QT_INT(qube__driver_local.create(w.driver, &w.m, &w, &w.spec), QUBE_E_SYSTEM);
-	QT_TRUE(strstr(qube_error_last()->message, "qube-box"));
-	QT_TRUE(w.m == NULL);
-	QT_TRUE(world_close(&w));
+	W_TRUE(world_host(&w, "rm libexec/qube-box"));
+	W_INT(qube__driver_local.create(w.driver, &w.m, &w, &w.spec), QUBE_E_SYSTEM);
+	W_TRUE(strstr(qube_error_last()->message, "qube-box"));
+	W_TRUE(w.m == NULL);
+	W_TRUE(world_close(&w));
 }

@@ -31,6 +31,27 @@ struct world {
 	int log_lines;
 };
 
+/* As QT_*, but the test goes on to world_close(). */
+#define W_TRUE(cond)                                                                               \
+	do {                                                                                       \
+		if (!(cond))                                                                       \
+			qtest_fail(__FILE__, __LINE__, "not true: %s", #cond);                     \
+	} while (0)
+#define W_INT(got, want)                                                                           \
+	do {                                                                                       \
+		long long got_ = (long long)(got);                                                 \
+		if (got_ != (long long)(want))                                                     \
+			qtest_fail(__FILE__, __LINE__, "%s is %lld, expected %s", #got, got_,      \
+				   #want);                                                         \
+	} while (0)
+#define W_STR(got, want)                                                                           \
+	do {                                                                                       \
+		const char *got_ = (got);                                                          \
+		if (!got_ || strcmp(got_, (want)) != 0)                                            \
+			qtest_fail(__FILE__, __LINE__, "%s is \"%s\", expected \"%s\"", #got,     \
+				   got_ ? got_ : "(null)", (want));                                \
+	} while (0)
+
 /* NULL, or why these tests cannot run here. */
 const char *world_missing(void);
 bool world_open(struct world *w);
