@@ -188,6 +188,10 @@ struct qube__policy_watch {
  * record. A directory that is missing is watched for by its parent. */
 int qube__policy_watch_init(struct qube__policy_watch *w, const struct qube__policy_dirs *dirs,
 			    const struct qube__policy_rules *rules);
+/* Loads, watches and loads again, so that no change falls between. *w is replaced on success; start
+ * with { .fd = -1 }. */
+int qube__policy_load_watched(struct qube__policy_rules **out, struct qube__policy_watch *w,
+			      const struct qube__policy_dirs *dirs);
 void qube__policy_watch_fini(struct qube__policy_watch *w);
 /* Reads what the fd has, never blocks; true once something changed. */
 bool qube__policy_watch_check(struct qube__policy_watch *w);
