@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Looking: ls, events, logs, doctor. */
+#include "cli.h"
+#include "filter.h"
+#include "table.h"
+
+#include <langinfo.h>
+#include <locale.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+/* The colour of a label on a terminal of 256 colours. */
+static int color_of(const char *label)
+{
+	static const struct {
+		const char *label;
+		int color;
+	} table[] = {
+		{ "red", 160 },	 { "orange", 208 }, { "yellow", 220 }, { "green", 34 },
+		{ "gray", 245 }, { "blue", 27 },    { "purple", 91 },  { "black", 238 },
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (strcmp(table[i].label, label) == 0)
+			return table[i].color;
+	return -1;
+}
+
+static void draw_dot(FILE *f, const char *label, size_t row)
+{
+	const char *dot = strcmp(nl_langinfo(CODESET), "UTF-8") == 0 ? "\u25cf" : "*";
+	int color = row == 0 ? -1 : color_of(label);
+
+	if (color < 0)
+		fputs("  ", f);
+	else
+		fprintf(f, "\033[38;5;%dm%s\033[m ", color, dot);
+}
+
+static bool is_wanted(struct cli *c, qube_domain *d, uint32_t klass)
+{
+	const char *name = qube_domain_get_name(d);
+	bool named = c->o.n_pos == 0;
+
+	for (int i = 0; i < c->o.n_pos && !named; i++)
+		named = strcmp(c->o.pos[i], name) == 0;
+	if (klass && qube_domain_get_class(d) != klass)
+		return false;
+	if (cli_given(&c->o, O_CLASS) &&
+	    strcasecmp(c->o.value[O_CLASS], qube_class_name(qube_domain_get_class(d))) != 0)
+		return false;
+	if (cli_given(&c->o, O_RUNNING) && qube_domain_get_state(d) == QUBE_STATE_HALTED)
+		return false;
+	return named;
+}
+
+/* The host is no compartment. */
+static const char *isolation_of(struct cli *c, qube_domain *d)
+{
+	return qube_domain_get_class(d) == QUBE_CLASS_ADMIN ?
+		       NULL :
+		       qube_isolation_name(qube_ctx_get_isolation(c->ctx));
+}
+
+static const char *or_null(const char *text)
+{
+	return *text ? text : NULL;
+}
+
+static void print_json(struct cli *c, qube_domain **list, size_t n, uint32_t klass)
+{
+	struct cli_json j;
+
+	cli_json_init(&j, stdout);
+	cli_json_open_array(&j, NULL);
+	for (size_t i = 0; i < n; i++) {
+		qube_domain *d = list[i];
+
+		if (!is_wanted(c, d, klass))
+			continue;
+		cli_json_open_object(&j, NULL);
+		cli_json_string(&j, "name", qube_domain_get_name(d));
+		cli_json_string(&j, "uuid", qube_domain_get_uuid(d));
+		cli_json_string(&j, "state", qube_state_name(qube_domain_get_state(d)));
+		cli_json_string(&j, "class", qube_class_name(qube_domain_get_class(d)));
+		cli_json_string(&j, "label", or_null(qube_domain_get_label(d)));
+		cli_json_string(&j, "template", or_null(qube_domain_get_template(d)));
+		cli_json_string(&j, "isolation", isolation_of(c, d));
+		cli_json_string(&j, "unenforced", qube_domain_get_unenforced(d));
+		cli_json_close_object(&j);
+	}
+	cli_json_close_array(&j);
+	cli_json_end(&j);
+}
+
+static void add_row(struct cli *c, struct cli_table *t, qube_domain *d)
+{
+	cli_table_add(t, qube_domain_get_name(d));
+	cli_table_add(t, qube_state_name(qube_domain_get_state(d)));
+	cli_table_add(t, qube_class_name(qube_domain_get_class(d)));
+	cli_table_add(t, or_null(qube_domain_get_label(d)));
+	cli_table_add(t, or_null(qube_domain_get_template(d)));
+	cli_table_add(t, isolation_of(c, d));
+	if (t->columns == 7)
+		cli_table_add(t, or_null(qube_domain_get_unenforced(d)));
+}
+
+static int print_table(struct cli *c, qube_domain **list, size_t n, uint32_t klass)
+{
+	static const char *const heads[] = { "NAME",	 "STATE",     "CLASS",	   "LABEL",
+					     "TEMPLATE", "ISOLATION", "UNENFORCED" };
+	struct cli_table t;
+	size_t columns = 6;
+	bool ok;
+
+	for (size_t i = 0; i < n; i++)
+		if (is_wanted(c, list[i], klass) && *qube_domain_get_unenforced(list[i]))
+			columns = 7;
+	cli_table_init(&t, heads, columns);
+	for (size_t i = 0; i < n; i++)
+		if (is_wanted(c, list[i], klass))
+			add_row(c, &t, list[i]);
+	ok = cli_table_print(&t, stdout, 3, c->color && c->out_tty ? draw_dot : NULL);
+	cli_table_fini(&t);
+	return ok ? 0 : cli_fail_text(c, CLI_FAILED, "out of memory");
+}
+
+static int list_domains(struct cli *c, uint32_t klass)
+{
+	qube_domain **list = NULL;
+	size_t n = 0;
+	int r = 0;
+
+	/* A name that does not exist is an error, not an empty list. */
+	for (int i = 0; i < c->o.n_pos && r == 0; i++) {
+		qube_domain *d = NULL;
+
+		r = cli_domain(c, &d, c->o.pos[i]);
+		qube_domain_unref(d);
+	}
+	if (r)
+		return r;
+	if (qube_domain_list(&list, &n, c->ctx) < 0)
+		return cli_fail_last(c);
+	if (c->json) {
+		print_json(c, list, n, klass);
+	} else if (cli_given(&c->o, O_NAMES)) {
+		for (size_t i = 0; i < n; i++)
+			if (is_wanted(c, list[i], klass))
+				printf("%s\n", qube_domain_get_name(list[i]));
+	} else {
+		r = print_table(c, list, n, klass);
+	}
+	qube_domain_list_free(list, n);
+	return cli_finish_output(c, r);
+}
+
+int cmd_ls(struct cli *c)
+{
+	return list_domains(c, 0);
+}
+
+int cmd_template_ls(struct cli *c)
+{
+	return list_domains(c, QUBE_CLASS_TEMPLATE);
+}
+
+struct follow {
+	struct cli *c;
+	uint64_t left; /* 0: no end */
+	bool ended;
+};
+
+static void print_event_json(const struct qube_event *ev)
+{
+	struct cli_json j;
+
+	cli_json_init(&j, stdout);
+	cli_json_open_object(&j, NULL);
+	cli_json_uint(&j, "time_ms", ev->time_ms);
+	cli_json_string(&j, "subject", ev->subject);
+	cli_json_string(&j, "event", ev->name);
+	cli_json_open_object(&j, "fields");
+	for (uint64_t i = 0; i < ev->n_fields; i++)
+		cli_json_string(&j, ev->keys[i], ev->values[i]);
+	cli_json_close_object(&j);
+	cli_json_close_object(&j);
+	cli_json_end(&j);
+}
+
+/* Values may come from guests: escaped, and their spaces with them, so that a line has one
+ * reading. */
+static void print_escaped(const char *text)
+{
+	for (; *text; text++) {
+		unsigned char b = (unsigned char)*text;
+
+		if (b > 0x20 && b < 0x7f && b != '\\')
+			putchar(b);
+		else
+			printf("\\x%02x", b);
+	}
+}
+
+static void print_event(const struct qube_event *ev)
+{
+	time_t seconds = (time_t)(ev->time_ms / 1000);
+	struct tm tm;
+	char when[32] = "";
+
+	if (localtime_r(&seconds, &tm))
+		strftime(when, sizeof(when), "%H:%M:%S", &tm);
+	printf("%s.%03u ", when, (unsigned int)(ev->time_ms % 1000));
+	print_escaped(*ev->subject ? ev->subject : "-");
+	putchar(' ');
+	print_escaped(ev->name);
+	for (uint64_t i = 0; i < ev->n_fields; i++) {
+		putchar(' ');
+		print_escaped(ev->keys[i]);
+		putchar('=');
+		print_escaped(ev->values[i]);
+	}
+	putchar('\n');
+}
+
+static void on_event(void *user, const struct qube_event *ev)
+{
+	struct follow *f = user;
+
+	if (f->ended)
+		return;
+	if (f->c->json)
+		print_event_json(ev);
+	else
+		print_event(ev);
+	/* A reader that went away ends it. */
+	if (fflush(stdout) != 0 || (f->left && --f->left == 0))
+		f->ended = true;
+}
+
+int cmd_events(struct cli *c)
+{
+	struct follow f = { .c = c };
+	struct qube_callback cb = { .fn = on_event, .user = &f };
+	qube_subscription *sub = NULL;
+	int signals;
+	int r = 0;
+
+	if (cli_given(&c->o, O_COUNT) &&
+	    (!cli_parse_u64(&f.left, c->o.value[O_COUNT], UINT32_MAX) || !f.left))
+		return cli_usage(c, "--count is a number above 0");
+	if (qube_ctx_subscribe(&sub, c->ctx, &cb) < 0)
+		return cli_fail_last(c);
+	signals = cli_signals_open();
+	while (!f.ended && r >= 0) {
+		struct pollfd fds[] = { { .fd = qube_ctx_get_fd(c->ctx), .events = POLLIN },
+					{ .fd = signals, .events = POLLIN },
+					/* Told when the reader of a pipe goes away. */
+					{ .fd = 1 } };
+
+		if (poll(fds, 3, -1) > 0 && (fds[1].revents || fds[2].revents))
+			break;
+		r = qube_ctx_dispatch(c->ctx, 0);
+	}
+	if (r < 0)
+		r = cli_fail_last(c);
+	else
+		r = 0;
+	cli_signals_close(signals);
+	qube_subscription_unref(sub);
+	return r;
+}
+
+/* The library hands out text that is harmless already; a terminal is not asked to trust that. */
+static void print_text(struct cli *c, const char *text)
+{
+	struct cli_filter filter;
+	size_t len = strlen(text);
+	char *out = c->out_tty ? malloc(len + CLI_FILTER_HELD) : NULL;
+
+	if (out) {
+		cli_filter_init(&filter, CLI_FILTER_PLAIN);
+		fwrite(out, 1, cli_filter(&filter, out, text, len), stdout);
+	} else if (!c->out_tty) {
+		fwrite(text, 1, len, stdout);
+	}
+	if (len && text[len - 1] != '\n')
+		putchar('\n');
+	free(out);
+}
+
+int cmd_logs(struct cli *c)
+{
+	struct cli_json j;
+	qube_domain *d = NULL;
+	char *text = NULL;
+	int r = cli_domain(c, &d, c->o.pos[0]);
+
+	if (r)
+		return r;
+	if (qube_domain_log_fetch(&text, d) < 0) {
+		r = cli_fail_last(c);
+	} else if (c->json) {
+		cli_json_init(&j, stdout);
+		cli_json_open_object(&j, NULL);
+		cli_json_string(&j, "name", qube_domain_get_name(d));
+		cli_json_string(&j, "log", text);
+		cli_json_close_object(&j);
+		cli_json_end(&j);
+	} else {
+		print_text(c, text);
+	}
+	qube_free(text);
+	qube_domain_unref(d);
+	return cli_finish_output(c, r);
+}

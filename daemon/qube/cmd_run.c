@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * run and call. The guest gets pipes, never our own descriptors; what it writes to a terminal of
+ * ours passes the filter. */
+#include "cli.h"
+#include "relay.h"
+#include "term.h"
+#include "text.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct call {
+	struct cli *c;
+	qube_domain *d;
+	char *command;	     /* owned; NULL with service */
+	const char *service; /* NULL with command */
+	bool disposable;
+	bool pty;
+	bool detach;
+};
+
+/* The command line in the guest's shell that gives command a terminal of our size. */
+static char *wrap_pty(const char *command)
+{
+	static const char format[] =
+		"TERM=xterm exec /run/qube/guest/qube-pty --rows %u --cols %u -- sh -c %s";
+	char *args[] = { (char *)command };
+	char *quoted = cli_quote_args(args, 1);
+	unsigned int rows;
+	unsigned int cols;
+	char *out = NULL;
+
+	cli_term_size(&rows, &cols);
+	if (quoted && asprintf(&out, format, rows, cols, quoted) < 0)
+		out = NULL;
+	free(quoted);
+	return out;
+}
+
+static int open_domain(struct call *k, const char *name)
+{
+	struct qube_domain_create_opts opts = { .size = sizeof(opts),
+						.flags = QUBE_DOMAIN_CREATE_DISPOSABLE };
+	const char *template_name = k->c->o.value[O_DISPOSABLE];
+
+	if (!k->disposable)
+		return cli_domain(k->c, &k->d, name);
+	if (template_name && *template_name)
+		opts.template_name = template_name;
+	return qube_domain_create(&k->d, k->c->ctx, &opts) < 0 ? cli_fail_last(k->c) : 0;
+}
+
+/* The program of the call is over: so is its disposable. It may be gone by itself already. */
+static int remove_disposable(struct call *k, int code)
+{
+	struct cli_op_opts watch = { 0 };
+	struct cli quiet = *k->c;
+	char *name = strdup(qube_domain_get_name(k->d));
+	qube_domain *left = NULL;
+	qube_op *op = NULL;
+
+	/* Its trace is of no interest. */
+	quiet.o.seen &= ~CLI_BIT(O_TRACE);
+	if (qube_domain_kill(k->d, &op) == 0) {
+		int r = cli_op_run(&quiet, op, &watch, NULL);
+
+		if (r && !code)
+			code = r;
+	} else if (name && qube_domain_open(&left, k->c->ctx, name) == 0) {
+		if (qube_domain_get_state(left) == QUBE_STATE_HALTED &&
+		    qube_domain_destroy(left) < 0 && qube_error_last()->code != QUBE_E_NOENT) {
+			int r = cli_fail_last(k->c);
+
+			if (!code)
+				code = r;
+		}
+		qube_domain_unref(left);
+	}
+	free(name);
+	return code;
+}
+
+static int start_call(struct call *k, struct cli_relay *relay, qube_op **op)
+{
+	struct qube_call_opts opts = { .size = sizeof(opts) };
+	struct cli *c = k->c;
+
+	opts.service = k->service;
+	opts.command = k->command;
+	opts.user = cli_given(&c->o, O_USER) ? c->o.value[O_USER] : NULL;
+	if (cli_given(&c->o, O_NO_START))
+		opts.flags |= QUBE_CALL_NO_START;
+	if (k->detach)
+		opts.flags |= QUBE_CALL_JUST_EXEC;
+	opts.stdin_fd = relay->guest_fd[0];
+	opts.stdout_fd = relay->guest_fd[1];
+	opts.stderr_fd = relay->guest_fd[2];
+	if (qube_domain_call(k->d, &opts, op) < 0)
+		return cli_fail_last(c);
+	cli_relay_close_guest(relay);
+	return 0;
+}
+
+static int serve_call(struct call *k, struct cli_relay *relay)
+{
+	struct cli_op_opts watch = { .relay = relay };
+	struct cli_term term = { 0 };
+	qube_op *op = NULL;
+	qube_op *done = NULL;
+	int code;
+
+	code = start_call(k, relay, &op);
+	if (code)
+		return code;
+	if (k->pty)
+		cli_term_raw(&term);
+	code = cli_op_run(k->c, op, &watch, &done);
+	cli_term_restore(&term);
+	if (code)
+		return code;
+	code = k->detach ? 0 : qube_op_get_exit_code(done);
+	qube_op_unref(done);
+	return code >= 0 ? code : cli_fail_text(k->c, CLI_NO_CALL, "the call has no exit code");
+}
+
+static int run_call(struct call *k)
+{
+	/* Half a megabyte of buffers: not for the stack. */
+	struct cli_relay *relay = malloc(sizeof(*relay));
+	int code;
+
+	if (!relay)
+		return cli_fail_text(k->c, CLI_NO_CALL, "out of memory");
+	if (cli_relay_init(relay, k->pty ? CLI_FILTER_SCREEN : CLI_FILTER_PLAIN, !k->pty) < 0)
+		code = cli_fail_text(k->c, CLI_NO_CALL, "cannot make pipes: %m");
+	else
+		code = serve_call(k, relay);
+	if (k->disposable)
+		code = remove_disposable(k, code);
+	cli_relay_fini(relay);
+	free(relay);
+	return code;
+}
+
+/* Which of the arguments are the qube and which are the rest. */
+static int split_arguments(struct call *k, const char **qube, char ***rest, int *n_rest)
+{
+	struct cli *c = k->c;
+	int names = k->disposable ? 0 : 1;
+
+	if (c->o.n_before != CLI_NO_DASHES && c->o.n_before != names)
+		return cli_usage(c, k->disposable ? "no qube is named with --disposable" :
+						    "one qube is named in front of --");
+	*qube = names ? c->o.pos[0] : NULL;
+	*rest = c->o.pos + names;
+	*n_rest = c->o.n_pos - names;
+	return 0;
+}
+
+static int execute(struct call *k, const char *qube)
+{
+	int code;
+
+	/* A reader that went away is an error of write(), not our end. */
+	signal(SIGPIPE, SIG_IGN);
+	code = open_domain(k, qube);
+	if (code == 0)
+		code = run_call(k);
+	qube_domain_unref(k->d);
+	free(k->command);
+	return code;
+}
+
+int cmd_run(struct cli *c)
+{
+	struct call k = { .c = c,
+			  .disposable = cli_given(&c->o, O_DISPOSABLE),
+			  .pty = cli_given(&c->o, O_PTY),
+			  .detach = cli_given(&c->o, O_DETACH) };
+	const char *qube;
+	char **rest;
+	char *wrapped;
+	int n_rest;
+	int r = split_arguments(&k, &qube, &rest, &n_rest);
+
+	if (r)
+		return r;
+	if (n_rest < 1 || !*rest[0])
+		return cli_usage(c, "a command is missing");
+	if (k.detach && (k.pty || k.disposable))
+		return cli_usage(c, "--detach goes with neither --pty nor --disposable");
+	k.command = cli_quote_command(rest, n_rest);
+	if (k.command && k.pty) {
+		wrapped = wrap_pty(k.command);
+		free(k.command);
+		k.command = wrapped;
+	}
+	if (!k.command)
+		return cli_fail_text(c, CLI_NO_CALL, "out of memory");
+	return execute(&k, qube);
+}
+
+int cmd_call(struct cli *c)
+{
+	struct call k = { .c = c, .disposable = cli_given(&c->o, O_DISPOSABLE) };
+	const char *qube;
+	char **rest;
+	int n_rest;
+	int r = split_arguments(&k, &qube, &rest, &n_rest);
+
+	if (r)
+		return r;
+	if (n_rest != 1)
+		return cli_usage(c, n_rest < 1 ? "a service is missing" : "too many arguments");
+	k.service = rest[0];
+	return execute(&k, qube);
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Settings of a qube: prefs, tags, features. */
+#include "cli.h"
+#include "table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A property's value in JSON's own types; a number too long for every reader stays text. */
+static void json_value(struct cli_json *j, const char *key, const struct qube_property *p)
+{
+	bool negative = p->type == QUBE_PROPERTY_INT && p->value[0] == '-';
+	uint64_t n;
+
+	if (p->type == QUBE_PROPERTY_BOOL)
+		cli_json_bool(j, key, strcmp(p->value, "True") == 0);
+	else if (p->type == QUBE_PROPERTY_INT &&
+		 cli_parse_u64(&n, p->value + negative, (uint64_t)1 << 53))
+		cli_json_int(j, key, negative ? -(int64_t)n : (int64_t)n);
+	else if (p->type == QUBE_PROPERTY_VM && !*p->value)
+		cli_json_string(j, key, NULL);
+	else
+		cli_json_string(j, key, p->value);
+}
+
+static const char *type_name(uint32_t type)
+{
+	static const char *const names[] = { "?", "str", "int", "bool", "vm", "label" };
+
+	return names[type < sizeof(names) / sizeof(names[0]) ? type : 0];
+}
+
+static void json_property(struct cli_json *j, const char *name, const struct qube_property *p)
+{
+	cli_json_open_object(j, name);
+	json_value(j, "value", p);
+	cli_json_string(j, "type", type_name(p->type));
+	cli_json_bool(j, "default", p->flags & QUBE_PROPERTY_IS_DEFAULT);
+	cli_json_close_object(j);
+}
+
+/* "default" in front of values that nobody set; a property without a value is left out. */
+static int list_properties(struct cli *c, qube_domain *d)
+{
+	static const char *const heads[] = { "NAME", "SET", "VALUE" };
+	struct cli_table t;
+	struct cli_json j;
+	char **names = NULL;
+	int r = 0;
+
+	if (qube_domain_property_list(&names, d) < 0)
+		return cli_fail_last(c);
+	cli_table_init(&t, heads, 3);
+	cli_json_init(&j, stdout);
+	if (c->json)
+		cli_json_open_object(&j, NULL);
+	for (size_t i = 0; names[i] && r == 0; i++) {
+		struct qube_property p = { .size = sizeof(p) };
+
+		if (qube_domain_property_fetch(&p, d, names[i]) < 0) {
+			if (qube_error_last()->code != QUBE_E_NOENT)
+				r = cli_fail_last(c);
+			continue;
+		}
+		if (c->json) {
+			json_property(&j, names[i], &p);
+		} else {
+			cli_table_add(&t, names[i]);
+			cli_table_add(&t, p.flags & QUBE_PROPERTY_IS_DEFAULT ? "default" : "set");
+			cli_table_add(&t, p.value);
+		}
+		qube_free(p.value);
+	}
+	if (c->json) {
+		cli_json_close_object(&j);
+		cli_json_end(&j);
+	} else if (r == 0 && !cli_table_print(&t, stdout, 0, NULL)) {
+		r = cli_fail_text(c, CLI_FAILED, "out of memory");
+	}
+	cli_table_fini(&t);
+	qube_strings_free(names);
+	return r;
+}
+
+/* A value alone on its line, for scripts; what could hide on a terminal is escaped there. */
+static void print_line(struct cli *c, const char *text)
+{
+	struct cli_table t;
+	static const char *const none[] = { "" };
+
+	if (!c->out_tty) {
+		printf("%s\n", text);
+		return;
+	}
+	cli_table_init(&t, none, 1);
+	cli_table_add(&t, text);
+	printf("%s\n", cli_table_cell(&t, 1, 0));
+	cli_table_fini(&t);
+}
+
+static int show_property(struct cli *c, qube_domain *d, const char *name)
+{
+	struct qube_property p = { .size = sizeof(p) };
+	struct cli_json j;
+
+	if (qube_domain_property_fetch(&p, d, name) < 0)
+		return cli_fail_last(c);
+	if (c->json) {
+		cli_json_init(&j, stdout);
+		cli_json_open_object(&j, NULL);
+		json_property(&j, name, &p);
+		cli_json_close_object(&j);
+		cli_json_end(&j);
+	} else {
+		print_line(c, p.value);
+	}
+	qube_free(p.value);
+	return 0;
+}
+
+int cmd_prefs(struct cli *c)
+{
+	qube_domain *d = NULL;
+	bool reset = cli_given(&c->o, O_RESET);
+	int r;
+
+	if (reset && c->o.n_pos != 1)
+		return cli_usage(c, "--reset takes the place of NAME and VALUE");
+	r = cli_domain(c, &d, c->o.pos[0]);
+	if (r)
+		return r;
+	if (reset)
+		r = qube_domain_property_reset(d, c->o.value[O_RESET]) < 0 ? cli_fail_last(c) : 0;
+	else if (c->o.n_pos == 3)
+		r = qube_domain_property_set(d, c->o.pos[1], c->o.pos[2]) < 0 ? cli_fail_last(c) :
+										0;
+	else if (c->o.n_pos == 2)
+		r = show_property(c, d, c->o.pos[1]);
+	else
+		r = list_properties(c, d);
+	qube_domain_unref(d);
+	return cli_finish_output(c, r);
+}
+
+static int list_tags(struct cli *c, qube_domain *d)
+{
+	struct cli_json j;
+	char **tags = NULL;
+
+	if (qube_domain_tag_list(&tags, d) < 0)
+		return cli_fail_last(c);
+	cli_json_init(&j, stdout);
+	if (c->json)
+		cli_json_open_array(&j, NULL);
+	for (size_t i = 0; tags[i]; i++) {
+		if (c->json)
+			cli_json_string(&j, NULL, tags[i]);
+		else
+			print_line(c, tags[i]);
+	}
+	if (c->json) {
+		cli_json_close_array(&j);
+		cli_json_end(&j);
+	}
+	qube_strings_free(tags);
+	return 0;
+}
+
+int cmd_tags(struct cli *c)
+{
+	qube_domain *d = NULL;
+	bool add = c->o.n_pos > 1 && strcmp(c->o.pos[1], "add") == 0;
+	int r;
+
+	if (c->o.n_pos > 1 && !add && strcmp(c->o.pos[1], "rm") != 0)
+		return cli_usage(c, "'%s' is neither add nor rm", c->o.pos[1]);
+	if (c->o.n_pos == 2)
+		return cli_usage(c, "a tag is missing");
+	r = cli_domain(c, &d, c->o.pos[0]);
+	if (r)
+		return r;
+	if (c->o.n_pos == 1)
+		r = list_tags(c, d);
+	for (int i = 2; i < c->o.n_pos && r == 0; i++) {
+		int done = add ? qube_domain_tag_add(d, c->o.pos[i]) :
+				 qube_domain_tag_remove(d, c->o.pos[i]);
+
+		r = done < 0 ? cli_fail_last(c) : 0;
+	}
+	qube_domain_unref(d);
+	return cli_finish_output(c, r);
+}
+
+static int list_features(struct cli *c, qube_domain *d)
+{
+	static const char *const heads[] = { "NAME", "VALUE" };
+	struct cli_table t;
+	struct cli_json j;
+	char **names = NULL;
+	int r = 0;
+
+	if (qube_domain_feature_list(&names, d) < 0)
+		return cli_fail_last(c);
+	cli_table_init(&t, heads, 2);
+	cli_json_init(&j, stdout);
+	if (c->json)
+		cli_json_open_object(&j, NULL);
+	for (size_t i = 0; names[i] && r == 0; i++) {
+		char *value = NULL;
+
+		if (qube_domain_feature_fetch(&value, d, names[i]) < 0) {
+			/* Removed since the list was made. */
+			if (qube_error_last()->code != QUBE_E_NOENT)
+				r = cli_fail_last(c);
+			continue;
+		}
+		if (c->json) {
+			cli_json_string(&j, names[i], value);
+		} else {
+			cli_table_add(&t, names[i]);
+			cli_table_add(&t, value);
+		}
+		qube_free(value);
+	}
+	if (c->json) {
+		cli_json_close_object(&j);
+		cli_json_end(&j);
+	} else if (r == 0 && !cli_table_print(&t, stdout, 0, NULL)) {
+		r = cli_fail_text(c, CLI_FAILED, "out of memory");
+	}
+	cli_table_fini(&t);
+	qube_strings_free(names);
+	return r;
+}
+
+static int show_feature(struct cli *c, qube_domain *d, const char *name)
+{
+	struct cli_json j;
+	char *value = NULL;
+
+	if (qube_domain_feature_fetch(&value, d, name) < 0)
+		return cli_fail_last(c);
+	if (c->json) {
+		cli_json_init(&j, stdout);
+		cli_json_open_object(&j, NULL);
+		cli_json_string(&j, name, value);
+		cli_json_close_object(&j);
+		cli_json_end(&j);
+	} else {
+		print_line(c, value);
+	}
+	qube_free(value);
+	return 0;
+}
+
+int cmd_features(struct cli *c)
+{
+	qube_domain *d = NULL;
+	bool unset = cli_given(&c->o, O_UNSET);
+	int r;
+
+	if (unset && c->o.n_pos != 1)
+		return cli_usage(c, "--unset takes the place of NAME and VALUE");
+	r = cli_domain(c, &d, c->o.pos[0]);
+	if (r)
+		return r;
+	if (unset)
+		r = qube_domain_feature_remove(d, c->o.value[O_UNSET]) < 0 ? cli_fail_last(c) : 0;
+	else if (c->o.n_pos == 3)
+		r = qube_domain_feature_set(d, c->o.pos[1], c->o.pos[2]) < 0 ? cli_fail_last(c) : 0;
+	else if (c->o.n_pos == 2)
+		r = show_feature(c, d, c->o.pos[1]);
+	else
+		r = list_features(c, d);
+	qube_domain_unref(d);
+	return cli_finish_output(c, r);
+}

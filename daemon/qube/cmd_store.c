@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * What is stored: templates, volumes, pools. */
+#include "cli.h"
+#include "table.h"
+#include "text.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* More than this is asked about where somebody can answer. */
+#define ASK_ABOVE_BYTES ((uint64_t)2 << 30)
+
+static const char *value_or_null(struct cli *c, int option)
+{
+	return cli_given(&c->o, option) ? c->o.value[option] : NULL;
+}
+
+static int run_import(struct cli *c, uint32_t flags, bool tell, struct qube_op_progress *plan)
+{
+	struct qube_template_import_opts opts = { .size = sizeof(opts) };
+	struct cli_op_opts watch = { .title = c->o.pos[0], .stages = tell, .plan = tell };
+	qube_op *op = NULL;
+	qube_op *done = NULL;
+	int r;
+
+	opts.flags = flags | QUBE_TEMPLATE_IMPORT_HOST;
+	opts.name = c->o.pos[0];
+	opts.include = value_or_null(c, O_INCLUDE);
+	opts.label = value_or_null(c, O_LABEL);
+	opts.pool = value_or_null(c, O_POOL);
+	if (qube_template_import(c->ctx, &opts, &op) < 0)
+		return cli_fail_last(c);
+	r = cli_op_run(c, op, &watch, &done);
+	if (r)
+		return r;
+	if (qube_op_progress_fetch(done, plan) < 0)
+		r = cli_fail_last(c);
+	qube_op_unref(done);
+	return r;
+}
+
+static bool ask(const char *name, uint64_t bytes)
+{
+	char size[32];
+	char line[16] = "";
+
+	cli_format_size(size, sizeof(size), bytes);
+	fprintf(stderr, "%s: copy %s? [y/N] ", name, size);
+	return fgets(line, sizeof(line), stdin) && (line[0] == 'y' || line[0] == 'Y');
+}
+
+static void print_import_json(struct cli *c, const struct qube_op_progress *plan, bool planned_only)
+{
+	struct cli_json j;
+
+	if (!c->json)
+		return;
+	cli_json_init(&j, stdout);
+	cli_json_open_object(&j, NULL);
+	cli_json_string(&j, "name", c->o.pos[0]);
+	cli_json_bool(&j, "imported", !planned_only);
+	cli_json_uint(&j, "files", plan->total_files);
+	cli_json_uint(&j, "bytes", plan->total_bytes);
+	cli_json_close_object(&j);
+	cli_json_end(&j);
+}
+
+int cmd_template_import(struct cli *c)
+{
+	struct qube_op_progress plan = { .size = sizeof(plan) };
+	bool dry = cli_given(&c->o, O_DRY_RUN);
+	bool can_ask = isatty(STDIN_FILENO) && c->err_tty && !cli_given(&c->o, O_YES) && !c->json;
+	int r;
+
+	if (dry) {
+		r = run_import(c, QUBE_TEMPLATE_IMPORT_PLAN_ONLY, true, &plan);
+		if (r == 0)
+			print_import_json(c, &plan, true);
+		return cli_finish_output(c, r);
+	}
+	if (can_ask) {
+		r = run_import(c, QUBE_TEMPLATE_IMPORT_PLAN_ONLY, false, &plan);
+		if (r)
+			return r;
+		if (plan.total_bytes > ASK_ABOVE_BYTES && !ask(c->o.pos[0], plan.total_bytes))
+			return cli_fail_text(c, CLI_CANCELED, "nothing was copied");
+	}
+	r = run_import(c, 0, true, &plan);
+	if (r == 0)
+		print_import_json(c, &plan, false);
+	return cli_finish_output(c, r);
+}
+
+static void json_volume(struct cli_json *j, const char *name, const struct qube_volume_info *v)
+{
+	cli_json_open_object(j, NULL);
+	cli_json_string(j, "name", name);
+	cli_json_string(j, "pool", v->pool);
+	cli_json_string(j, "vid", v->vid);
+	cli_json_string(j, "source", *v->source ? v->source : NULL);
+	cli_json_uint(j, "max_bytes", v->max_bytes);
+	cli_json_bool(j, "snap_on_start", v->flags & QUBE_VOLUME_SNAP_ON_START);
+	cli_json_bool(j, "save_on_stop", v->flags & QUBE_VOLUME_SAVE_ON_STOP);
+	cli_json_bool(j, "rw", v->flags & QUBE_VOLUME_RW);
+	cli_json_close_object(j);
+}
+
+/* What happens to what is written, in one word. */
+static const char *kind_of(const struct qube_volume_info *v)
+{
+	if (v->flags & QUBE_VOLUME_SNAP_ON_START)
+		return "snapshot";
+	return v->flags & QUBE_VOLUME_SAVE_ON_STOP ? "persistent" : "volatile";
+}
+
+static void row_volume(struct cli_table *t, const char *name, const struct qube_volume_info *v)
+{
+	char size[32];
+
+	cli_format_size(size, sizeof(size), v->max_bytes);
+	cli_table_add(t, name);
+	cli_table_add(t, kind_of(v));
+	cli_table_add(t, v->flags & QUBE_VOLUME_RW ? "rw" : "ro");
+	cli_table_add(t, size);
+	cli_table_add(t, v->pool);
+	cli_table_add(t, v->vid);
+	cli_table_add(t, *v->source ? v->source : NULL);
+}
+
+/* All volumes of a qube, or the one called only. */
+static int show_volumes(struct cli *c, qube_domain *d, const char *only)
+{
+	static const char *const heads[] = {
+		"NAME", "KIND", "MODE", "SIZE", "POOL", "VID", "SOURCE"
+	};
+	const char *one[] = { only, NULL };
+	struct cli_table t;
+	struct cli_json j;
+	char **names = NULL;
+	int r = 0;
+
+	if (!only && qube_domain_volume_list(&names, d) < 0)
+		return cli_fail_last(c);
+	cli_table_init(&t, heads, 7);
+	cli_json_init(&j, stdout);
+	if (c->json && !only)
+		cli_json_open_array(&j, NULL);
+	for (size_t i = 0; r == 0 && (only ? one[i] : names[i]); i++) {
+		struct qube_volume_info v = { .size = sizeof(v) };
+		const char *name = only ? one[i] : names[i];
+
+		if (qube_domain_volume_info_fetch(&v, d, name) < 0)
+			r = cli_fail_last(c);
+		else if (c->json)
+			json_volume(&j, name, &v);
+		else
+			row_volume(&t, name, &v);
+	}
+	if (c->json && !only)
+		cli_json_close_array(&j);
+	if (c->json && r == 0)
+		cli_json_end(&j);
+	if (!c->json && r == 0 && !cli_table_print(&t, stdout, 0, NULL))
+		r = cli_fail_text(c, CLI_FAILED, "out of memory");
+	cli_table_fini(&t);
+	qube_strings_free(names);
+	return r;
+}
+
+static int volume_command(struct cli *c, const char *only)
+{
+	qube_domain *d = NULL;
+	int r = cli_domain(c, &d, c->o.pos[0]);
+
+	if (r)
+		return r;
+	r = show_volumes(c, d, only);
+	qube_domain_unref(d);
+	return cli_finish_output(c, r);
+}
+
+int cmd_volume_ls(struct cli *c)
+{
+	return volume_command(c, NULL);
+}
+
+int cmd_volume_info(struct cli *c)
+{
+	return volume_command(c, c->o.pos[1]);
+}
+
+static void json_pool(struct cli_json *j, const char *name, const struct qube_pool_info *p)
+{
+	cli_json_open_object(j, NULL);
+	cli_json_string(j, "name", name);
+	cli_json_string(j, "driver", p->driver);
+	cli_json_uint(j, "total_bytes", p->total_bytes);
+	cli_json_uint(j, "free_bytes", p->free_bytes);
+	cli_json_close_object(j);
+}
+
+static void row_pool(struct cli_table *t, const char *name, const struct qube_pool_info *p)
+{
+	char total[32];
+	char left[32];
+
+	cli_format_size(total, sizeof(total), p->total_bytes);
+	cli_format_size(left, sizeof(left), p->free_bytes);
+	cli_table_add(t, name);
+	cli_table_add(t, p->driver);
+	cli_table_add(t, total);
+	cli_table_add(t, left);
+}
+
+static int show_pools(struct cli *c, const char *only)
+{
+	static const char *const heads[] = { "NAME", "DRIVER", "SIZE", "FREE" };
+	const char *one[] = { only, NULL };
+	struct cli_table t;
+	struct cli_json j;
+	char **names = NULL;
+	int r = 0;
+
+	if (!only && qube_pool_list(&names, c->ctx) < 0)
+		return cli_fail_last(c);
+	cli_table_init(&t, heads, 4);
+	cli_json_init(&j, stdout);
+	if (c->json && !only)
+		cli_json_open_array(&j, NULL);
+	for (size_t i = 0; r == 0 && (only ? one[i] : names[i]); i++) {
+		struct qube_pool_info p = { .size = sizeof(p) };
+		const char *name = only ? one[i] : names[i];
+
+		if (qube_pool_info_fetch(&p, c->ctx, name) < 0)
+			r = cli_fail_last(c);
+		else if (c->json)
+			json_pool(&j, name, &p);
+		else
+			row_pool(&t, name, &p);
+	}
+	if (c->json && !only)
+		cli_json_close_array(&j);
+	if (c->json && r == 0)
+		cli_json_end(&j);
+	if (!c->json && r == 0 && !cli_table_print(&t, stdout, 0, NULL))
+		r = cli_fail_text(c, CLI_FAILED, "out of memory");
+	cli_table_fini(&t);
+	qube_strings_free(names);
+	return cli_finish_output(c, r);
+}
+
+int cmd_pool_ls(struct cli *c)
+{
+	return show_pools(c, NULL);
+}
+
+int cmd_pool_info(struct cli *c)
+{
+	return show_pools(c, c->o.pos[0]);
+}

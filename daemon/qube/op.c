@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Operations: the context is served until one is finished, with progress for people, Ctrl-C and a
+ * deadline. */
+#include "cli.h"
+#include "relay.h"
+#include "text.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Short operations show nothing; after this long a terminal gets a line. */
+enum { PROGRESS_AFTER_MS = 500, PROGRESS_EVERY_MS = 100, BAR_WIDTH = 24, STAGES_MAX = 64 };
+
+struct watch {
+	struct cli *c;
+	qube_op *op;
+	const struct cli_op_opts *opts;
+	int64_t began_ms;
+	int64_t drawn_ms;
+	char stage[64]; /* the last one that was told */
+	bool on_screen; /* a progress line stands on the terminal */
+	bool planned;	/* the plan was told */
+	int interrupts;
+	bool timed_out;
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int cli_signals_open(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -1;
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+void cli_signals_close(int fd)
+{
+	/* Stay blocked: from here to the end there is only clean-up, which is bounded. */
+	if (fd >= 0)
+		close(fd);
+}
+
+int cli_signals_read(int fd)
+{
+	struct signalfd_siginfo info;
+
+	return read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info) ? (int)info.ssi_signo : 0;
+}
+
+static void clear_line(struct watch *w)
+{
+	if (w->on_screen)
+		fputs("\r\033[K", stderr);
+	w->on_screen = false;
+}
+
+static void tell_plan(struct watch *w, const struct qube_op_progress *p)
+{
+	char files[32];
+	char size[32];
+
+	if (!w->opts->plan || w->planned || !p->total_files ||
+	    (p->state == QUBE_OP_RUNNING && strcmp(p->stage, "plan") == 0))
+		return;
+	w->planned = true;
+	clear_line(w);
+	cli_format_count(files, sizeof(files), p->total_files);
+	cli_format_size(size, sizeof(size), p->total_bytes);
+	cli_note(w->c, "%s: %s files, %s will be copied", w->opts->title, files, size);
+}
+
+static void draw_bar(struct watch *w, const struct qube_op_progress *p)
+{
+	char bar[BAR_WIDTH + 1];
+	char done[32];
+	char total[32];
+	int filled;
+
+	if (!p->total_bytes || p->done_bytes > p->total_bytes) {
+		fprintf(stderr, "\r%s: %s\033[K", w->opts->title, p->stage);
+	} else {
+		filled = (int)((double)p->done_bytes / (double)p->total_bytes * BAR_WIDTH);
+		memset(bar, '#', (size_t)filled);
+		memset(bar + filled, '.', (size_t)(BAR_WIDTH - filled));
+		bar[BAR_WIDTH] = '\0';
+		cli_format_size(done, sizeof(done), p->done_bytes);
+		cli_format_size(total, sizeof(total), p->total_bytes);
+		fprintf(stderr, "\r%s: %s [%s] %s of %s\033[K", w->opts->title, p->stage, bar, done,
+			total);
+	}
+	fflush(stderr);
+	w->on_screen = true;
+}
+
+static void show_progress(struct watch *w)
+{
+	struct qube_op_progress p = { .size = sizeof(p) };
+	int64_t now = now_ms();
+
+	if (!w->opts->title || w->c->quiet || w->c->json || qube_op_progress_fetch(w->op, &p) < 0 ||
+	    !p.stage)
+		return;
+	tell_plan(w, &p);
+	if (w->c->err_tty) {
+		if (now - w->began_ms < PROGRESS_AFTER_MS || now - w->drawn_ms < PROGRESS_EVERY_MS)
+			return;
+		w->drawn_ms = now;
+		if (p.state == QUBE_OP_RUNNING)
+			draw_bar(w, &p);
+	} else if (w->opts->stages && *p.stage && strcmp(p.stage, w->stage) != 0) {
+		snprintf(w->stage, sizeof(w->stage), "%s", p.stage);
+		cli_note(w->c, "%s: %s", w->opts->title, w->stage);
+	}
+}
+
+/* Ctrl-C: cancel; what can not be canceled, or a second Ctrl-C, is left. False: leave. */
+static bool interrupt(struct watch *w)
+{
+	clear_line(w);
+	if (++w->interrupts > 1)
+		return false;
+	if (qube_op_cancel(w->op) < 0 && qube_op_get_state(w->op) == QUBE_OP_RUNNING)
+		return false;
+	return true;
+}
+
+static int timeout_of(const struct watch *w)
+{
+	int64_t left = -1;
+
+	if (w->opts->timeout_ms && !w->timed_out) {
+		left = w->began_ms + w->opts->timeout_ms - now_ms();
+		if (left < 0)
+			left = 0;
+		if (left > 1000000)
+			left = 1000000;
+	}
+	if (w->opts->title && (left < 0 || left > PROGRESS_EVERY_MS))
+		left = PROGRESS_EVERY_MS;
+	return (int)left;
+}
+
+/* One round; false: stop waiting. */
+static bool wait_round(struct watch *w, int signals)
+{
+	struct pollfd fds[2 + CLI_RELAY_POLLFDS] = {
+		{ .fd = qube_ctx_get_fd(w->c->ctx), .events = POLLIN },
+		{ .fd = signals, .events = POLLIN },
+	};
+	size_t n = w->opts->relay ? cli_relay_poll(w->opts->relay, fds + 2) : 0;
+
+	if (poll(fds, (nfds_t)(2 + n), timeout_of(w)) < 0 && errno != EINTR)
+		return false;
+	if (fds[1].revents && cli_signals_read(signals) && !interrupt(w))
+		return false;
+	if (w->opts->relay)
+		cli_relay_serve(w->opts->relay, fds + 2, n);
+	if (qube_ctx_dispatch(w->c->ctx, 0) < 0)
+		return false;
+	if (w->opts->timeout_ms && !w->timed_out && now_ms() - w->began_ms >= w->opts->timeout_ms) {
+		w->timed_out = true;
+		if (qube_op_get_state(w->op) == QUBE_OP_RUNNING && qube_op_cancel(w->op) < 0)
+			return false;
+	}
+	show_progress(w);
+	return true;
+}
+
+static void print_trace_json(const struct qube_op_stage *stages, size_t n)
+{
+	struct cli_json j;
+
+	cli_json_init(&j, stderr);
+	cli_json_open_object(&j, NULL);
+	cli_json_open_array(&j, "trace");
+	for (size_t i = 0; i < n; i++) {
+		cli_json_open_object(&j, NULL);
+		cli_json_string(&j, "stage", stages[i].name);
+		cli_json_uint(&j, "start_ns", stages[i].start_ns);
+		cli_json_uint(&j, "duration_ns", stages[i].duration_ns);
+		cli_json_close_object(&j);
+	}
+	cli_json_close_array(&j);
+	cli_json_close_object(&j);
+	cli_json_end(&j);
+}
+
+static void print_trace(struct cli *c, qube_op *op)
+{
+	struct qube_op_stage stages[STAGES_MAX];
+	size_t n = qube_op_trace(op, stages, STAGES_MAX);
+
+	if (n > STAGES_MAX)
+		n = STAGES_MAX;
+	if (c->json) {
+		print_trace_json(stages, n);
+		return;
+	}
+	fprintf(stderr, "%-24s  %12s  %12s\n", "STAGE", "START ms", "DURATION ms");
+	for (size_t i = 0; i < n; i++) {
+		char name[64];
+
+		cli_escape(name, sizeof(name), stages[i].name);
+		fprintf(stderr, "%-24s  %12.3f  %12.3f\n", name, (double)stages[i].start_ns / 1e6,
+			(double)stages[i].duration_ns / 1e6);
+	}
+}
+
+static int finish(struct watch *w, bool left)
+{
+	clear_line(w);
+	if (w->opts->relay)
+		cli_relay_drain(w->opts->relay, 2000);
+	if (cli_given(&w->c->o, O_TRACE))
+		print_trace(w->c, w->op);
+	if (w->timed_out && qube_op_get_state(w->op) != QUBE_OP_DONE)
+		return cli_fail_text(w->c, CLI_TIMEOUT, "the time was up");
+	if (qube_op_get_state(w->op) == QUBE_OP_FAILED)
+		return cli_fail(w->c, qube_op_get_error(w->op));
+	if (qube_op_get_state(w->op) == QUBE_OP_DONE)
+		return 0;
+	if (left && w->interrupts)
+		return cli_fail_text(w->c, CLI_CANCELED, "interrupted; the host goes on with it");
+	return cli_fail_last(w->c);
+}
+
+int cli_op_run(struct cli *c, qube_op *op, const struct cli_op_opts *opts, qube_op **out)
+{
+	struct watch w = { .c = c, .op = op, .opts = opts, .began_ms = now_ms() };
+	int signals = cli_signals_open();
+	bool left = false;
+	int r;
+
+	show_progress(&w);
+	while (qube_op_get_state(op) == QUBE_OP_RUNNING && !left)
+		left = !wait_round(&w, signals);
+	show_progress(&w);
+	r = finish(&w, left);
+	cli_signals_close(signals);
+	if (r == 0 && out)
+		*out = op;
+	else
+		qube_op_unref(op);
+	return r;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Options of our own programs, by table. Strict on purpose: no abbreviations, no option twice, no
+ * value that looks like an option unless it is glued on with '='; behind "--" nothing is an option.
+ * So what a caller wrote has one reading only. */
+#ifndef QUBE_CLI_OPTS_H
+#define QUBE_CLI_OPTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { CLI_ARG_NONE = 0, CLI_ARG_NEEDED = 1, CLI_ARG_MAYBE = 2 /* by '=' only */ };
+
+struct cli_optdef {
+	const char *name;    /* without dashes */
+	char letter;	     /* 0: none */
+	uint8_t arg;	     /* CLI_ARG_* */
+	const char *metavar; /* NULL: none */
+	const char *help;
+};
+
+enum { CLI_OPTS_MAX = 64, CLI_MULTI_MAX = 32, CLI_NO_DASHES = -1 };
+
+struct cli_parsed {
+	const char *value[CLI_OPTS_MAX];  /* by index into the table; "" where there is none */
+	uint64_t seen;			  /* bit i: option i was given */
+	const char *multi[CLI_MULTI_MAX]; /* values of the options that may be repeated */
+	size_t n_multi;
+	char **pos;	 /* positional arguments, in the caller's argv */
+	int n_pos;	 /* how many */
+	int n_before;	 /* how many of them stood before "--"; CLI_NO_DASHES without one */
+	char error[256]; /* set when parsing failed */
+};
+
+/* What is accepted: bit i stands for option i of defs. */
+struct cli_syntax {
+	const struct cli_optdef *defs;
+	size_t n_defs;
+	uint64_t accepted;
+	uint64_t multi;	  /* may be repeated */
+	bool stop_at_pos; /* end at the first positional argument, leaving it */
+};
+
+/* Parses argv[0..argc) (no program name in it). Positional arguments are moved to its front, and
+ * p->pos points there. Adds to what p already holds. Returns how many arguments were consumed (all,
+ * or less with stop_at_pos), -1 with p->error set. */
+int cli_parse(struct cli_parsed *p, const struct cli_syntax *s, int argc, char **argv);
+
+static inline bool cli_given(const struct cli_parsed *p, int option)
+{
+	return (p->seen >> option) & 1;
+}
+
+/* A decimal number of digits only, at most max. */
+bool cli_parse_u64(uint64_t *out, const char *text, uint64_t max);
+
+#endif

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * `qube policy check` and `qube policy explain`: decisions on the directories of this system, or of
+ * any folder, without a host. */
+#include "policy_cmd.h"
+
+#include <qube/error.h>
+#include <qube/policy.h>
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { EXIT_ALLOW = 0, EXIT_DENY = 1, EXIT_USAGE = 2, EXIT_ASK = 3, EXIT_POLICY = 4 };
+
+enum { SYSTEM_MAX = 32 << 20 };
+
+struct args {
+	const char *dir;
+	const char *system_info;
+	struct qube_policy_request req;
+	const char *answer;
+	bool json;
+	bool explain;
+};
+
+struct paths {
+	char etc[4096];
+	char run[4096];
+	char legacy[4096];
+};
+
+static void usage(FILE *to, const char *verb)
+{
+	fprintf(to, "usage: qube policy %s [--dir D] [--system-info FILE] --source S --service SVC\n"
+		    "           [--target T] [--arg +A] [--requested-source R]\n"
+		    "           [--answer allow:TARGET|deny] [--json]\n", verb);
+	if (!strcmp(verb, "check"))
+		fputs("       qube policy check [--dir D] [--json]\n", to);
+	fputs("\n", to);
+	fputs(!strcmp(verb, "check") ?
+		      "Says what the policy decides about a call; without --source, whether the\n"
+		      "files are right.\n" :
+		      "Says what the policy decides about a call, which rule decided, and why the\n"
+		      "rules in front of it did not.\n",
+	      to);
+	fputs("\n"
+	      "  --dir D               a folder with policy.d/, run.d/ and legacy/; without it,\n"
+	      "                        the directories of this system\n"
+	      "  --system-info FILE    JSON of the qubes, as internal.GetSystemInfo gives it\n"
+	      "  --source S            the calling qube\n"
+	      "  --target T            what it wants to call; nothing means @default\n"
+	      "  --service SVC         the service, SVC or SVC+ARG\n"
+	      "  --arg +A              its argument, with the '+'\n"
+	      "  --requested-source R  the caller is a relay and speaks for R\n"
+	      "  --answer ANSWER       how a prompt would be answered\n"
+	      "  --json                one JSON object\n"
+	      "\n"
+	      "exit status: 0 allow (or the files are right), 1 deny, 2 wrong usage,\n"
+	      "             3 somebody has to be asked, 4 the policy has an error\n",
+	      to);
+}
+
+static int fail_usage(const char *verb, const char *text)
+{
+	fprintf(stderr, "qube policy %s: %s\n", verb, text);
+	fprintf(stderr, "try: qube policy %s --help\n", verb);
+	return EXIT_USAGE;
+}
+
+static int fail_error(void)
+{
+	fprintf(stderr, "qube policy: %s\n", qube_error_last()->message);
+	return EXIT_USAGE;
+}
+
+/* -1: go on; else the exit status. */
+static int parse_args(struct args *a, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "dir", required_argument, NULL, 'd' },
+		{ "system-info", required_argument, NULL, 'i' },
+		{ "source", required_argument, NULL, 's' },
+		{ "target", required_argument, NULL, 't' },
+		{ "service", required_argument, NULL, 'v' },
+		{ "arg", required_argument, NULL, 'a' },
+		{ "requested-source", required_argument, NULL, 'r' },
+		{ "answer", required_argument, NULL, 'w' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	const char *verb = argv[0];
+	int c;
+
+	optind = 0;
+	while ((c = getopt_long(argc, argv, "+h", options, NULL)) != -1) {
+		switch (c) {
+		case 'd':
+			a->dir = optarg;
+			break;
+		case 'i':
+			a->system_info = optarg;
+			break;
+		case 's':
+			a->req.source = optarg;
+			break;
+		case 't':
+			a->req.target = optarg;
+			break;
+		case 'v':
+			a->req.service = optarg;
+			break;
+		case 'a':
+			a->req.argument = optarg;
+			break;
+		case 'r':
+			a->req.requested_source = optarg;
+			break;
+		case 'w':
+			a->answer = optarg;
+			break;
+		case 'j':
+			a->json = true;
+			break;
+		case 'h':
+			usage(stdout, verb);
+			return 0;
+		default:
+			return fail_usage(verb, "unknown option, or one without its value");
+		}
+	}
+	if (optind < argc)
+		return fail_usage(verb, "takes options only");
+	if (!a->req.source && !a->req.service && !a->req.target && !a->answer && !a->explain)
+		return -1;
+	if (!a->req.source || !a->req.service)
+		return fail_usage(verb, "needs both --source and --service");
+	return -1;
+}
+
+static char *read_file(const char *path, size_t *len)
+{
+	FILE *f = fopen(path, "rb");
+	char *data = NULL;
+	size_t cap = 0;
+	size_t n;
+
+	*len = 0;
+	if (!f)
+		return NULL;
+	do {
+		char *grown = realloc(data, cap += 65536);
+
+		if (!grown || cap > SYSTEM_MAX + 65536) {
+			free(grown ? grown : data);
+			fclose(f);
+			return NULL;
+		}
+		data = grown;
+		n = fread(data + *len, 1, cap - *len, f);
+		*len += n;
+	} while (n && !ferror(f));
+	if (ferror(f)) {
+		free(data);
+		data = NULL;
+	}
+	fclose(f);
+	return data;
+}
+
+static int load_system(qube_policy *p, const char *path)
+{
+	size_t len;
+	char *text = read_file(path, &len);
+	int r;
+
+	if (!text) {
+		fprintf(stderr, "qube policy: cannot read %s\n", path);
+		return EXIT_USAGE;
+	}
+	r = qube_policy_load_system_json(p, text, len);
+	free(text);
+	return r < 0 ? fail_error() : 0;
+}
+
+/* Files below --dir are named from there on. */
+static const char *shown_file(const struct args *a, const char *file)
+{
+	size_t n = a->dir ? strlen(a->dir) : 0;
+
+	if (!file || !n || strncmp(file, a->dir, n) != 0 || file[n] != '/')
+		return file;
+	return file + n + 1;
+}
+
+/* A name from a file, on a terminal. */
+static void print_safe(const char *s)
+{
+	for (; *s; s++)
+		putchar((unsigned char)*s >= 0x20 && *s != 0x7f ? *s : '?');
+}
+
+static void print_field(const char *label, const char *value)
+{
+	if (!value || !*value)
+		return;
+	printf("  %-17s ", label);
+	print_safe(value);
+	putchar('\n');
+}
+
+static void print_where(const struct args *a, const char *label, const char *file, uint32_t line)
+{
+	if (!file || !*file)
+		return;
+	printf("  %-17s ", label);
+	print_safe(shown_file(a, file));
+	if (line)
+		printf(":%u", line);
+	putchar('\n');
+}
+
+static void print_near(const struct args *a, qube_policy *p)
+{
+	static const char *const differs[] = { "", "another service", "another argument",
+					       "another source", "another target" };
+	struct qube_policy_near n = { .size = sizeof(n) };
+
+	for (uint32_t i = 0; qube_policy_near_get(&n, p, i) == 0; i++) {
+		if (i == 0)
+			puts("rules that were passed over:");
+		printf("  ");
+		print_safe(shown_file(a, n.file));
+		if (n.line)
+			printf(":%u", n.line);
+		printf(": %s: ", differs[n.column]);
+		print_safe(n.service);
+		putchar(' ');
+		print_safe(n.argument);
+		putchar(' ');
+		print_safe(n.source);
+		putchar(' ');
+		print_safe(n.target);
+		printf(" %s\n", n.action);
+	}
+}
+
+static void print_result(const struct args *a, qube_policy *p,
+			 const struct qube_policy_result *r)
+{
+	static const char *const words[] = { "?", "allow", "ask", "deny", "policy error" };
+
+	printf("%s", words[r->result]);
+	if (*r->explanation)
+		printf(": %s", r->explanation);
+	putchar('\n');
+	print_where(a, r->text ? "error in" : "rule", r->file, r->line);
+	print_field("what is wrong", r->text);
+	if (r->result == QUBE_POLICY_ALLOW || r->result == QUBE_POLICY_ASK) {
+		print_field("target", r->target);
+		print_field("target by uuid", r->target_uuid);
+		print_field("service instead", r->service);
+		print_field("shown source", r->policy_source);
+		print_field("user", r->user);
+		print_field("starts the target", r->autostart ? "yes" : "no");
+	}
+	for (uint32_t i = 0; i < r->n_targets; i++)
+		print_field(i ? "" : "offers", r->targets[i]);
+	print_field("preselected", r->default_target);
+	print_field("notifies", r->notify ? r->notify_guivm : "");
+	if (a->explain)
+		print_near(a, p);
+}
+
+static void print_json_text(const char *s)
+{
+	putchar('"');
+	for (; *s; s++) {
+		unsigned char c = (unsigned char)*s;
+
+		if (c == '"' || c == '\\')
+			printf("\\%c", c);
+		else if (c < 0x20 || c >= 0x7f)
+			printf("\\u%04x", c >= 0x7f ? '?' : c);
+		else
+			putchar(c);
+	}
+	putchar('"');
+}
+
+/* The library's JSON names whole paths; those below --dir are cut as they are for people. */
+static void print_json(const struct args *a, const char *json)
+{
+	char prefix[4200];
+	size_t n;
+	const char *at;
+
+	n = (size_t)snprintf(prefix, sizeof(prefix), "\"file\": \"%s/", a->dir ? a->dir : "");
+	if (!a->dir || n >= sizeof(prefix)) {
+		puts(json);
+		return;
+	}
+	while ((at = strstr(json, prefix))) {
+		printf("%.*s\"file\": \"", (int)(at - json), json);
+		json = at + n;
+	}
+	puts(json);
+}
+
+static int check_files(const struct args *a, qube_policy *p)
+{
+	int r = qube_policy_check(p);
+	const struct qube_error *e = qube_error_last();
+	bool config = r == QUBE_E_STATE;
+
+	if (r >= 0) {
+		printf(a->json ? "{\"result\": \"ok\", \"rules\": %d}\n" :
+				 "the policy is right: %d rules\n", r);
+		return EXIT_ALLOW;
+	}
+	if (!e->rule_file)
+		return fail_error();
+	if (!a->json) {
+		printf("policy error: %s\n", e->message);
+		print_where(a, config ? "path" : "error in", e->rule_file, e->rule_line);
+		return EXIT_POLICY;
+	}
+	printf("{\"result\": \"policy-error\", \"cause\": \"%s\", \"file\": ",
+	       config ? "config" : "syntax");
+	print_json_text(shown_file(a, e->rule_file));
+	printf(", \"line\": %u, \"text\": ", e->rule_line);
+	print_json_text(e->message);
+	puts("}");
+	return EXIT_POLICY;
+}
+
+static int decide(const struct args *a, qube_policy *p)
+{
+	static const int statuses[] = { EXIT_DENY, EXIT_ALLOW, EXIT_ASK, EXIT_DENY, EXIT_POLICY };
+	struct qube_policy_result res = { .size = sizeof(res) };
+	char *json = NULL;
+	int status;
+	int r = a->explain ? qube_policy_explain(&res, p, &a->req) :
+			     qube_policy_evaluate(&res, p, &a->req);
+
+	if (r >= 0 && a->answer && res.result == QUBE_POLICY_ASK)
+		r = qube_policy_answer(&res, p, a->answer);
+	if (r >= 0 && a->json)
+		r = qube_policy_result_json(&json, p);
+	if (r < 0)
+		return fail_error();
+	status = statuses[res.result];
+	/* A folder out of order is a refusal on the wire and an error of the policy here. */
+	if (res.result == QUBE_POLICY_DENY && res.text)
+		status = EXIT_POLICY;
+	if (json)
+		print_json(a, json);
+	else
+		print_result(a, p, &res);
+	qube_free(json);
+	return status;
+}
+
+static bool join(char out[4096], const char *dir, const char *name)
+{
+	return snprintf(out, 4096, "%s/%s", dir, name) < 4096;
+}
+
+static int run(const struct args *a)
+{
+	struct qube_policy_opts opts = { .size = sizeof(opts) };
+	struct paths paths;
+	qube_policy *p = NULL;
+	int status = 0;
+
+	if (a->dir) {
+		if (!join(paths.etc, a->dir, "policy.d") || !join(paths.run, a->dir, "run.d") ||
+		    !join(paths.legacy, a->dir, "legacy"))
+			return fail_usage("check", "the folder's path is too long");
+		opts.etc_dir = paths.etc;
+		opts.run_dir = paths.run;
+		opts.legacy_dir = paths.legacy;
+	}
+	if (qube_policy_open(&p, &opts) < 0)
+		return fail_error();
+	if (a->system_info)
+		status = load_system(p, a->system_info);
+	if (status == 0)
+		status = a->req.source ? decide(a, p) : check_files(a, p);
+	qube_policy_unref(p);
+	return status;
+}
+
+int cli_policy(int argc, char **argv)
+{
+	struct args a = { .req = { .size = sizeof(a.req) } };
+	const char *verb = argc > 1 ? argv[1] : "--help";
+	int status;
+
+	if (!strcmp(verb, "--help") || !strcmp(verb, "-h")) {
+		usage(argc > 1 ? stdout : stderr, "check");
+		fputc('\n', argc > 1 ? stdout : stderr);
+		usage(argc > 1 ? stdout : stderr, "explain");
+		return argc > 1 ? 0 : EXIT_USAGE;
+	}
+	a.explain = !strcmp(verb, "explain");
+	if (!a.explain && strcmp(verb, "check") != 0)
+		return fail_usage("check", "the verbs are check and explain");
+	status = parse_args(&a, argc - 1, argv + 1);
+	return status >= 0 ? status : run(&a);
+}

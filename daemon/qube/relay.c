@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The streams of a call. Our own three descriptors are shared with other programs and stay
+ * blocking: they are read and written only when poll says so, and written in pieces that a pipe
+ * takes whole. */
+#include "relay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int make_pipe(struct cli_relay *r, int i)
+{
+	int ends[2];
+	int ours = i == 0 ? 1 : 0;
+
+	if (pipe2(ends, O_CLOEXEC) < 0 || fcntl(ends[ours], F_SETFL, O_NONBLOCK) < 0)
+		return -1;
+	r->guest_fd[i] = ends[1 - ours];
+	if (i == 0) {
+		r->stream[0].from = dup(STDIN_FILENO); /* -1 if we were started without one */
+		r->stream[0].to = ends[ours];
+		r->stream[0].close_to = true;
+		if (r->stream[0].from < 0)
+			close_fd(&r->stream[0].to);
+	} else {
+		r->stream[i].from = ends[ours];
+		r->stream[i].to = dup(i);
+		r->stream[i].filter = isatty(i);
+	}
+	return 0;
+}
+
+int cli_relay_init(struct cli_relay *r, unsigned int mode, bool separate_stderr)
+{
+	memset(r, 0, sizeof(*r));
+	for (int i = 0; i < CLI_RELAY_STREAMS; i++) {
+		r->stream[i].from = -1;
+		r->stream[i].to = -1;
+		r->guest_fd[i] = -1;
+		cli_filter_init(&r->stream[i].state, i == 1 ? mode : CLI_FILTER_PLAIN);
+	}
+	for (int i = 0; i < (separate_stderr ? 3 : 2); i++)
+		if (make_pipe(r, i) < 0)
+			return -1;
+	return 0;
+}
+
+void cli_relay_close_guest(struct cli_relay *r)
+{
+	for (int i = 0; i < CLI_RELAY_STREAMS; i++)
+		close_fd(&r->guest_fd[i]);
+}
+
+size_t cli_relay_poll(const struct cli_relay *r, struct pollfd fds[CLI_RELAY_POLLFDS])
+{
+	size_t n = 0;
+
+	for (int i = 0; i < CLI_RELAY_STREAMS; i++) {
+		const struct cli_stream *s = &r->stream[i];
+
+		if (s->at < s->len && s->to >= 0)
+			fds[n++] = (struct pollfd){ .fd = s->to, .events = POLLOUT };
+		else if (s->from >= 0)
+			fds[n++] = (struct pollfd){ .fd = s->from, .events = POLLIN };
+		/* A guest that closed its input: told although nothing waits to be written. */
+		if (i == 0 && s->at == s->len && s->to >= 0)
+			fds[n++] = (struct pollfd){ .fd = s->to };
+	}
+	return n;
+}
+
+static void end_stream(struct cli_stream *s)
+{
+	close_fd(&s->from);
+	close_fd(&s->to);
+	s->at = 0;
+	s->len = 0;
+}
+
+static void read_some(struct cli_stream *s)
+{
+	char untrusted[CLI_RELAY_PIECE];
+	ssize_t n = read(s->from, s->filter ? untrusted : s->data, CLI_RELAY_PIECE);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		close_fd(&s->from);
+		if (s->close_to)
+			close_fd(&s->to);
+		return;
+	}
+	s->at = 0;
+	s->len = s->filter ? cli_filter(&s->state, s->data, untrusted, (size_t)n) : (size_t)n;
+}
+
+static void write_some(struct cli_stream *s)
+{
+	size_t len = s->len - s->at;
+	ssize_t n = write(s->to, s->data + s->at, len > PIPE_BUF ? PIPE_BUF : len);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n < 0) { /* nobody reads any more: the other side must learn it too */
+		end_stream(s);
+		return;
+	}
+	s->at += (size_t)n;
+}
+
+void cli_relay_serve(struct cli_relay *r, const struct pollfd *fds, size_t n)
+{
+	for (size_t k = 0; k < n; k++) {
+		for (int i = 0; fds[k].revents && i < CLI_RELAY_STREAMS; i++) {
+			struct cli_stream *s = &r->stream[i];
+
+			if (fds[k].fd == s->to && (fds[k].events & POLLOUT))
+				write_some(s);
+			else if (fds[k].fd == s->to && (fds[k].revents & (POLLERR | POLLHUP)))
+				end_stream(s);
+			else if (fds[k].fd == s->from && (fds[k].events & POLLIN))
+				read_some(s);
+			else
+				continue;
+			break;
+		}
+	}
+}
+
+static bool is_busy(const struct cli_stream *s)
+{
+	return s->to >= 0 && (s->at < s->len || s->from >= 0);
+}
+
+void cli_relay_drain(struct cli_relay *r, int deadline_ms)
+{
+	struct pollfd fds[CLI_RELAY_POLLFDS];
+	int64_t end = now_ms() + deadline_ms;
+	char undo[64];
+	size_t n;
+
+	cli_relay_close_guest(r);
+	end_stream(&r->stream[0]);
+	while (is_busy(&r->stream[1]) || is_busy(&r->stream[2])) {
+		int64_t left = end - now_ms();
+
+		n = cli_relay_poll(r, fds);
+		if (left <= 0 || n == 0 || poll(fds, (nfds_t)n, (int)left) <= 0)
+			break;
+		cli_relay_serve(r, fds, n);
+	}
+	n = cli_filter_reset(&r->stream[1].state, undo);
+	if (n > 0 && r->stream[1].to >= 0 && write(r->stream[1].to, undo, n) < 0)
+		return;
+}
+
+void cli_relay_fini(struct cli_relay *r)
+{
+	cli_relay_close_guest(r);
+	for (int i = 0; i < CLI_RELAY_STREAMS; i++)
+		end_stream(&r->stream[i]);
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The two tables: options and verbs. A new verb is a row here and a function; help, completion and
+ * the manual (qube help --man) follow. */
+#include "cli.h"
+#include "policy_cmd.h"
+
+#include <string.h>
+
+const struct cli_optdef cli_optdefs[O_N_OPTIONS] = {
+	[O_HELP] = { "help", 'h', CLI_ARG_NONE, NULL, "tell what the verb does and end" },
+	[O_JSON] = { "json", 0, CLI_ARG_NONE, NULL, "write JSON, errors too" },
+	[O_QUIET] = { "quiet", 'q', CLI_ARG_NONE, NULL, "no progress and no notes" },
+	[O_COLOR] = { "color", 0, CLI_ARG_NEEDED, "auto|never", "colours on a terminal" },
+	[O_SOCKET] = { "socket", 0, CLI_ARG_NEEDED, "PATH", "socket of the qubed to talk to" },
+	[O_EMBEDDED] = { "embedded", 0, CLI_ARG_NONE, NULL,
+			 "be the host in this process, without a qubed" },
+	[O_STATE_DIR] = { "state-dir", 0, CLI_ARG_NEEDED, "DIR", "with --embedded: the store" },
+	[O_RUN_DIR] = { "run-dir", 0, CLI_ARG_NEEDED, "DIR", "with --embedded: runtime files" },
+	[O_POLICY_ROOT] = { "policy-root", 0, CLI_ARG_NEEDED, "DIR",
+			    "with --embedded: folder of policy.d, run.d and legacy" },
+	[O_LIBEXEC_DIR] = { "libexec-dir", 0, CLI_ARG_NEEDED, "DIR",
+			    "with --embedded: the helper programs" },
+	[O_LOG_LEVEL] = { "log-level", 0, CLI_ARG_NEEDED, "LEVEL",
+			  "err, warning (default), notice, info or debug" },
+	[O_TRACE] = { "trace", 0, CLI_ARG_NONE, NULL, "tell how long each stage took" },
+	[O_NAMES] = { "names", 0, CLI_ARG_NONE, NULL, "names only, one a line" },
+	[O_RUNNING] = { "running", 0, CLI_ARG_NONE, NULL, "only those that are not halted" },
+	[O_CLASS] = { "class", 0, CLI_ARG_NEEDED, "CLASS",
+		      "AppVM, TemplateVM, StandaloneVM or DispVM" },
+	[O_TEMPLATE] = { "template", 0, CLI_ARG_NEEDED, "NAME", "template to share the root of" },
+	[O_LABEL] = { "label", 0, CLI_ARG_NEEDED, "COLOUR", "label" },
+	[O_POOL] = { "pool", 0, CLI_ARG_NEEDED, "NAME", "pool of its volumes" },
+	[O_PROPERTY] = { "property", 'p', CLI_ARG_NEEDED, "NAME=VALUE",
+			 "set a property; may be repeated" },
+	[O_FORCE] = { "force", 'f', CLI_ARG_NONE, NULL, "even if paused or serving others" },
+	[O_OR_KILL] = { "or-kill", 0, CLI_ARG_NONE, NULL, "kill it when the time is up" },
+	[O_TIMEOUT] = { "timeout", 0, CLI_ARG_NEEDED, "SECONDS", "give up after that time" },
+	[O_STATE] = { "state", 0, CLI_ARG_NEEDED, "STATE", "running, halted, paused, ..." },
+	[O_COUNT] = { "count", 0, CLI_ARG_NEEDED, "N", "end after N" },
+	[O_USER] = { "user", 'u', CLI_ARG_NEEDED, "NAME",
+		     "user inside; default: its default_user" },
+	[O_PTY] = { "pty", 't', CLI_ARG_NONE, NULL, "give the command a terminal" },
+	[O_NO_START] = { "no-start", 0, CLI_ARG_NONE, NULL, "fail if it does not run" },
+	[O_DISPOSABLE] = { "disposable", 0, CLI_ARG_MAYBE, "TEMPLATE",
+			   "in a new disposable, removed afterwards" },
+	[O_DETACH] = { "detach", 'd', CLI_ARG_NONE, NULL, "do not wait; no input and no output" },
+	[O_RESET] = { "reset", 0, CLI_ARG_NEEDED, "NAME", "give the property its default again" },
+	[O_UNSET] = { "unset", 0, CLI_ARG_NEEDED, "NAME", "remove the feature" },
+	[O_HOST] = { "host", 0, CLI_ARG_NONE, NULL,
+		     "from the Debian packages of this machine (the default)" },
+	[O_INCLUDE] = { "include", 0, CLI_ARG_NEEDED, "PACKAGES",
+			"more packages, separated by commas" },
+	[O_DRY_RUN] = { "dry-run", 'n', CLI_ARG_NONE, NULL,
+			"tell what would be copied, copy nothing" },
+	[O_YES] = { "yes", 'y', CLI_ARG_NONE, NULL, "do not ask" },
+	[O_PAYLOAD] = { "payload", 0, CLI_ARG_NEEDED, "TEXT", "payload of the request" },
+	[O_STDIN] = { "stdin", 0, CLI_ARG_NONE, NULL, "payload from standard input" },
+	[O_MAN] = { "man", 0, CLI_ARG_NONE, NULL, "the verbs as a section of the manual page" },
+};
+
+#define CALL_OPTIONS                                                                               \
+	(CLI_BIT(O_USER) | CLI_BIT(O_NO_START) | CLI_BIT(O_DISPOSABLE) | CLI_BIT(O_TRACE))
+
+const struct cli_verb cli_verbs[] = {
+	{ "ls", "[QUBE...]", "list qubes",
+	  "Shows name, state, class, label, template and how isolated each one is: hypervisor or "
+	  "kernel-shared. What a running qube's definition asks for and this machine does not "
+	  "enforce is listed too.",
+	  CLI_BIT(O_NAMES) | CLI_BIT(O_RUNNING) | CLI_BIT(O_CLASS), CLI_V_CTX | CLI_V_QUBES, 0, -1,
+	  cmd_ls, NULL },
+	{ "create", "[NAME]", "create a qube",
+	  "Without --class an AppVM. With --disposable NAME is left out: the new disposable is "
+	  "removed when it stops, and its name is printed. A property that is refused undoes the "
+	  "creation.",
+	  CLI_BIT(O_CLASS) | CLI_BIT(O_TEMPLATE) | CLI_BIT(O_LABEL) | CLI_BIT(O_POOL) |
+		  CLI_BIT(O_PROPERTY) | CLI_BIT(O_DISPOSABLE),
+	  CLI_V_CTX, 0, 1, cmd_create, NULL },
+	{ "clone", "QUBE NEW", "make a copy of a halted qube", "Settings and volumes are copied.",
+	  CLI_BIT(O_TRACE), CLI_V_CTX | CLI_V_QUBES, 2, 2, cmd_clone, NULL },
+	{ "rm", "QUBE...", "remove halted qubes and their volumes for good",
+	  "Refused while another qube or a default refers to it.", 0, CLI_V_CTX | CLI_V_QUBES, 1,
+	  -1, cmd_rm, NULL },
+	{ "start", "QUBE...", "start qubes",
+	  "Done when their agents answer. Starting a running qube succeeds at once.",
+	  CLI_BIT(O_TRACE), CLI_V_CTX | CLI_V_GUESTS | CLI_V_QUBES, 1, -1, cmd_start, NULL },
+	{ "shutdown", "QUBE...", "ask qubes to stop",
+	  "Done when they are gone and their volumes are settled. Without --timeout the qube's "
+	  "property shutdown_timeout counts; --timeout 0 waits for ever.",
+	  CLI_BIT(O_TRACE) | CLI_BIT(O_FORCE) | CLI_BIT(O_OR_KILL) | CLI_BIT(O_TIMEOUT),
+	  CLI_V_CTX | CLI_V_GUESTS | CLI_V_QUBES, 1, -1, cmd_shutdown, NULL },
+	{ "kill", "QUBE...", "stop qubes without asking them", "", 0,
+	  CLI_V_CTX | CLI_V_GUESTS | CLI_V_QUBES, 1, -1, cmd_kill, NULL },
+	{ "pause", "QUBE...", "freeze running qubes", "", 0, CLI_V_CTX | CLI_V_GUESTS | CLI_V_QUBES,
+	  1, -1, cmd_pause, NULL },
+	{ "unpause", "QUBE...", "let frozen qubes go on", "", 0,
+	  CLI_V_CTX | CLI_V_GUESTS | CLI_V_QUBES, 1, -1, cmd_unpause, NULL },
+	{ "run", "QUBE -- COMMAND [ARGUMENT...]", "run a command in a qube",
+	  "A single COMMAND is handed to the shell as it is; several words reach it quoted, one "
+	  "argument each. With --disposable QUBE is left out. The qube is started if it is halted. "
+	  "Input, output and errors are this program's; what goes to a terminal is filtered, see "
+	  "TERMINALS. The exit status is the command's.",
+	  CALL_OPTIONS | CLI_BIT(O_PTY) | CLI_BIT(O_DETACH),
+	  CLI_V_CTX | CLI_V_GUESTS | CLI_V_CALL | CLI_V_QUBES, 1, -1, cmd_run, NULL },
+	{ "call", "QUBE SERVICE[+ARGUMENT]", "call a service of a qube",
+	  "As run, but a service by its name: this is the host calling, so no policy is asked. "
+	  "With --disposable QUBE is left out.",
+	  CALL_OPTIONS, CLI_V_CTX | CLI_V_GUESTS | CLI_V_CALL | CLI_V_QUBES, 1, 2, cmd_call, NULL },
+	{ "prefs", "QUBE [NAME [VALUE]]", "show or set properties",
+	  "A value that nobody set is marked as a default. An empty VALUE is none for a property "
+	  "that names a qube.",
+	  CLI_BIT(O_RESET), CLI_V_CTX | CLI_V_QUBES, 1, 3, cmd_prefs, NULL },
+	{ "tags", "QUBE [add|rm TAG...]", "show, add or remove tags", "", 0,
+	  CLI_V_CTX | CLI_V_QUBES, 1, -1, cmd_tags, NULL },
+	{ "features", "QUBE [NAME [VALUE]]", "show or set features",
+	  "An empty VALUE is false, any other is true.", CLI_BIT(O_UNSET), CLI_V_CTX | CLI_V_QUBES,
+	  1, 3, cmd_features, NULL },
+	{ "template ls", "", "list templates", "", CLI_BIT(O_NAMES), CLI_V_CTX, 0, 0,
+	  cmd_template_ls, NULL },
+	{ "template import", "NAME", "make a template from this machine's packages",
+	  "Copies files of the installed Debian packages that a template needs and of those named "
+	  "by --include, with what they depend on. No configuration, home, key or state of the "
+	  "host comes along. What will be copied is told first; on a terminal more than 2 GiB is "
+	  "asked about.",
+	  CLI_BIT(O_HOST) | CLI_BIT(O_INCLUDE) | CLI_BIT(O_LABEL) | CLI_BIT(O_POOL) |
+		  CLI_BIT(O_DRY_RUN) | CLI_BIT(O_YES) | CLI_BIT(O_TRACE),
+	  CLI_V_CTX, 1, 1, cmd_template_import, NULL },
+	{ "policy check", "[OPTION...]", "ask a policy what it would decide, or check its syntax",
+	  "Works on a folder of policy files, without a host. Its options are told by "
+	  "qube policy check --help. The exit status is 0 for allow, 1 for deny, 2 for a usage "
+	  "error, 3 for ask and 4 for a policy that cannot be used.",
+	  0, CLI_V_RAW, 0, -1, NULL, cli_policy },
+	{ "policy explain", "[OPTION...]", "tell why a policy decides as it does",
+	  "Names the deciding rule with its file and line, and why each nearer rule did not match. "
+	  "Options and exit status as of policy check.",
+	  0, CLI_V_RAW, 0, -1, NULL, cli_policy },
+	{ "events", "", "follow what happens on the host",
+	  "One line an event, or one JSON object a line, until interrupted.", CLI_BIT(O_COUNT),
+	  CLI_V_CTX, 0, 0, cmd_events, NULL },
+	{ "logs", "QUBE", "show the end of a qube's log", "", 0, CLI_V_CTX | CLI_V_QUBES, 1, 1,
+	  cmd_logs, NULL },
+	{ "wait", "QUBE", "wait until a qube is in a state",
+	  "Without --state until it is running. The exit status is 124 when the time was up.",
+	  CLI_BIT(O_STATE) | CLI_BIT(O_TIMEOUT), CLI_V_CTX | CLI_V_QUBES, 1, 1, cmd_wait, NULL },
+	{ "doctor", "", "tell what this machine can do",
+	  "One line a check. The exit status is 1 if qubes cannot run here.", 0, 0, 0, 0,
+	  cmd_doctor, NULL },
+	{ "volume ls", "QUBE", "list the volumes of a qube", "", 0, CLI_V_CTX | CLI_V_QUBES, 1, 1,
+	  cmd_volume_ls, NULL },
+	{ "volume info", "QUBE VOLUME", "what a volume says of itself", "", 0,
+	  CLI_V_CTX | CLI_V_QUBES, 2, 2, cmd_volume_info, NULL },
+	{ "pool ls", "", "list pools", "", 0, CLI_V_CTX, 0, 0, cmd_pool_ls, NULL },
+	{ "pool info", "POOL", "what a pool says of itself", "", 0, CLI_V_CTX, 1, 1, cmd_pool_info,
+	  NULL },
+	{ "admin", "METHOD [DESTINATION [ARGUMENT]]", "make one request of the Admin API",
+	  "Prints the content of the answer as it is; DESTINATION is dom0 if left out.",
+	  CLI_BIT(O_PAYLOAD) | CLI_BIT(O_STDIN), CLI_V_CTX, 1, 3, cmd_admin, NULL },
+	{ "daemon", "[OPTION...]", "become qubed, see qubed(8)", "", 0, CLI_V_RAW, 0, -1, NULL,
+	  cmd_daemon },
+	{ "completion", "bash|zsh", "print a completion script for a shell", "", 0, 0, 1, 1,
+	  cmd_completion, NULL },
+	{ "help", "[VERB]", "tell what a verb does", "", CLI_BIT(O_MAN), 0, 0, 2, cmd_help, NULL },
+	{ "version", "", "print the versions of program and library", "", 0, 0, 0, 0, cmd_version,
+	  NULL },
+};
+const size_t cli_n_verbs = sizeof(cli_verbs) / sizeof(cli_verbs[0]);
+
+const struct cli_verb *cli_verb_find(const char *first, const char *second)
+{
+	for (size_t i = 0; i < cli_n_verbs; i++) {
+		const char *name = cli_verbs[i].name;
+		size_t len = strlen(first);
+
+		if (!second && strcmp(name, first) == 0)
+			return &cli_verbs[i];
+		if (second && strncmp(name, first, len) == 0 && name[len] == ' ' &&
+		    strcmp(name + len + 1, second) == 0)
+			return &cli_verbs[i];
+	}
+	return NULL;
+}
+
+bool cli_verb_is_group(const char *first)
+{
+	size_t len = strlen(first);
+
+	for (size_t i = 0; i < cli_n_verbs; i++)
+		if (strncmp(cli_verbs[i].name, first, len) == 0 && cli_verbs[i].name[len] == ' ')
+			return true;
+	return false;
+}

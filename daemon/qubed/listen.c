@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The socket that qubed listens on. */
+#include "listen.h"
+
+#include "log.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static int fill_address(struct sockaddr_un *a, const char *path)
+{
+	size_t len = strlen(path);
+
+	memset(a, 0, sizeof(*a));
+	a->sun_family = AF_UNIX;
+	if (len == 0 || len >= sizeof(a->sun_path)) {
+		qubed_log(3, "the path of a socket has 1 to %zu bytes, not %zu: %s",
+			  sizeof(a->sun_path) - 1, len, path);
+		return -1;
+	}
+	memcpy(a->sun_path, path, len);
+	return 0;
+}
+
+/* The directories above path, as root's. What is there already stays as it is. */
+static int make_parents(const char *path)
+{
+	char dir[sizeof(((struct sockaddr_un *)0)->sun_path)];
+
+	for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		size_t len = (size_t)(slash - path);
+
+		memcpy(dir, path, len);
+		dir[len] = '\0';
+		if (mkdir(dir, 0755) < 0 && errno != EEXIST) {
+			qubed_log(3, "cannot make the directory %s: %m", dir);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* Asks whether somebody listens; removes what a dead daemon left. 0: the path is free. */
+static int clear_stale(const struct sockaddr_un *a)
+{
+	struct stat st;
+	int error;
+	int fd;
+
+	if (lstat(a->sun_path, &st) < 0) {
+		if (errno == ENOENT)
+			return 0;
+		qubed_log(3, "cannot look at %s: %m", a->sun_path);
+		return -1;
+	}
+	if (!S_ISSOCK(st.st_mode)) {
+		qubed_log(3, "%s is in the way and is no socket", a->sun_path);
+		return -1;
+	}
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0) {
+		qubed_log(3, "cannot make a socket: %m");
+		return -1;
+	}
+	error = connect(fd, (const struct sockaddr *)a, sizeof(*a)) < 0 ? errno : 0;
+	close(fd);
+	if (error != ECONNREFUSED) {
+		/* EAGAIN: it listens, with a full queue. */
+		if (error == 0 || error == EAGAIN)
+			qubed_log(3, "another qubed listens at %s", a->sun_path);
+		else
+			qubed_log(3, "cannot tell whether somebody listens at %s: %s", a->sun_path,
+				  strerror(error));
+		return -1;
+	}
+	if (unlink(a->sun_path) < 0 && errno != ENOENT) {
+		qubed_log(3, "cannot remove the old socket %s: %m", a->sun_path);
+		return -1;
+	}
+	return 0;
+}
+
+static int set_owner(const char *path)
+{
+	struct group *g = getgrnam("qube");
+
+	/* Owner before mode: the group gets in last. Members are root in effect, see qubed(8). */
+	if (!g)
+		return 0;
+	if (chown(path, 0, g->gr_gid) < 0 || chmod(path, 0660) < 0) {
+		qubed_log(3, "cannot give %s to the group qube: %m", path);
+		return -1;
+	}
+	return 0;
+}
+
+int qubed_listen(const char *path, ino_t *made)
+{
+	struct sockaddr_un a;
+	struct stat st;
+	mode_t mask;
+	int bound;
+	int fd;
+
+	if (fill_address(&a, path) < 0 || make_parents(path) < 0 || clear_stale(&a) < 0)
+		return -1;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0) {
+		qubed_log(3, "cannot make a socket: %m");
+		return -1;
+	}
+	mask = umask(0177);
+	bound = bind(fd, (const struct sockaddr *)&a, sizeof(a));
+	umask(mask);
+	if (bound < 0 || listen(fd, 128) < 0 || lstat(path, &st) < 0) {
+		qubed_log(3, "cannot listen at %s: %m", path);
+		if (bound == 0)
+			unlink(path);
+		close(fd);
+		return -1;
+	}
+	*made = st.st_ino;
+	if (set_owner(path) < 0) {
+		unlink(path);
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+void qubed_unlink(const char *path, ino_t made)
+{
+	struct stat st;
+
+	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_ino == made)
+		unlink(path);
+}
