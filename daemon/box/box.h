@@ -38,7 +38,7 @@ void box_log(int priority, const char *fmt, ...) __attribute__((format(printf, 2
 int box_reply(uint32_t type, int32_t status, int fd);
 
 /* mnt.c */
-int box_open_dir(const char *host_path);	/* O_PATH; last component is no symlink */
+int box_open_dir(const char *host_path); /* O_PATH; last component is no symlink */
 /* A detached copy of one mount's tree at dir (no submounts), ids shifted unless userns is -1. */
 int box_clone_tree(int dir, int userns, uint64_t set, uint64_t clear, const char *what);
 int box_tmpfs(uint64_t size_bytes, const char *mode, uint64_t attrs, const char *what);
@@ -65,7 +65,7 @@ int box_make_proc(int root, bool userns);
 int box_make_home(const char *user);
 
 /* jail.c */
-int box_limit(const struct qube__box_spec *spec);	/* before the namespaces are made */
+int box_limit(const struct qube__box_spec *spec); /* before the namespaces are made */
 int box_jail(const struct qube__box_spec *spec);
 
 /* init.c: never returns */

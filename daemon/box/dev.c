@@ -27,8 +27,8 @@ static int device_nodes(int dev, const struct box_devices *d)
 							"random", "urandom", "tty" };
 
 	for (size_t i = 0; i < BOX_DEVICES; i++) {
-		qube__autofd place = openat(dev, names[i], O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
-					    0644);
+		qube__autofd place =
+			openat(dev, names[i], O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 
 		if (place < 0)
 			return box_fail("cannot make /dev/%s", names[i]);
@@ -41,8 +41,8 @@ static int device_nodes(int dev, const struct box_devices *d)
 static int links(int dev)
 {
 	static const char *const list[][2] = {
-		{ "pts/ptmx", "ptmx" },		    { "/proc/self/fd", "fd" },
-		{ "/proc/self/fd/0", "stdin" },	    { "/proc/self/fd/1", "stdout" },
+		{ "pts/ptmx", "ptmx" },		 { "/proc/self/fd", "fd" },
+		{ "/proc/self/fd/0", "stdin" },	 { "/proc/self/fd/1", "stdout" },
 		{ "/proc/self/fd/2", "stderr" },
 	};
 
@@ -139,11 +139,11 @@ static int cover(int proc, int null, const char *name)
 static int cover_all(int proc, int root)
 {
 	static const char *const names[] = {
-		"sysrq-trigger", "kcore",	"keys",	  "key-users", "timer_list",
-		"timer_stats",	 "sched_debug", "kmsg",	  "kpagecount", "kpageflags",
-		"kpagecgroup",	 "latency_stats", "kallsyms", "config.gz", "slabinfo",
-		"vmallocinfo",	 "pagetypeinfo", "iomem",  "ioports",	"modules",
-		"acpi",		 "scsi",	"asound", "dynamic_debug",
+		"sysrq-trigger", "kcore",	  "keys",     "key-users",     "timer_list",
+		"timer_stats",	 "sched_debug",	  "kmsg",     "kpagecount",    "kpageflags",
+		"kpagecgroup",	 "latency_stats", "kallsyms", "config.gz",     "slabinfo",
+		"vmallocinfo",	 "pagetypeinfo",  "iomem",    "ioports",       "modules",
+		"acpi",		 "scsi",	  "asound",   "dynamic_debug",
 	};
 	qube__autofd null = openat(root, "dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC);
 

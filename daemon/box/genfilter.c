@@ -5,8 +5,8 @@
  * A call that is on no list fails with ENOSYS, so that new calls are off until somebody put them
  * here and programs fall back as on an older kernel; a call on the refused list fails with EPERM,
  * which is what programs expect of a container. Arguments are compared by a second filter, because
- * one filter cannot allow a call and refuse some of its arguments. The kernel compares 64 bits where
- * ioctl() and others use 32: every comparison here masks the upper half away. */
+ * one filter cannot allow a call and refuse some of its arguments. The kernel compares 64 bits
+ * where ioctl() and others use 32: every comparison here masks the upper half away. */
 #include <errno.h>
 #include <linux/filter.h>
 #include <seccomp.h>
@@ -19,27 +19,83 @@ static const char *const allowed[] = {
 #include "calls.inc"
 };
 static const char *const refused[] = {
-	"_sysctl", "acct", "add_key", "adjtimex", "afs_syscall", "bdflush", "bpf",
-	"clock_adjtime", "clock_settime", "create_module", "delete_module", "fanotify_init",
-	"fanotify_mark", "finit_module", "fsconfig", "fsmount", "fsopen", "fspick",
-	"get_kernel_syms", "get_mempolicy", "init_module", "io_uring_enter", "io_uring_register",
-	"io_uring_setup", "ioperm", "iopl", "kexec_file_load", "kexec_load", "keyctl",
-	"lookup_dcookie", "mbind", "migrate_pages", "mount", "mount_setattr",
-	"move_mount", "move_pages", "name_to_handle_at", "nfsservctl", "open_by_handle_at",
-	"open_tree", "perf_event_open", "pivot_root", "process_madvise", "query_module",
-	"quotactl", "quotactl_fd", "reboot", "request_key", "set_mempolicy",
-	"set_mempolicy_home_node", "setdomainname", "sethostname", "setns", "settimeofday",
-	"stime", "swapoff", "swapon", "sysfs", "syslog", "umount", "umount2", "uselib",
-	"userfaultfd", "ustat", "vhangup", "vm86", "vm86old", "vmsplice",
+	"_sysctl",
+	"acct",
+	"add_key",
+	"adjtimex",
+	"afs_syscall",
+	"bdflush",
+	"bpf",
+	"clock_adjtime",
+	"clock_settime",
+	"create_module",
+	"delete_module",
+	"fanotify_init",
+	"fanotify_mark",
+	"finit_module",
+	"fsconfig",
+	"fsmount",
+	"fsopen",
+	"fspick",
+	"get_kernel_syms",
+	"get_mempolicy",
+	"init_module",
+	"io_uring_enter",
+	"io_uring_register",
+	"io_uring_setup",
+	"ioperm",
+	"iopl",
+	"kexec_file_load",
+	"kexec_load",
+	"keyctl",
+	"lookup_dcookie",
+	"mbind",
+	"migrate_pages",
+	"mount",
+	"mount_setattr",
+	"move_mount",
+	"move_pages",
+	"name_to_handle_at",
+	"nfsservctl",
+	"open_by_handle_at",
+	"open_tree",
+	"perf_event_open",
+	"pivot_root",
+	"process_madvise",
+	"query_module",
+	"quotactl",
+	"quotactl_fd",
+	"reboot",
+	"request_key",
+	"set_mempolicy",
+	"set_mempolicy_home_node",
+	"setdomainname",
+	"sethostname",
+	"setns",
+	"settimeofday",
+	"stime",
+	"swapoff",
+	"swapon",
+	"sysfs",
+	"syslog",
+	"umount",
+	"umount2",
+	"uselib",
+	"userfaultfd",
+	"ustat",
+	"vhangup",
+	"vm86",
+	"vm86old",
+	"vmsplice",
 };
 /* What a browser's or a package's own sandbox calls. */
 static const char *const for_userns[] = { "clone3", "mount", "pivot_root", "setns", "umount2" };
 
 #define CLONE_BITS_COUNT 8
 /* NEWTIME, NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET of linux/sched.h */
-static const uint64_t clone_bits[CLONE_BITS_COUNT] = { 0x80,	   0x20000,    0x2000000,
-						       0x4000000,  0x8000000,  0x10000000,
-						       0x20000000, 0x40000000 };
+static const uint64_t clone_bits[CLONE_BITS_COUNT] = {
+	0x80, 0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
+};
 
 static int in_list(const char *const *list, size_t n, const char *name)
 {
@@ -78,8 +134,9 @@ static int add_calls(scmp_filter_ctx f, int userns)
 static int refuse_arg(scmp_filter_ctx f, int nr, unsigned int arg, uint64_t mask, uint64_t value,
 		      uint32_t err)
 {
-	struct scmp_arg_cmp cmp = { .arg = arg, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask,
-				    .datum_b = value };
+	struct scmp_arg_cmp cmp = {
+		.arg = arg, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value
+	};
 
 	return seccomp_rule_add_array(f, SCMP_ACT_ERRNO(err), nr, 1, &cmp);
 }
@@ -111,7 +168,8 @@ static int add_families(scmp_filter_ctx f, int net)
 	enum { FAMILIES = 64 };
 
 	for (uint64_t a = 0; a < FAMILIES; a++) {
-		if (a != 1 && refuse_arg(f, SCMP_SYS(socketpair), 0, 0xffffffff, a, EAFNOSUPPORT) < 0)
+		if (a != 1 &&
+		    refuse_arg(f, SCMP_SYS(socketpair), 0, 0xffffffff, a, EAFNOSUPPORT) < 0)
 			return -1;
 		if (a == 1 || a == 2 || a == 10 || a == 16 || (net && a == 17))
 			continue;
@@ -128,7 +186,10 @@ static int add_netlink(scmp_filter_ctx f, int net)
 {
 	for (uint64_t p = 1; p < 32; p++) {
 		struct scmp_arg_cmp cmp[2] = {
-			{ .arg = 0, .op = SCMP_CMP_MASKED_EQ, .datum_a = 0xffffffff, .datum_b = 16 },
+			{ .arg = 0,
+			  .op = SCMP_CMP_MASKED_EQ,
+			  .datum_a = 0xffffffff,
+			  .datum_b = 16 },
 			{ .arg = 2, .op = SCMP_CMP_MASKED_EQ, .datum_a = 0xffffffff, .datum_b = p },
 		};
 
@@ -194,7 +255,8 @@ static int make(FILE *out, unsigned int kind, int arguments)
 	if (r == 0)
 		r = seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	if (r == 0)
-		r = arguments ? add_arguments(f, kind & 1, (kind & 2) != 0) : add_calls(f, kind & 1);
+		r = arguments ? add_arguments(f, kind & 1, (kind & 2) != 0) :
+				add_calls(f, kind & 1);
 	if (r == 0)
 		r = print_filter(out, f, name);
 	seccomp_release(f);
@@ -217,8 +279,9 @@ int main(int argc, char **argv)
 			     "static const struct {\n\tstruct filter calls;\n"
 			     "\tstruct filter arguments;\n} filters[4] = {\n");
 		for (unsigned int kind = 0; kind < 4; kind++)
-			fprintf(out, "\t{ { sizeof(calls_%u) / 8, calls_%u }, "
-				     "{ sizeof(arguments_%u) / 8, arguments_%u } },\n",
+			fprintf(out,
+				"\t{ { sizeof(calls_%u) / 8, calls_%u }, "
+				"{ sizeof(arguments_%u) / 8, arguments_%u } },\n",
 				kind, kind, kind, kind);
 		fprintf(out, "};\n");
 	}

@@ -79,8 +79,8 @@ static bool find_user(const char *user, uint32_t *uid, uint32_t *gid)
 static int write_copy(int home, const char *name, size_t len, mode_t mode, uint32_t uid,
 		      uint32_t gid)
 {
-	qube__autofd fd = openat(home, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-				 0600);
+	qube__autofd fd =
+		openat(home, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd < 0 || write(fd, text, len) != (ssize_t)len || fchown(fd, uid, gid) < 0 ||
 	    fchmod(fd, mode & 0755) < 0)

@@ -3,8 +3,8 @@
  * PID 1 of a box: waits for the driver's word, keeps the agent alive, reaps, ends the box.
  *
  * The agent ends with 0 when the guest wants to halt; any other end is a crash and it is started
- * again, up to a rate. SIGTERM to PID 1 (only root of the box may send it) asks for a halt too. When
- * the driver's socket closes the host is gone and so is the box. */
+ * again, up to a rate. SIGTERM to PID 1 (only root of the box may send it) asks for a halt too.
+ * When the driver's socket closes the host is gone and so is the box. */
 #include "box.h"
 
 #include "base/clock.h"
@@ -21,10 +21,10 @@
 #include <unistd.h>
 
 enum {
-	RESTARTS = 5,		/* within */
+	RESTARTS = 5, /* within */
 	RESTART_MS = 60000,
-	LINGER_MS = 3000,	/* between SIGTERM and SIGKILL to what the agent left */
-	HALT_MS = 60000,	/* grace when the guest itself asks */
+	LINGER_MS = 3000, /* between SIGTERM and SIGKILL to what the agent left */
+	HALT_MS = 60000,  /* grace when the guest itself asks */
 };
 
 enum phase { HELD, RUNNING, STOPPING, KILLED };
@@ -32,21 +32,27 @@ enum phase { HELD, RUNNING, STOPPING, KILLED };
 struct init {
 	const struct qube__box_spec *spec;
 	enum phase phase;
-	pid_t agent;		/* 0: none */
+	pid_t agent; /* 0: none */
 	int status;
 	unsigned int restarts;
 	uint64_t first_restart_ms;
-	uint64_t kill_at_ms;	/* while STOPPING */
+	uint64_t kill_at_ms; /* while STOPPING */
 };
 
 static void agent_main(const struct qube__box_spec *spec) __attribute__((noreturn));
 static void agent_main(const struct qube__box_spec *spec)
 {
-	const char *argv[] = { "qube-agent", "--control-fd", "3", spec->user[0] ? "--user" : NULL,
-			       spec->user, NULL };
+	const char *argv[] = { "qube-agent", "--control-fd",
+			       "3",	     spec->user[0] ? "--user" : NULL,
+			       spec->user,   NULL };
 	const char *envp[] = {
 		"PATH=/run/qube/guest:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-		"HOME=/root", "USER=root", "LOGNAME=root", "SHELL=/bin/sh", "LANG=C.UTF-8", NULL,
+		"HOME=/root",
+		"USER=root",
+		"LOGNAME=root",
+		"SHELL=/bin/sh",
+		"LANG=C.UTF-8",
+		NULL,
 	};
 	int null = open("/dev/null", O_RDWR);
 	sigset_t none;
@@ -229,6 +235,6 @@ void box_init(const struct qube__box_spec *spec)
 			_exit(in.status & 0xff);
 		}
 		if (in.phase == KILLED)
-			p[0].fd = -1;	/* nothing more to hear, and a closed peer is always ready */
+			p[0].fd = -1; /* a closed peer would always be ready */
 	}
 }

@@ -7,8 +7,8 @@
  * the mounter's fsuid. Host root has no id on an upper that is shifted to the qube's range, so the
  * overlay would silently be read-only; the launcher therefore has the range's first id as fsuid and
  * all capabilities raised again (main.c). Layers are given as paths relative to the scratch
- * directory, because an overlay takes no detached trees before Linux 6.15, and because an option may
- * not be longer than 255 bytes. */
+ * directory, because an overlay takes no detached trees before Linux 6.15, and because an option
+ * may not be longer than 255 bytes. */
 #include "box.h"
 
 #include "base/cleanup.h"
@@ -109,8 +109,8 @@ static int place_upper(const struct qube__box_spec *spec, int userns, char *uppe
 	if (place_in_scratch("u", shifted_tree(spec, dir, false, userns), dir) < 0)
 		return -1;
 	if ((size_t)snprintf(upper, cap, "u/%s", upper_name) >= cap ||
-	    (size_t)snprintf(work, cap, "u/%s", work_name) >= cap ||
-	    strpbrk(upper, ",:\\") || strpbrk(work, ",:\\"))
+	    (size_t)snprintf(work, cap, "u/%s", work_name) >= cap || strpbrk(upper, ",:\\") ||
+	    strpbrk(work, ",:\\"))
 		return box_refuse("%s is no name for an overlay", v->upper);
 	if (lstat(upper, &st) < 0 || !S_ISDIR(st.st_mode))
 		return box_fail("%s is not a directory", v->upper);
@@ -123,13 +123,12 @@ static int place_upper(const struct qube__box_spec *spec, int userns, char *uppe
 static int probe(int tree)
 {
 	static const char name[] = ".qube-probe";
-	qube__autofd fd = openat(tree, name,
-				 O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	qube__autofd fd =
+		openat(tree, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd < 0 && errno == EEXIST) {
 		unlinkat(tree, name, 0);
-		fd = openat(tree, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-			    0600);
+		fd = openat(tree, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	}
 	if (fd < 0 || unlinkat(tree, name, 0) < 0)
 		return box_fail("the root volume cannot be written to");
@@ -180,8 +179,7 @@ int box_root_tree(const struct qube__box_spec *spec, int userns)
 	return overlay(spec, userns);
 }
 
-int box_volume_tree(const struct qube__box_spec *spec, const struct qube__box_volume *v,
-		    int userns)
+int box_volume_tree(const struct qube__box_spec *spec, const struct qube__box_volume *v, int userns)
 {
 	return shifted_tree(spec, v->upper, v->read_only, userns);
 }
@@ -203,8 +201,8 @@ int box_devices_open(struct box_devices *d)
 		unsigned int major;
 		unsigned int minor;
 	} want[BOX_DEVICES] = {
-		{ "/dev/null", 1, 3 },	  { "/dev/zero", 1, 5 },    { "/dev/full", 1, 7 },
-		{ "/dev/random", 1, 8 },  { "/dev/urandom", 1, 9 }, { "/dev/tty", 5, 0 },
+		{ "/dev/null", 1, 3 },	 { "/dev/zero", 1, 5 },	   { "/dev/full", 1, 7 },
+		{ "/dev/random", 1, 8 }, { "/dev/urandom", 1, 9 }, { "/dev/tty", 5, 0 },
 	};
 
 	for (size_t i = 0; i < BOX_DEVICES; i++) {
@@ -215,10 +213,9 @@ int box_devices_open(struct box_devices *d)
 			return box_fail("cannot open %s", want[i].path);
 		if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(want[i].major, want[i].minor))
 			return box_refuse("%s is not the device of that name", want[i].path);
-		d->tree[i] = box_clone_tree(fd, -1,
-					    MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
-						    MOUNT_ATTR_NOEXEC,
-					    MOUNT_ATTR_NODEV, want[i].path);
+		d->tree[i] = box_clone_tree(
+			fd, -1, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+			MOUNT_ATTR_NODEV, want[i].path);
 		if (d->tree[i] < 0)
 			return -1;
 	}

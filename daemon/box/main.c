@@ -87,8 +87,7 @@ static int borrow_ids(uint32_t id)
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[2];
 
-	if (setgroups(0, NULL) < 0 || setresgid(id, id, 0) < 0 ||
-	    setresuid(id, id, 0) < 0)
+	if (setgroups(0, NULL) < 0 || setresgid(id, id, 0) < 0 || setresuid(id, id, 0) < 0)
 		return box_fail("cannot take the ids of the qube");
 	if (syscall(SYS_capget, &head, data) < 0)
 		return box_fail("cannot read the capabilities");
@@ -160,7 +159,7 @@ static int receive_trees(int sync, struct box_trees *t)
 	while (poll(&p, 1, -1) < 0 && errno == EINTR)
 		;
 	if (qube__io_recv_fds(sync, &have, 1, fds, &n) != 1 || n != 4)
-		return -1;	/* the launcher failed, and said so */
+		return -1; /* the launcher failed, and said so */
 	for (unsigned int i = 0; i < 4; i++) {
 		if (have & (1u << i))
 			continue;
@@ -253,7 +252,7 @@ static int attend(const struct qube__box_spec *spec, pid_t pid, int pidfd, int s
 	if (prepare_trees(spec, userns, &trees) < 0 || send_trees(sync, &trees) < 0)
 		return -1;
 	if (recv(sync, &byte, 1, 0) != 1)
-		return -1;	/* the box failed, and said so */
+		return -1; /* the box failed, and said so */
 	return box_reply(QUBE__BOX_HELD, 0, -1);
 }
 

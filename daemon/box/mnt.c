@@ -25,8 +25,7 @@ int box_open_dir(const char *host_path)
 int box_clone_tree(int dir, int userns, uint64_t set, uint64_t clear, const char *what)
 {
 	struct mount_attr attr = { .attr_set = set, .attr_clr = clear };
-	qube__autofd tree =
-		open_tree(dir, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	qube__autofd tree = open_tree(dir, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 
 	if (tree < 0)
 		return box_fail("cannot copy the mount of %s", what);
@@ -75,8 +74,8 @@ int box_tmpfs(uint64_t size_bytes, const char *mode, uint64_t attrs, const char 
 	char inodes[32];
 	/* An inode costs about 1 KiB of unswappable kernel memory: bound them by the same size. */
 	uint64_t count = size_bytes / 4096 + 64;
-	const char *options[] = { "size", size, "nr_inodes", inodes, "mode", mode,
-				  "source", what, NULL };
+	const char *options[] = { "size", size,	    "nr_inodes", inodes, "mode",
+				  mode,	  "source", what,	 NULL };
 
 	snprintf(size, sizeof(size), "%llu", (unsigned long long)size_bytes);
 	snprintf(inodes, sizeof(inodes), "%llu", (unsigned long long)count);
@@ -126,7 +125,8 @@ int box_dir(int root, const char *path, mode_t mode, const char *whose)
 			if (mkdirat(at, name, 0755) < 0 || (next = open_component(at, name)) < 0)
 				return box_fail("cannot make /%s in the %s", path, whose);
 			if (!*p && mode != 0755 && fchmodat(at, name, mode, 0) < 0)
-				return box_fail("cannot set the mode of /%s in the %s", path, whose);
+				return box_fail("cannot set the mode of /%s in the %s", path,
+						whose);
 		}
 		if (next < 0 && (errno == ELOOP || errno == ENOTDIR || errno == EXDEV))
 			return box_fail("/%s in the %s is not a plain directory", path, whose);

@@ -43,8 +43,8 @@ static int mount_kept(int rw, int root, const char *kept, const char *path)
 
 static int make_local_dirs(int rw)
 {
-	static const char *const dirs[] = { "usrlocal/bin", "usrlocal/etc",   "usrlocal/include",
-					    "usrlocal/lib", "usrlocal/sbin",  "usrlocal/share",
+	static const char *const dirs[] = { "usrlocal/bin", "usrlocal/etc",  "usrlocal/include",
+					    "usrlocal/lib", "usrlocal/sbin", "usrlocal/share",
 					    "usrlocal/src" };
 
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
@@ -94,8 +94,8 @@ static int mount_tmp(const struct qube__box_spec *spec, int tree, int root)
 
 static int mount_run(int guest, int root)
 {
-	qube__autofd run = box_tmpfs(RUN_BYTES, "0755", MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID,
-				     "qube-run");
+	qube__autofd run =
+		box_tmpfs(RUN_BYTES, "0755", MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID, "qube-run");
 
 	if (mount_at(run, root, "run", 0755) < 0)
 		return -1;

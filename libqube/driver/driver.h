@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * What core asks of a driver. A machine is created *held* (everything is set up, no guest code ran),
- * then run; what happens to it is reported from the loop, never from inside a call. */
+ * What core asks of a driver. A machine is created *held* (everything is set up, no guest code
+ * ran), then run; what happens to it is reported from the loop, never from inside a call. */
 #ifndef QUBE_DRIVER_DRIVER_H
 #define QUBE_DRIVER_DRIVER_H
 
@@ -22,52 +22,54 @@ struct qube__machine {
 };
 
 enum qube__isolation {
-	QUBE__ISOLATION_NONE = 0,	/* fake */
+	QUBE__ISOLATION_NONE = 0, /* fake */
 	QUBE__ISOLATION_KERNEL_SHARED = 1,
 	QUBE__ISOLATION_HYPERVISOR = 2,
 };
 
 enum qube__machine_event {
-	QUBE__MACHINE_HELD = 1,		/* create finished: may be run */
-	QUBE__MACHINE_RUNNING = 2,	/* run: the agent was started, control_connect() may be called */
-	QUBE__MACHINE_FAILED = 3,	/* create or run failed; the thread's record says why */
-	QUBE__MACHINE_STOPPED = 4,	/* the guest is gone and so is all that the driver made for it */
+	QUBE__MACHINE_HELD = 1,	   /* create finished: may be run */
+	QUBE__MACHINE_RUNNING = 2, /* run: the agent was started, control_connect() may be called */
+	QUBE__MACHINE_FAILED = 3,  /* create or run failed; the thread's record says why */
+	QUBE__MACHINE_STOPPED = 4, /* the guest is gone and so is all that the driver made for it */
 };
 
 /* The guest's role decides what capabilities it keeps. */
 enum qube__machine_role {
 	QUBE__ROLE_APP = 0,
-	QUBE__ROLE_TEMPLATE = 1,	/* TemplateVM and StandaloneVM: may run a package manager */
+	QUBE__ROLE_TEMPLATE = 1, /* TemplateVM and StandaloneVM: may run a package manager */
 	QUBE__ROLE_NET = 2,
 };
 
 enum {
-	QUBE__MACHINE_USERNS = 1,	/* feature local.userns: user namespaces inside */
-	QUBE__MACHINE_NEW_PRIVS = 2,	/* feature local.new-privs: setuid programs inside */
+	QUBE__MACHINE_USERNS = 1,    /* feature local.userns: user namespaces inside */
+	QUBE__MACHINE_NEW_PRIVS = 2, /* feature local.new-privs: setuid programs inside */
 };
 
 struct qube__machine_spec {
 	const char *name;
-	const char *uuid;		/* 36 characters */
-	const char *default_user;	/* NULL: root only */
+	const char *uuid;	  /* 36 characters */
+	const char *default_user; /* NULL: root only */
 	uint32_t qid;
-	uint32_t id_base;		/* first of 65,536 host ids that are the qube's own */
-	uint32_t role;			/* enum qube__machine_role */
-	uint32_t flags;			/* QUBE__MACHINE_* */
-	uint64_t memory_bytes;		/* 0: no limit */
-	uint32_t vcpus;			/* 0: no limit */
+	uint32_t id_base;      /* first of 65,536 host ids that are the qube's own */
+	uint32_t role;	       /* enum qube__machine_role */
+	uint32_t flags;	       /* QUBE__MACHINE_* */
+	uint64_t memory_bytes; /* 0: no limit */
+	uint32_t vcpus;	       /* 0: no limit */
 	uint32_t pids_max;
-	struct qube__volume_run root;	/* borrowed for the call */
-	struct qube__volume_run private_volume;	/* mounted at /rw; home and usr/local bound from it */
-	struct qube__volume_run volatile_volume;	/* mounted at /tmp */
+	struct qube__volume_run root; /* borrowed for the call */
+	struct qube__volume_run
+		private_volume; /* mounted at /rw; home and usr/local bound from it */
+	struct qube__volume_run volatile_volume; /* mounted at /tmp */
 };
 
 struct qube__driver_env {
 	struct qube__loop *loop;
-	const char *run_dir;		/* /run/qube or as opened: 0700, ours */
-	const char *libexec_dir;	/* where qube-box, qube-agent, guest/ are */
+	const char *run_dir;	 /* /run/qube or as opened: 0700, ours */
+	const char *libexec_dir; /* where qube-box, qube-agent, guest/ are */
 	void *user;
-	/* What happened to a machine. MACHINE_FAILED and MACHINE_STOPPED are each the last event. */
+	/* What happened to a machine. MACHINE_FAILED and MACHINE_STOPPED are each the last event.
+	 */
 	void (*on_machine)(void *user, struct qube__machine *m, void *machine_user,
 			   enum qube__machine_event event, int status);
 	/* One line for the context's log; text is already harmless. Priority as syslog's. */
@@ -75,9 +77,9 @@ struct qube__driver_env {
 };
 
 struct qube__machine_stats {
-	uint64_t memory_bytes;	/* 0: not known here */
+	uint64_t memory_bytes; /* 0: not known here */
 	uint64_t cpu_ns;
-	uint64_t start_time_ms;	/* of the realtime clock */
+	uint64_t start_time_ms; /* of the realtime clock */
 };
 
 /* All members are mandatory but those marked optional. */
@@ -97,27 +99,27 @@ struct qube__driver_ops {
 	int (*control_connect)(struct qube__machine *m, int *out_fd);
 	/* Asks the guest to stop (the agent's init signal); STOPPED follows, or not. */
 	int (*shutdown)(struct qube__machine *m);
-	int (*kill)(struct qube__machine *m);	/* STOPPED follows */
-	int (*pause)(struct qube__machine *m);	/* optional */
-	int (*unpause)(struct qube__machine *m);	/* optional */
-	int (*stats)(struct qube__machine *m, struct qube__machine_stats *out);	/* optional */
+	int (*kill)(struct qube__machine *m);	 /* STOPPED follows */
+	int (*pause)(struct qube__machine *m);	 /* optional */
+	int (*unpause)(struct qube__machine *m); /* optional */
+	int (*stats)(struct qube__machine *m, struct qube__machine_stats *out); /* optional */
 	/* What the spec asked for and this machine does not enforce: "memory vcpus"; static. */
-	const char *(*unenforced)(struct qube__machine *m);	/* optional */
+	const char *(*unenforced)(struct qube__machine *m); /* optional */
 	/* Forgets the machine; only after FAILED or STOPPED, never from inside on_machine. After
 	 * close() any machine may, and must, still be released. */
 	void (*release)(struct qube__machine *m);
 	/* Host's pid of the guest's PID 1 while held or running, else 0: for its namespaces. */
-	int32_t (*pid)(struct qube__machine *m);	/* optional */
+	int32_t (*pid)(struct qube__machine *m); /* optional */
 };
 
 extern const struct qube__driver_ops qube__driver_fake;
-extern const struct qube__driver_ops qube__driver_local;	/* with QUBE_DRIVER_LOCAL */
+extern const struct qube__driver_ops qube__driver_local; /* with QUBE_DRIVER_LOCAL */
 
 /* What the local driver needs of this machine, one line each, for `qube doctor`. */
 struct qube__check {
-	const char *name;	/* static */
+	const char *name; /* static */
 	bool ok;
-	bool optional;		/* works without, with less */
+	bool optional; /* works without, with less */
 	char detail[160];
 };
 enum { QUBE__CHECKS_MAX = 16 };

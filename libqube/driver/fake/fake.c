@@ -68,7 +68,7 @@ static void fake_close(struct qube__driver *base)
 	if (!d)
 		return;
 	d->closed = true;
-	qube__list_foreach(pos, &d->machines) {
+	qube__list_foreach (pos, &d->machines) {
 		struct fake_machine *m = qube__container_of(pos, struct fake_machine, link);
 
 		qube__posted_cancel(&m->posted);

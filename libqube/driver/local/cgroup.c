@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * One cgroup v2 group for each machine, below the host program's own. The hierarchy is looked for in
- * mountinfo, because on a hybrid system it is not at /sys/fs/cgroup and may have no controllers:
+ * One cgroup v2 group for each machine, below the host program's own. The hierarchy is looked for
+ * in mountinfo, because on a hybrid system it is not at /sys/fs/cgroup and may have no controllers:
  * freeze and kill work all the same, limits that do not are reported. */
 #include "driver/local/local.h"
 
@@ -88,6 +88,7 @@ static int set_limits(struct qube__local_machine *m, const struct qube__machine_
 
 	m->limits_memory = spec->memory_bytes != 0;
 	m->limits_vcpus = spec->vcpus != 0;
+	m->limits_disk = spec->root.upper || spec->private_volume.upper;
 	if (m->group_fd < 0)
 		return 0;
 	if (m->limits_memory && m->d->has_memory) {
@@ -97,14 +98,13 @@ static int set_limits(struct qube__local_machine *m, const struct qube__machine_
 		m->limits_memory = false;
 	}
 	if (m->limits_vcpus && m->d->has_cpu) {
-		snprintf(text, sizeof(text), "%" PRIu64 " 100000",
-			 (uint64_t)spec->vcpus * 100000u);
+		snprintf(text, sizeof(text), "%" PRIu64 " 100000", (uint64_t)spec->vcpus * 100000u);
 		if (write_value(m->group_fd, "cpu.max", text) < 0)
 			return qube__fail_os("cannot limit the processors of %s", m->name);
 		m->limits_vcpus = false;
 	}
 	snprintf(text, sizeof(text), "%u", spec->pids_max);
-	write_value(m->group_fd, "pids.max", text);	/* RLIMIT_NPROC is what counts */
+	write_value(m->group_fd, "pids.max", text); /* RLIMIT_NPROC is what counts */
 	return 0;
 }
 

@@ -86,8 +86,8 @@ static void check_mounts(struct list *l)
 {
 	bool there = mount_setattr(-1, "", 0, NULL, 0) == 0 || errno != ENOSYS;
 
-	add(l, "idmapped mounts", there, false, there ? "mount_setattr is there" :
-							"no mount_setattr");
+	add(l, "idmapped mounts", there, false,
+	    there ? "mount_setattr is there" : "no mount_setattr");
 }
 
 static void check_seccomp(struct list *l)
@@ -105,8 +105,8 @@ static void check_cgroup(struct list *l)
 	if (probe.cgroup_fd < 0)
 		add(l, "cgroup v2", false, true, "not mounted: no pausing, no limits of memory");
 	else
-		add(l, "cgroup v2", probe.has_memory && probe.has_cpu, true,
-		    "freeze and kill%s%s", probe.has_memory ? ", memory" : ", no limit of memory",
+		add(l, "cgroup v2", probe.has_memory && probe.has_cpu, true, "freeze and kill%s%s",
+		    probe.has_memory ? ", memory" : ", no limit of memory",
 		    probe.has_cpu ? ", processors" : ", no limit of processors");
 	qube__close_fd(&probe.cgroup_fd);
 }

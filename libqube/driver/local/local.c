@@ -96,7 +96,7 @@ static int check_host(const char *libexec)
 
 	for (size_t i = 0; i < n; i++)
 		if (!checks[i].ok && !checks[i].optional)
-			return qube__fail(QUBE_E_NOTSUP, "the local driver cannot work here: %s: %s",
+			return qube__fail(QUBE_E_NOTSUP, "the local driver cannot work: %s: %s",
 					  checks[i].name, checks[i].detail);
 	return 0;
 }
@@ -169,9 +169,9 @@ static void local_close(struct qube__driver *base)
 
 	if (!d)
 		return;
-	qube__list_foreach(pos, &d->machines)
+	qube__list_foreach (pos, &d->machines)
 		qube__local_kill(qube__container_of(pos, struct qube__local_machine, link));
-	qube__list_foreach(pos, &d->machines) {
+	qube__list_foreach (pos, &d->machines) {
 		struct qube__local_machine *m =
 			qube__container_of(pos, struct qube__local_machine, link);
 
@@ -245,7 +245,8 @@ static int set_frozen(struct qube__machine *base, bool freeze)
 	if (m->state != QUBE__LOCAL_RUNNING || m->frozen == freeze)
 		return qube__fail(QUBE_E_STATE, "the machine is %s",
 				  m->state != QUBE__LOCAL_RUNNING ? "not running" :
-				  freeze ? "paused already" : "not paused");
+				  freeze			  ? "paused already" :
+								    "not paused");
 	r = qube__local_cgroup_freeze(m, freeze);
 	if (r == 0)
 		m->frozen = freeze;
@@ -276,11 +277,15 @@ static int local_stats(struct qube__machine *base, struct qube__machine_stats *o
 
 static const char *local_unenforced(struct qube__machine *base)
 {
+	/* Directories have no quota: what a qube writes to its volumes only the disk bounds. */
+	static const char *const lists[] = {
+		"",	"memory",      "vcpus",	     "memory vcpus",
+		"disk", "memory disk", "vcpus disk", "memory vcpus disk",
+	};
 	const struct qube__local_machine *m = of_machine(base);
 
-	if (m->limits_memory)
-		return m->limits_vcpus ? "memory vcpus" : "memory";
-	return m->limits_vcpus ? "vcpus" : "";
+	return lists[(m->limits_memory ? 1u : 0u) | (m->limits_vcpus ? 2u : 0u) |
+		     (m->limits_disk ? 4u : 0u)];
 }
 
 static int32_t local_pid(struct qube__machine *base)
@@ -288,7 +293,8 @@ static int32_t local_pid(struct qube__machine *base)
 	const struct qube__local_machine *m = of_machine(base);
 
 	return m->state > QUBE__LOCAL_CREATING && m->state < QUBE__LOCAL_ENDING ?
-		       (int32_t)m->box.pid : 0;
+		       (int32_t)m->box.pid :
+		       0;
 }
 
 static void local_release(struct qube__machine *base)

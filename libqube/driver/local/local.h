@@ -11,7 +11,7 @@
 #include "driver/local/proto.h"
 
 enum {
-	QUBE__LOCAL_LINE_MAX = 1024,	/* of a guest's log line, in the guest's bytes */
+	QUBE__LOCAL_LINE_MAX = 1024, /* of a guest's log line, in the guest's bytes */
 	QUBE__LOCAL_LINES_PER_S = 50,
 };
 
@@ -20,14 +20,14 @@ struct qube__local_driver {
 	struct qube__driver_env env;
 	char *run_dir;
 	char *box_path;
-	char *guest_dir;	/* "" if there is none */
+	char *guest_dir; /* "" if there is none */
 	int run_fd;
-	int agent_fd;		/* sealed memfd */
-	int cgroup_fd;		/* directory for the machines' groups, or -1 */
+	int agent_fd;  /* sealed memfd */
+	int cgroup_fd; /* directory for the machines' groups, or -1 */
 	bool has_memory;
 	bool has_cpu;
 	struct qube__list machines;
-	unsigned int refs;	/* ours and the machines' */
+	unsigned int refs; /* ours and the machines' */
 	bool closed;
 };
 
@@ -36,7 +36,7 @@ enum qube__local_state {
 	QUBE__LOCAL_HELD,
 	QUBE__LOCAL_STARTING,
 	QUBE__LOCAL_RUNNING,
-	QUBE__LOCAL_ENDING,	/* its processes are gone, its group not yet */
+	QUBE__LOCAL_ENDING, /* its processes are gone, its group not yet */
 	QUBE__LOCAL_GONE,
 };
 
@@ -46,27 +46,28 @@ struct qube__local_machine {
 	void *user;
 	struct qube__list link;
 	uint32_t state;
-	bool killed;		/* by us: its end is STOPPED, not FAILED */
-	bool failed;		/* err holds why */
+	bool killed; /* by us: its end is STOPPED, not FAILED */
+	bool failed; /* err holds why */
 	bool frozen;
-	bool limits_memory;	/* asked for and not enforced */
+	bool limits_memory; /* asked for and not enforced */
 	bool limits_vcpus;
+	bool limits_disk;
 	int status;
 	struct qube__err err;
 	char name[64];
-	char group[128];	/* "" if there is none */
+	char group[128]; /* "" if there is none */
 	int group_fd;
-	int dir_fd;		/* RUN_DIR/NAME */
-	int sock;		/* to qube-box */
+	int dir_fd; /* RUN_DIR/NAME */
+	int sock;   /* to qube-box */
 	int log_fd;
-	struct qube__child launcher;	/* pid 0: gone */
+	struct qube__child launcher; /* pid 0: gone */
 	struct qube__child box;
 	uint64_t start_ms;
 	struct qube__source sock_source;
 	struct qube__source log_source;
 	struct qube__source launcher_source;
 	struct qube__source box_source;
-	struct qube__timer deadline;	/* of creating; of removing the group */
+	struct qube__timer deadline; /* of creating; of removing the group */
 	uint32_t removals;
 	char line[QUBE__LOCAL_LINE_MAX];
 	size_t line_len;

@@ -170,13 +170,13 @@ static int build(struct qube__local_machine *m, const struct qube__machine_spec 
 		return qube__fail_nomem();
 	if (!spec->name || qube__text_copy(m->name, sizeof(m->name), spec->name) < 0)
 		return qube__fail(QUBE_E_INVALID, "a machine needs a name of at most 63 bytes");
-	qube__list_foreach(pos, &m->d->machines) {
+	qube__list_foreach (pos, &m->d->machines) {
 		struct qube__local_machine *other =
 			qube__container_of(pos, struct qube__local_machine, link);
 
 		if (other != m && other->state != QUBE__LOCAL_GONE &&
 		    strcmp(other->name, m->name) == 0) {
-			m->name[0] = '\0';	/* its files are not ours to remove */
+			m->name[0] = '\0'; /* its files are not ours to remove */
 			return qube__fail(QUBE_E_BUSY, "%s is already running", spec->name);
 		}
 	}
@@ -289,7 +289,7 @@ static void wait_child(struct qube__child *c, uint64_t until_ms)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return;	/* somewhere in the kernel: it will go when it can */
+			return; /* somewhere in the kernel: it will go when it can */
 		qube__child_reap(c);
 		c->pid = 0;
 	}
@@ -321,7 +321,7 @@ void qube__local_clean(struct qube__local_machine *m)
 		unlinkat(m->dir_fd, "control.sock", 0);
 	qube__close_fd(&m->dir_fd);
 	if (m->name[0])
-		unlinkat(d->run_fd, m->name, AT_REMOVEDIR);	/* core may keep files there */
+		unlinkat(d->run_fd, m->name, AT_REMOVEDIR); /* core may keep files there */
 	qube__local_cgroup_remove(m);
 	qube__close_fd(&m->group_fd);
 	m->name[0] = '\0';

@@ -171,7 +171,8 @@ static bool take_spec(struct qube__rd *r, struct qube__box_spec *s)
 		return false;
 	return take_volume(r, &s->root) && take_volume(r, &s->private_volume) &&
 	       take_volume(r, &s->volatile_volume) &&
-	       (s->root.kind == QUBE__BOX_VOLUME_LAYERED || s->root.kind == QUBE__BOX_VOLUME_TREE) &&
+	       (s->root.kind == QUBE__BOX_VOLUME_LAYERED ||
+		s->root.kind == QUBE__BOX_VOLUME_TREE) &&
 	       s->private_volume.kind != QUBE__BOX_VOLUME_LAYERED &&
 	       s->volatile_volume.kind != QUBE__BOX_VOLUME_LAYERED && qube__rd_done(r);
 }

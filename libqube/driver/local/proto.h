@@ -13,7 +13,7 @@
 
 enum {
 	QUBE__BOX_VERSION = 1,
-	QUBE__BOX_SPEC_MAX = 96 * 1024,	/* fits a socket buffer of the default size */
+	QUBE__BOX_SPEC_MAX = 96 * 1024, /* fits a socket buffer of the default size */
 	QUBE__BOX_REPLY_MAX = 1024,
 	QUBE__BOX_TEXT_MAX = 512,
 	QUBE__BOX_LAYERS_MAX = 64,
@@ -24,9 +24,9 @@ enum {
  * The agent inherits 0, 1, LOG as its standard error and CONTROL, nothing else. */
 enum {
 	QUBE__BOX_FD_LOG = 2,
-	QUBE__BOX_FD_CONTROL = 3,	/* listening stream socket */
-	QUBE__BOX_FD_DRIVER = 4,	/* this protocol */
-	QUBE__BOX_FD_AGENT = 5,		/* sealed memfd with the static agent */
+	QUBE__BOX_FD_CONTROL = 3, /* listening stream socket */
+	QUBE__BOX_FD_DRIVER = 4,  /* this protocol */
+	QUBE__BOX_FD_AGENT = 5,	  /* sealed memfd with the static agent */
 	QUBE__BOX_FD_COUNT = 6,
 };
 
@@ -36,7 +36,7 @@ enum qube__box_type {
 	QUBE__BOX_STOP = 3,
 	QUBE__BOX_BORN = 16,	/* PID 1 exists: its pidfd is in this message */
 	QUBE__BOX_HELD = 17,	/* everything is set up */
-	QUBE__BOX_RUNNING = 18,	/* the agent was started */
+	QUBE__BOX_RUNNING = 18, /* the agent was started */
 	QUBE__BOX_FAILED = 19,	/* text says at what, os_errno why; the sender ends */
 	QUBE__BOX_EXITED = 20,	/* the box is empty but for PID 1, which ends; status */
 	QUBE__BOX_LOG = 21,	/* a line of PID 1's own for the log; status is the priority */
@@ -57,7 +57,7 @@ enum {
 enum {
 	QUBE__BOX_USERNS = 1,
 	QUBE__BOX_NEW_PRIVS = 2,
-	QUBE__BOX_FLAGS = 3,	/* all known */
+	QUBE__BOX_FLAGS = 3, /* all known */
 };
 
 /* Strings point into the decoded bytes. Paths are absolute or "" for none. */
@@ -66,17 +66,17 @@ struct qube__box_volume {
 	uint32_t n_layers;
 	bool read_only;
 	bool discard;
-	uint64_t size_bytes;	/* TMPFS */
-	const char *layers[QUBE__BOX_LAYERS_MAX];	/* newest first */
-	const char *upper;	/* LAYERED, beside work; TREE: the directory */
+	uint64_t size_bytes;			  /* TMPFS */
+	const char *layers[QUBE__BOX_LAYERS_MAX]; /* newest first */
+	const char *upper;			  /* LAYERED, beside work; TREE: the directory */
 	const char *work;
 };
 
 struct qube__box_spec {
-	const char *name;	/* host name */
-	const char *user;	/* default user or "" */
-	const char *scratch;	/* a directory of the driver's to mount things on, privately */
-	const char *guest_dir;	/* programs for the guest, or "" */
+	const char *name;      /* host name */
+	const char *user;      /* default user or "" */
+	const char *scratch;   /* a directory of the driver's to mount things on, privately */
+	const char *guest_dir; /* programs for the guest, or "" */
 	uint32_t id_base;
 	uint32_t role;
 	uint32_t flags;
@@ -87,15 +87,15 @@ struct qube__box_spec {
 };
 
 struct qube__box_order {
-	uint32_t type;		/* RUN or STOP */
-	uint32_t grace_ms;	/* STOP: then everything is killed */
+	uint32_t type;	   /* RUN or STOP */
+	uint32_t grace_ms; /* STOP: then everything is killed */
 };
 
 struct qube__box_reply {
 	uint32_t type;
 	int32_t status;
 	int32_t os_errno;
-	char text[QUBE__BOX_TEXT_MAX];	/* untrusted until escaped */
+	char text[QUBE__BOX_TEXT_MAX]; /* untrusted until escaped */
 };
 
 /* The length in *len; QUBE_E_LIMIT when it does not fit. NULL strings are written as "". */

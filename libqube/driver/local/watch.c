@@ -16,10 +16,10 @@
 
 enum {
 	CREATE_MS = 60000,
-	MESSAGES = 16,	/* a round */
+	MESSAGES = 16, /* a round */
 	REMOVE_MS = 5,
 	REMOVALS = 400,
-	TAIL_BYTES = 65536,	/* of the log, at the end */
+	TAIL_BYTES = 65536, /* of the log, at the end */
 };
 
 static void report(struct qube__local_machine *m, enum qube__machine_event event)
@@ -29,8 +29,7 @@ static void report(struct qube__local_machine *m, enum qube__machine_event event
 
 /* ---- log ---- */
 
-static void log_text(struct qube__local_machine *m, int priority, const char *untrusted,
-		     size_t len)
+static void log_text(struct qube__local_machine *m, int priority, const char *untrusted, size_t len)
 {
 	char text[QUBE__LOCAL_LINE_MAX];
 	char line[QUBE__LOCAL_LINE_MAX + 80];

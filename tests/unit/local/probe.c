@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The agent of the tests, static: accepts on descriptor 3, reads one line, does what it says, writes
- * what it saw and closes. */
+ * The agent of the tests, static: accepts on descriptor 3, reads one line, does what it says,
+ * writes what it saw and closes. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +27,7 @@ struct attempt {
 	const char *name;
 	long nr;
 	long arg[5];
-	int want;	/* errno */
+	int want; /* errno */
 };
 
 #define FLAGS_NS (CLONE_NEWNS | SIGCHLD)
@@ -121,15 +121,15 @@ static void try_calls(FILE *out)
 
 		if (r == 0 && a->nr == SYS_clone)
 			_exit(0);
-		fprintf(out, "%s %s: %d, expected %d\n", got == a->want ? "ok" : "BAD", a->name, got,
-			a->want);
+		fprintf(out, "%s %s: %d, expected %d\n", got == a->want ? "ok" : "BAD", a->name,
+			got, a->want);
 	}
 }
 
 static void try_files_of_init(FILE *out)
 {
-	static const char *const names[] = { "mem", "environ", "root", "cwd", "exe", "maps", "fd",
-					     "ns/net", "auxv", "map_files" };
+	static const char *const names[] = { "mem",  "environ", "root",	  "cwd",  "exe",
+					     "maps", "fd",	"ns/net", "auxv", "map_files" };
 	char path[64];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -137,8 +137,8 @@ static void try_files_of_init(FILE *out)
 
 		snprintf(path, sizeof(path), "/proc/1/%s", names[i]);
 		fd = open(path, O_RDONLY);
-		fprintf(out, "%s %s\n", fd < 0 && (errno == EACCES || errno == EPERM) ? "ok" : "BAD",
-			path);
+		fprintf(out, "%s %s\n",
+			fd < 0 && (errno == EACCES || errno == EPERM) ? "ok" : "BAD", path);
 		if (fd >= 0)
 			close(fd);
 	}

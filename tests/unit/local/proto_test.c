@@ -7,8 +7,12 @@
 
 static struct qube__box_spec good(void)
 {
-	struct qube__box_spec s = { .name = "work", .user = "user", .scratch = "/run/qube/work",
-				    .guest_dir = "", .id_base = 65536, .pids_max = 64 };
+	struct qube__box_spec s = { .name = "work",
+				    .user = "user",
+				    .scratch = "/run/qube/work",
+				    .guest_dir = "",
+				    .id_base = 65536,
+				    .pids_max = 64 };
 
 	s.root.kind = QUBE__BOX_VOLUME_LAYERED;
 	s.root.n_layers = 2;

@@ -7,8 +7,13 @@
 
 #include "base/error.h"
 
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define NEED_WORLD(w)                                                                              \
 	do {                                                                                       \
@@ -56,8 +61,8 @@ static bool fails(struct world *w, const char *text)
 
 QTEST(local, threat_13_a_template_of_symlinks_fails_clean)
 {
-	static const char *const points[] = { "proc", "sys", "dev", "run", "tmp", "rw", "home",
-					      "usr", "usr/local" };
+	static const char *const points[] = { "proc", "sys",  "dev", "run",	 "tmp",
+					      "rw",   "home", "usr", "usr/local" };
 	struct world w;
 	char command[512];
 
@@ -66,17 +71,20 @@ QTEST(local, threat_13_a_template_of_symlinks_fails_clean)
 	for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
 		snprintf(command, sizeof(command),
 			 "rm -rf upper/* work/*; cp -a layer saved; rm -rf layer/%s; "
-			 "ln -s $PWD/target layer/%s", points[i], points[i]);
+			 "ln -s $PWD/target layer/%s",
+			 points[i], points[i]);
 		W_TRUE(world_host(&w, command));
 		W_TRUE(fails(&w, "is not a plain directory"));
-		snprintf(command, sizeof(command), "rm -rf layer; cp -a saved layer; rm layer/%s "
+		snprintf(command, sizeof(command),
+			 "rm -rf layer; cp -a saved layer; rm layer/%s "
 			 "2>/dev/null || rm -rf layer/%s; ln -s ../../../../../../etc layer/%s",
 			 points[i], points[i], points[i]);
 		W_TRUE(world_host(&w, command));
 		W_TRUE(fails(&w, "is not a plain directory"));
 		W_TRUE(world_host(&w, "rm -rf layer; mv saved layer"));
 	}
-	W_TRUE(world_host(&w, "test \"$(ls -A target)\" = 'file\nlocal' -a -z \"$(ls -A target/local)\""));
+	W_TRUE(world_host(&w, "test \"$(find target | sort)\" = 'target\ntarget/file\n"
+			      "target/local'"));
 	W_TRUE(world_close(&w));
 }
 
@@ -93,6 +101,58 @@ QTEST(local, threat_13_a_private_volume_of_symlinks_fails_clean)
 	if (world_start(&w))
 		world_stop(&w);
 	W_TRUE(world_host(&w, "test -z \"$(ls -A target)\" -a -L kept/home/user"));
+	W_TRUE(world_close(&w));
+}
+
+/* A root that is one directory, in which somebody keeps turning mount points into links. */
+QTEST(local, threat_13_components_that_change_during_setup_lead_nowhere)
+{
+	struct world w;
+	pid_t swapper;
+	int held = 0;
+
+	NEED_WORLD(&w);
+	W_TRUE(world_host(&w, "mkdir target layer/proc layer/dev layer/tmp; touch target/file; "
+			      "for d in proc dev tmp; do ln -s $PWD/target layer/$d.link; done"));
+	w.spec.root.kind = QUBE__VOLUME_TREE;
+	w.spec.root.n_layers = 0;
+	free(w.spec.root.layers[0]);
+	free(w.spec.root.work);
+	free(w.spec.root.upper);
+	w.spec.root.work = NULL;
+	w.spec.root.upper = strdup(w.layer);
+	swapper = fork();
+	if (swapper == 0) {
+		static const char *const names[][2] = { { "proc", "proc.link" },
+							{ "dev", "dev.link" },
+							{ "tmp", "tmp.link" } };
+		int dir = open(w.layer, O_PATH | O_DIRECTORY);
+
+		for (unsigned int i = 0;; i++) {
+			renameat2(dir, names[i % 3][0], dir, names[i % 3][1], RENAME_EXCHANGE);
+			/* Slow enough that some starts get through. */
+			if (i % 5 == 4)
+				usleep(700);
+		}
+	}
+	for (int i = 0; i < 30; i++) {
+		w.n_events = 0;
+		w.failure[0] = '\0';
+		W_INT(qube__driver_local.create(w.driver, &w.m, &w, &w.spec), 0);
+		while (!w.n_events)
+			qube__loop_dispatch(&w.loop, 100);
+		if (w.events[0] == QUBE__MACHINE_HELD) {
+			held++;
+			w.m->ops->kill(w.m);
+			W_TRUE(world_wait(&w, QUBE__MACHINE_STOPPED, 10));
+		}
+		w.m->ops->release(w.m);
+		w.m = NULL;
+	}
+	kill(swapper, SIGKILL);
+	waitpid(swapper, NULL, 0);
+	printf("held %d of 30 times, else %s\n", held, w.failure);
+	W_TRUE(world_host(&w, "test \"$(ls -A target)\" = file"));
 	W_TRUE(world_close(&w));
 }
 
@@ -121,15 +181,19 @@ QTEST(local, threat_13_proc_is_covered_and_read_only)
 
 	NEED_WORLD(&w);
 	if (world_start(&w)) {
-		world_sh_says(&w, "for f in sysrq-trigger kcore keys timer_list kallsyms; do "
-				  "test -e /proc/$f && cat /proc/$f; done 2>&1 | wc -c", "0\n");
+		world_sh_says(&w,
+			      "for f in sysrq-trigger kcore keys timer_list kallsyms; do "
+			      "test -e /proc/$f && cat /proc/$f; done 2>&1 | wc -c",
+			      "0\n");
 		world_sh_says(&w, "echo 1 2>/dev/null > /proc/sys/kernel/panic || echo refused",
 			      "refused\n");
-		world_sh_says(&w, "cat /proc/sys/user/max_user_namespaces; echo 9 2>/dev/null > "
-				  "/proc/sys/user/max_user_namespaces || echo refused",
+		world_sh_says(&w,
+			      "cat /proc/sys/user/max_user_namespaces; echo 9 2>/dev/null > "
+			      "/proc/sys/user/max_user_namespaces || echo refused",
 			      "0\nrefused\n");
-		world_sh_says(&w, "test $(ls -d /proc/[0-9]* | wc -l) -lt 10 && echo few; "
-				  "mount -o remount,rw /proc/sys 2>/dev/null || echo refused",
+		world_sh_says(&w,
+			      "test $(ls -d /proc/[0-9]* | wc -l) -lt 10 && echo few; "
+			      "mount -o remount,rw /proc/sys 2>/dev/null || echo refused",
 			      "few\nrefused\n");
 	}
 	W_TRUE(world_close(&w));
@@ -161,8 +225,9 @@ QTEST(local, threat_15_16_30_system_calls_are_refused)
 	if (world_start(&w)) {
 		all_ok(&w, "calls", 70);
 		all_ok(&w, "init", 10);
-		world_sh_says(&w, "grep -E '^(CapEff|CapBnd|CapAmb|NoNewPrivs|Seccomp):' "
-				  "/proc/self/status | tr '\\t\\n' '  '",
+		world_sh_says(&w,
+			      "grep -E '^(CapEff|CapBnd|CapAmb|NoNewPrivs|Seccomp):' "
+			      "/proc/self/status | tr '\\t\\n' '  '",
 			      "CapEff: 00000000000005fb CapBnd: 00000000000005fb "
 			      "CapAmb: 0000000000000000 NoNewPrivs: 1 Seccomp: 2 ");
 		world_sh_says(&w, "ps -o pid,sid,tty 2>/dev/null | grep -c pts", "0\n");
@@ -205,9 +270,11 @@ QTEST(local, threat_32_a_setuid_file_of_a_box_is_useless_outside)
 	NEED_WORLD(&w);
 	W_TRUE(world_host(&w, "mount --bind . . ; mount -o remount,bind,nosuid,nodev,noexec ."));
 	if (world_start(&w)) {
-		world_sh_says(&w, "mkdir /made /rw/made; for d in /made /rw/made; do "
-				  "cp /bin/busybox $d; chmod 4755 $d/busybox; "
-				  "$d/busybox echo runs; done", "runs\nruns\n");
+		world_sh_says(&w,
+			      "mkdir /made /rw/made; for d in /made /rw/made; do "
+			      "cp /bin/busybox $d; chmod 4755 $d/busybox; "
+			      "$d/busybox echo runs; done",
+			      "runs\nruns\n");
 		world_stop(&w);
 	}
 	W_TRUE(world_host(&w, "test -u upper/made/busybox -a -u kept/made/busybox"));
@@ -230,13 +297,18 @@ QTEST(local, threat_33_each_shared_quantity_has_an_end)
 		W_INT(sscanf(strstr(said, "forks"), "forks %d", &forks), 1);
 		W_INT(forks > 50 && forks <= 64 ? 0 : forks, 0);
 		free(said);
-		world_sh_says(&w, "dd if=/dev/zero of=/tmp/x bs=1M count=64 2>/dev/null; "
-				  "stat -c %s /tmp/x; rm /tmp/x", "4194304\n");
-		world_sh_says(&w, "dd if=/dev/zero of=/dev/x bs=1M count=64 2>/dev/null; "
-				  "test $(stat -c %s /dev/x) -le 1048576 && echo bounded; rm /dev/x",
+		world_sh_says(&w,
+			      "dd if=/dev/zero of=/tmp/x bs=1M count=64 2>/dev/null; "
+			      "stat -c %s /tmp/x; rm /tmp/x",
+			      "4194304\n");
+		world_sh_says(&w,
+			      "dd if=/dev/zero of=/dev/x bs=1M count=64 2>/dev/null; "
+			      "test $(stat -c %s /dev/x) -le 1048576 && echo bounded; rm /dev/x",
 			      "bounded\n");
-		world_sh_says(&w, "i=0; while echo 2>/dev/null > /tmp/$i; do i=$((i+1)); done; "
-				  "test $i -lt 1100 && echo bounded", "bounded\n");
+		world_sh_says(&w,
+			      "i=0; while echo 2>/dev/null > /tmp/$i; do i=$((i+1)); done; "
+			      "test $i -lt 1100 && echo bounded",
+			      "bounded\n");
 	}
 	W_TRUE(world_close(&w));
 }
@@ -272,6 +344,43 @@ QTEST(local, threat_20_34_a_failure_at_any_step_leaves_nothing)
 		W_TRUE(world_host(&w, steps[i].repair));
 	}
 	W_TRUE(world_start(&w));
+	W_TRUE(world_close(&w));
+}
+
+/* The host is killed; the box must go with it, and the next host start the same qube. */
+QTEST(local, threat_34_a_box_does_not_outlive_its_host)
+{
+	struct world w;
+	int ready[2];
+	pid_t host;
+	char byte;
+	int r = QUBE_E_BUSY;
+
+	NEED_WORLD(&w);
+	W_INT(pipe(ready), 0);
+	host = fork();
+	if (host == 0) {
+		if (world_start(&w) && write(ready[1], "r", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	W_INT(read(ready[0], &byte, 1), 1);
+	kill(host, SIGKILL);
+	waitpid(host, NULL, 0);
+	close(ready[0]);
+	close(ready[1]);
+	W_TRUE(world_host(&w, "test -S run/box-test/control.sock"));
+	for (int i = 0; i < 500 && r == QUBE_E_BUSY; i++) {
+		r = qube__driver_local.create(w.driver, &w.m, &w, &w.spec);
+		if (r == QUBE_E_BUSY)
+			poll(NULL, 0, 10);
+	}
+	W_INT(r, 0);
+	if (r == 0 && world_wait(&w, QUBE__MACHINE_HELD, 10)) {
+		W_INT(w.m->ops->run(w.m), 0);
+		if (world_wait(&w, QUBE__MACHINE_RUNNING, 10))
+			world_sh_says(&w, "echo again", "again\n");
+	}
 	W_TRUE(world_close(&w));
 }
 

@@ -25,7 +25,7 @@ struct world {
 	int events[8];
 	int n_events;
 	int status;
-	char failure[768];	/* message of the record at FAILED */
+	char failure[768]; /* message of the record at FAILED */
 	int os_errno;
 	char log[8192];
 	int log_lines;
@@ -48,7 +48,7 @@ struct world {
 	do {                                                                                       \
 		const char *got_ = (got);                                                          \
 		if (!got_ || strcmp(got_, (want)) != 0)                                            \
-			qtest_fail(__FILE__, __LINE__, "%s is \"%s\", expected \"%s\"", #got,     \
+			qtest_fail(__FILE__, __LINE__, "%s is \"%s\", expected \"%s\"", #got,      \
 				   got_ ? got_ : "(null)", (want));                                \
 	} while (0)
 
