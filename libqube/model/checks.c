@@ -79,7 +79,7 @@ static const struct qube__vm *next_netvm(const struct qube__vm *vm,
 					 const struct qube__vm *netvm_default)
 {
 	if (netvm_default && !vm->prop[QUBE__PROP_NETVM] && vm->vm_class != QUBE__CLASS_TEMPLATE)
-		return netvm_default;
+		return netvm_default == vm ? NULL : netvm_default;
 	return qube__vm_netvm(vm);
 }
 
@@ -320,7 +320,7 @@ CHECK_(default_netvm)
 		return bad_value(p, canon, "it does not provide network");
 	/* Whoever on its way to the network leaves its netvm at the default would come back. */
 	if (qube__netvm_loops(target, next_netvm(target, target), target))
-		return bad_value(p, canon, "it would be its own netvm; give it a netvm or none");
+		return bad_value(p, canon, "it would be its own netvm; give it another netvm or none");
 	return 0;
 }
 
