@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { EXIT_ALLOW = 0, EXIT_DENY = 1, EXIT_USAGE = 2, EXIT_ASK = 3, EXIT_POLICY = 4 };
 
@@ -24,12 +25,6 @@ struct args {
 	const char *answer;
 	bool json;
 	bool explain;
-};
-
-struct paths {
-	char etc[4096];
-	char run[4096];
-	char legacy[4096];
 };
 
 static void usage(FILE *to, const char *verb)
@@ -76,7 +71,7 @@ static int fail_error(void)
 	return EXIT_USAGE;
 }
 
-/* -1: go on; else the exit status. */
+/* Negative: go on; else the exit status. */
 static int parse_args(struct args *a, int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -171,31 +166,6 @@ static char *read_file(const char *path, size_t *len)
 	return data;
 }
 
-static int load_system(qube_policy *p, const char *path)
-{
-	size_t len;
-	char *text = read_file(path, &len);
-	int r;
-
-	if (!text) {
-		fprintf(stderr, "qube policy: cannot read %s\n", path);
-		return EXIT_USAGE;
-	}
-	r = qube_policy_load_system_json(p, text, len);
-	free(text);
-	return r < 0 ? fail_error() : 0;
-}
-
-/* Files below --dir are named from there on. */
-static const char *shown_file(const struct args *a, const char *file)
-{
-	size_t n = a->dir ? strlen(a->dir) : 0;
-
-	if (!file || !n || strncmp(file, a->dir, n) != 0 || file[n] != '/')
-		return file;
-	return file + n + 1;
-}
-
 /* A name from a file, on a terminal. */
 static void print_safe(const char *s)
 {
@@ -212,18 +182,18 @@ static void print_field(const char *label, const char *value)
 	putchar('\n');
 }
 
-static void print_where(const struct args *a, const char *label, const char *file, uint32_t line)
+static void print_where(const char *label, const char *file, uint32_t line)
 {
 	if (!file || !*file)
 		return;
 	printf("  %-17s ", label);
-	print_safe(shown_file(a, file));
+	print_safe(file);
 	if (line)
 		printf(":%u", line);
 	putchar('\n');
 }
 
-static void print_near(const struct args *a, qube_policy *p)
+static void print_near(qube_policy *p)
 {
 	static const char *const differs[] = { "", "another service", "another argument",
 					       "another source", "another target" };
@@ -233,7 +203,7 @@ static void print_near(const struct args *a, qube_policy *p)
 		if (i == 0)
 			puts("rules that were passed over:");
 		printf("  ");
-		print_safe(shown_file(a, n.file));
+		print_safe(n.file);
 		if (n.line)
 			printf(":%u", n.line);
 		printf(": %s: ", differs[n.column]);
@@ -257,7 +227,7 @@ static void print_result(const struct args *a, qube_policy *p,
 	if (*r->explanation)
 		printf(": %s", r->explanation);
 	putchar('\n');
-	print_where(a, r->text ? "error in" : "rule", r->file, r->line);
+	print_where(r->text ? "error in" : "rule", r->file, r->line);
 	print_field("what is wrong", r->text);
 	if (r->result == QUBE_POLICY_ALLOW || r->result == QUBE_POLICY_ASK) {
 		print_field("target", r->target);
@@ -272,7 +242,7 @@ static void print_result(const struct args *a, qube_policy *p,
 	print_field("preselected", r->default_target);
 	print_field("notifies", r->notify ? r->notify_guivm : "");
 	if (a->explain)
-		print_near(a, p);
+		print_near(p);
 }
 
 static void print_json_text(const char *s)
@@ -291,25 +261,6 @@ static void print_json_text(const char *s)
 	putchar('"');
 }
 
-/* The library's JSON names whole paths; those below --dir are cut as they are for people. */
-static void print_json(const struct args *a, const char *json)
-{
-	char prefix[4200];
-	size_t n;
-	const char *at;
-
-	n = (size_t)snprintf(prefix, sizeof(prefix), "\"file\": \"%s/", a->dir ? a->dir : "");
-	if (!a->dir || n >= sizeof(prefix)) {
-		puts(json);
-		return;
-	}
-	while ((at = strstr(json, prefix))) {
-		printf("%.*s\"file\": \"", (int)(at - json), json);
-		json = at + n;
-	}
-	puts(json);
-}
-
 static int check_files(const struct args *a, qube_policy *p)
 {
 	int r = qube_policy_check(p);
@@ -325,12 +276,12 @@ static int check_files(const struct args *a, qube_policy *p)
 		return fail_error();
 	if (!a->json) {
 		printf("policy error: %s\n", e->message);
-		print_where(a, config ? "path" : "error in", e->rule_file, e->rule_line);
+		print_where(config ? "path" : "error in", e->rule_file, e->rule_line);
 		return EXIT_POLICY;
 	}
 	printf("{\"result\": \"policy-error\", \"cause\": \"%s\", \"file\": ",
 	       config ? "config" : "syntax");
-	print_json_text(shown_file(a, e->rule_file));
+	print_json_text(e->rule_file);
 	printf(", \"line\": %u, \"text\": ", e->rule_line);
 	print_json_text(e->message);
 	puts("}");
@@ -357,40 +308,46 @@ static int decide(const struct args *a, qube_policy *p)
 	if (res.result == QUBE_POLICY_DENY && res.text)
 		status = EXIT_POLICY;
 	if (json)
-		print_json(a, json);
+		puts(json);
 	else
 		print_result(a, p, &res);
 	qube_free(json);
 	return status;
 }
 
-static bool join(char out[4096], const char *dir, const char *name)
-{
-	return snprintf(out, 4096, "%s/%s", dir, name) < 4096;
-}
-
 static int run(const struct args *a)
 {
 	struct qube_policy_opts opts = { .size = sizeof(opts) };
-	struct paths paths;
 	qube_policy *p = NULL;
-	int status = 0;
+	char *system_info = NULL;
+	size_t len = 0;
+	int status;
 
-	if (a->dir) {
-		if (!join(paths.etc, a->dir, "policy.d") || !join(paths.run, a->dir, "run.d") ||
-		    !join(paths.legacy, a->dir, "legacy"))
-			return fail_usage("check", "the folder's path is too long");
-		opts.etc_dir = paths.etc;
-		opts.run_dir = paths.run;
-		opts.legacy_dir = paths.legacy;
+	if (a->system_info) {
+		system_info = read_file(a->system_info, &len);
+		if (!system_info) {
+			fprintf(stderr, "qube policy: cannot read %s\n", a->system_info);
+			return EXIT_USAGE;
+		}
 	}
-	if (qube_policy_open(&p, &opts) < 0)
-		return fail_error();
-	if (a->system_info)
-		status = load_system(p, a->system_info);
-	if (status == 0)
+	if (a->dir) {
+		/* From inside, files are named as the reader of the folder would name them. */
+		if (chdir(a->dir) < 0) {
+			fprintf(stderr, "qube policy: no folder %s\n", a->dir);
+			free(system_info);
+			return EXIT_USAGE;
+		}
+		opts.etc_dir = "policy.d";
+		opts.run_dir = "run.d";
+		opts.legacy_dir = "legacy";
+	}
+	if (qube_policy_open(&p, &opts) < 0 ||
+	    (system_info && qube_policy_load_system_json(p, system_info, len) < 0))
+		status = fail_error();
+	else
 		status = a->req.source ? decide(a, p) : check_files(a, p);
 	qube_policy_unref(p);
+	free(system_info);
 	return status;
 }
 

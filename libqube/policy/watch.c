@@ -45,7 +45,7 @@ static int watch_include(int fd, const char *dir)
 int qube__policy_watch_init(struct qube__policy_watch *w, const struct qube__policy_dirs *dirs,
 			    const struct qube__policy_rules *rules)
 {
-	qube__autofd int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	qube__autofd fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	const char *const paths[] = { dirs->etc_dir, dirs->run_dir, dirs->legacy_dir };
 	int r = 0;
 
