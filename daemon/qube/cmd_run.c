@@ -46,9 +46,13 @@ static int open_domain(struct call *k, const char *name)
 	struct qube_domain_create_opts opts = { .size = sizeof(opts),
 						.flags = QUBE_DOMAIN_CREATE_DISPOSABLE };
 	const char *template_name = k->c->o.value[O_DISPOSABLE];
+	int r;
 
 	if (!k->disposable)
 		return cli_domain(k->c, &k->d, name);
+	r = cli_ctx_open(k->c);
+	if (r)
+		return r;
 	if (template_name && *template_name)
 		opts.template_name = template_name;
 	return qube_domain_create(&k->d, k->c->ctx, &opts) < 0 ? cli_fail_last(k->c) : 0;
@@ -181,10 +185,10 @@ int cmd_run(struct cli *c)
 			  .disposable = cli_given(&c->o, O_DISPOSABLE),
 			  .pty = cli_given(&c->o, O_PTY),
 			  .detach = cli_given(&c->o, O_DETACH) };
-	const char *qube;
-	char **rest;
+	const char *qube = NULL;
+	char **rest = NULL;
 	char *wrapped;
-	int n_rest;
+	int n_rest = 0;
 	int r = split_arguments(&k, &qube, &rest, &n_rest);
 
 	if (r)
@@ -207,9 +211,9 @@ int cmd_run(struct cli *c)
 int cmd_call(struct cli *c)
 {
 	struct call k = { .c = c, .disposable = cli_given(&c->o, O_DISPOSABLE) };
-	const char *qube;
-	char **rest;
-	int n_rest;
+	const char *qube = NULL;
+	char **rest = NULL;
+	int n_rest = 0;
 	int r = split_arguments(&k, &qube, &rest, &n_rest);
 
 	if (r)

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Connections of Admin API clients: one request each, read until the peer closes its side, within a
+ * size and a deadline; then the answer. Whoever may connect is the host's equal, yet what it sends is
+ * parsed like a stranger's. */
+#include "admin/call.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/io.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum {
+	CONNS_MAX = 512,
+	READ_MS = 10000,	/* for the whole request */
+	WRITE_MS = 30000,	/* without progress while an answer waits */
+	OUT_MAX = QUBE__CALL_REPLY_MAX + 65536,
+	STREAM_MAX = 4 << 20,	/* events that a slow reader has not taken */
+};
+
+struct conn {
+	struct qube__admin_call call;
+	struct qube__source source;
+	struct qube__timer deadline;
+	struct qube__posted end;
+	struct qube__list link;	/* host->conns */
+	struct qube__host *host;
+	int fd;
+	struct qube__buf in;
+	struct qube__buf out;
+	bool running;		/* a method's body is at work and will say when it is done */
+	bool done;		/* all that will be sent is in out */
+	bool gone;		/* the peer is */
+};
+
+static void conn_free(struct conn *c)
+{
+	struct qube__host *h = c->host;
+
+	h->n_conns--;
+	qube__source_remove(&h->ctx.loop, &c->source);
+	qube__timer_stop(&h->ctx.loop, &c->deadline);
+	qube__posted_cancel(&c->end);
+	qube__list_remove(&c->link);
+	if (c->call.op && c->running) {
+		struct qube_op_callback none = { 0 };
+
+		qube_op_set_callback(c->call.op, &none);
+	}
+	qube__admin_call_fini(&c->call);
+	qube__buf_fini(&c->in);
+	qube__buf_fini(&c->out);
+	close(c->fd);
+	free(c);
+}
+
+static void on_end(struct qube__posted *p)
+{
+	conn_free(qube__container_of(p, struct conn, end));
+}
+
+/* Frees c from the loop: its callers may still be looking at it. */
+static void end(struct conn *c)
+{
+	c->gone = true;
+	qube__source_remove(&c->host->ctx.loop, &c->source);
+	qube__post(&c->host->ctx.loop, &c->end);
+}
+
+static void on_deadline(struct qube__timer *t)
+{
+	end(qube__container_of(t, struct conn, deadline));
+}
+
+static void flush(struct conn *c)
+{
+	if (c->gone)
+		return;
+	while (c->out.len) {
+		ssize_t n = send(c->fd, qube__buf_data(&c->out), c->out.len,
+				 MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			break;
+		if (n < 0) {
+			end(c);
+			return;
+		}
+		qube__buf_consume(&c->out, (size_t)n);
+		qube__timer_set(&c->host->ctx.loop, &c->deadline, qube__now_ms() + WRITE_MS);
+	}
+	if (c->out.len) {
+		qube__source_set(&c->host->ctx.loop, &c->source, EPOLLOUT);
+		return;
+	}
+	qube__timer_stop(&c->host->ctx.loop, &c->deadline);
+	if (c->done)
+		end(c);
+	else
+		qube__source_set(&c->host->ctx.loop, &c->source, 0);	/* HUP and ERR remain */
+}
+
+static void conn_stream(struct qube__admin_call *call)
+{
+	struct conn *c = qube__container_of(call, struct conn, call);
+
+	if (c->gone)
+		return;
+	if (c->out.len + call->reply.len > STREAM_MAX ||
+	    qube__buf_append(&c->out, qube__buf_data(&call->reply), call->reply.len) < 0) {
+		/* A reader that is too slow loses its stream, not the others theirs. */
+		end(c);
+		return;
+	}
+	qube__buf_consume(&call->reply, call->reply.len);
+	flush(c);
+}
+
+static void conn_finish(struct qube__admin_call *call, int code)
+{
+	struct conn *c = qube__container_of(call, struct conn, call);
+	bool streamed = call->method && (call->method->flags & QUBE__METHOD_STREAM) && code >= 0;
+	int r = 0;
+
+	c->running = false;
+	c->done = true;
+	if (c->gone)
+		return;
+	if (code < 0)
+		r = qube__wire_admin_fail(&c->out, code, qube_error_last()->detail,
+					  qube_error_last()->message);
+	else if (!streamed)
+		r = qube__wire_admin_ok(&c->out, qube__buf_data(&call->reply), call->reply.len);
+	if (r < 0)
+		end(c);
+	else
+		flush(c);
+}
+
+static void run(struct conn *c)
+{
+	struct qube__host *h = c->host;
+	int r = qube__wire_admin_request_parse(&c->call.req, qube__buf_data(&c->in), c->in.len);
+
+	qube__timer_stop(&h->ctx.loop, &c->deadline);
+	if (r < 0) {
+		/* Malformed: closed without a byte (admin-api.md 1). */
+		qube__ctx_log(&h->ctx, 5, "dropped a malformed request of %zu bytes", c->in.len);
+		end(c);
+		return;
+	}
+	qube__source_set(&h->ctx.loop, &c->source, 0);
+	c->running = true;
+	r = qube__admin_run(&c->call);
+	if (r != 1)
+		conn_finish(&c->call, r);
+}
+
+static int take(struct conn *c)
+{
+	uint8_t *at;
+	int fds[QUBE__CALL_FDS];
+	size_t n_fds = QUBE__CALL_FDS;
+	ssize_t n;
+
+	if (qube__buf_reserve(&c->in, 4096, &at) < 0)
+		return QUBE_E_LIMIT;
+	n = qube__io_recv_fds(c->fd, at, 4096, fds, &n_fds);
+	if (n < 0)
+		return (int)n;
+	if (n_fds && (n_fds != QUBE__CALL_FDS || c->call.fds[0] >= 0)) {
+		for (size_t i = 0; i < n_fds; i++)
+			close(fds[i]);
+		return QUBE_E_PROTO;
+	}
+	for (size_t i = 0; i < n_fds; i++)
+		c->call.fds[i] = fds[i];
+	if (n == 0)
+		return 0;
+	qube__buf_commit(&c->in, (size_t)n);
+	return 1;
+}
+
+static void on_ready(struct qube__source *s, uint32_t revents)
+{
+	struct conn *c = qube__container_of(s, struct conn, source);
+
+	if (c->running || c->done) {
+		if (revents & (EPOLLHUP | EPOLLERR)) {
+			/* The caller is gone. What it started goes on, but a call into a qube
+			 * and a stream are nothing without it. */
+			if (c->call.op && c->call.op->cancel &&
+			    c->call.op->state == QUBE_OP_RUNNING)
+				qube_op_cancel(c->call.op);
+			end(c);
+			return;
+		}
+		flush(c);
+		return;
+	}
+	for (int i = 0; i < 16; i++) {
+		int r = take(c);
+
+		if (r == QUBE_E_AGAIN)
+			return;
+		if (r < 0) {
+			end(c);
+			return;
+		}
+		if (r == 0) {
+			run(c);
+			return;
+		}
+	}
+}
+
+int qube__admin_serve(struct qube__host *h, int fd)
+{
+	qube__autofd own = fd;
+	struct conn *c;
+	int r;
+
+	if (h->n_conns >= CONNS_MAX)
+		return qube__fail(QUBE_E_LIMIT, "more than %d connections", CONNS_MAX);
+	r = qube__io_nonblock(fd);
+	if (r < 0)
+		return r;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return qube__fail_nomem();
+	c->host = h;
+	qube__admin_call_init(&c->call, h);
+	c->call.from_host = true;
+	c->call.finish = conn_finish;
+	c->call.stream = conn_stream;
+	qube__buf_init(&c->in, QUBE__ADMIN_REQUEST_MAX + 4096);
+	qube__buf_init(&c->out, OUT_MAX);
+	qube__timer_init(&c->deadline, on_deadline);
+	qube__posted_init(&c->end, on_end);
+	r = qube__source_add(&h->ctx.loop, &c->source, fd, EPOLLIN, on_ready);
+	if (r < 0) {
+		free(c);
+		return r;
+	}
+	c->fd = qube__steal_fd(&own);
+	h->n_conns++;
+	qube__list_append(&h->conns, &c->link);
+	qube__timer_set(&h->ctx.loop, &c->deadline, qube__now_ms() + READ_MS);
+	return 0;
+}
+
+void qube__admin_close(struct qube__host *h)
+{
+	while (!qube__list_empty(&h->conns))
+		conn_free(qube__container_of(h->conns.next, struct conn, link));
+}

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Qubes over the Admin API: listed, made, started, stopped; their volumes; events. */
+#include "admin/call.h"
+
+#include "base/error.h"
+#include "base/text.h"
+#include "core/rules.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int qube__m_vmclass_list(struct qube__admin_call *c)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < QUBE__CLASS_COUNT; i++)
+		r = qube__reply(c, "%s\n", qube__vm_class_name(i));
+	return r;
+}
+
+static uint32_t state_of(const struct qube__vm *vm)
+{
+	return vm->vm_class == QUBE__CLASS_ADMIN || vm->vm_class == QUBE__CLASS_REMOTE ?
+		       QUBE__STATE_RUNNING : vm->state;
+}
+
+static int list_one(struct qube__admin_call *c, const struct qube__vm *vm)
+{
+	return qube__reply(c, "%s class=%s state=%s uuid=%s\n", vm->name,
+			   qube__vm_class_name(vm->vm_class), qube__vm_state_name(state_of(vm)),
+			   vm->uuid);
+}
+
+/* A qube sees what the policy lets it see, one decision a line (admin-api.md 13). */
+static bool may_see(struct qube__admin_call *c, const struct qube__vm *vm)
+{
+	struct qube__policy_request req = {
+		.source = c->req.source,
+		.target = vm->name,
+		.service = "admin.vm.List",
+		.argument = "+",
+	};
+	struct qube__policy_result res;
+	bool yes;
+
+	if (c->from_host)
+		return true;
+	if (qube__rules_evaluate(&res, c->host, &req) < 0)
+		return false;
+	yes = res.verdict == QUBE__POLICY_ALLOW;
+	qube__policy_result_fini(&res);
+	return yes;
+}
+
+int qube__m_vm_list(struct qube__admin_call *c)
+{
+	struct qube__vm *vm;
+	int r = 0;
+
+	if (c->dest->vm_class != QUBE__CLASS_ADMIN)
+		return list_one(c, c->dest);
+	for (vm = NULL; r == 0 && (vm = qube__model_next(c->host->model, vm));)
+		if (may_see(c, vm))
+			r = list_one(c, vm);
+	return r;
+}
+
+/* "name=N label=L [pool=P]", each once. */
+static int parse_params(char *text, struct qube_domain_create_opts *o)
+{
+	char *save = NULL;
+
+	for (char *p = strtok_r(text, " ", &save); p; p = strtok_r(NULL, " ", &save)) {
+		const char **slot = NULL;
+
+		if (!strncmp(p, "name=", 5))
+			slot = &o->name;
+		else if (!strncmp(p, "label=", 6))
+			slot = &o->label;
+		else if (!strncmp(p, "pool=", 5))
+			slot = &o->pool;
+		if (!slot || *slot)
+			return qube__fail_detail(QUBE_E_INVALID, QUBE_D_PROTOCOL,
+						 "an unknown or repeated parameter");
+		*slot = strchr(p, '=') + 1;
+	}
+	if (!o->name || !o->label)
+		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_PROTOCOL,
+					 "name and label must be given");
+	return 0;
+}
+
+int qube__m_vm_create(struct qube__admin_call *c)
+{
+	struct qube_domain_create_opts o = { .size = sizeof(o), .klass = c->suffix };
+	struct qube__vm *vm;
+	char text[1024];
+	int r = qube__payload_text(text, sizeof(text), c);
+
+	if (r == 0)
+		r = parse_params(text, &o);
+	if (r < 0)
+		return r;
+	if (o.pool && strcmp(c->method->name, "admin.vm.CreateInPool."))
+		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_PROTOCOL,
+					 "pool is a parameter of admin.vm.CreateInPool");
+	if (*c->req.arg)
+		o.template_name = c->req.arg;
+	return qube__host_create(&vm, c->host, &o, c->req.source);
+}
+
+int qube__m_vm_create_disposable(struct qube__admin_call *c)
+{
+	struct qube_domain_create_opts o = {
+		.size = sizeof(o),
+		.flags = QUBE_DOMAIN_CREATE_DISPOSABLE,
+	};
+	struct qube__vm *source;
+	struct qube__vm *vm;
+	char want[8];
+	bool uuid;
+	int r = qube__payload_text(want, sizeof(want), c);
+
+	if (r < 0)
+		return r;
+	uuid = !strcmp(want, "uuid");
+	if (*want && !uuid)
+		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_PROTOCOL, "unexpected payload");
+	if (*c->req.arg)
+		return qube__fail_detail(QUBE_E_NOTSUP, QUBE_D_NOT_IMPLEMENTED,
+					 "disposables are not preloaded");
+	if (c->dest->vm_class != QUBE__CLASS_ADMIN) {
+		o.template_name = c->dest->name;
+	} else {
+		r = qube__host_vm(&source, c->host, c->req.source);
+		if (r < 0)
+			return r;
+		if (source->vm_class == QUBE__CLASS_ADMIN)
+			source = qube__global_ref(c->host->model, QUBE__PROP_G_DEFAULT_DISPVM);
+		else
+			source = qube__vm_ref(source, QUBE__PROP_DEFAULT_DISPVM);
+		if (!source)
+			return qube__fail_detail(QUBE_E_NOENT, QUBE_D_GENERIC,
+						 "there is no default_dispvm");
+		o.template_name = source->name;
+	}
+	r = qube__host_create(&vm, c->host, &o, c->req.source);
+	if (r < 0)
+		return r;
+	return qube__reply(c, uuid ? "uuid:%s" : "%s", uuid ? vm->uuid : vm->name);
+}
+
+int qube__m_vm_remove(struct qube__admin_call *c)
+{
+	return qube__host_destroy(c->host, c->dest);
+}
+
+static void on_life(struct qube__waiter *w, int code)
+{
+	struct qube__admin_call *c = qube__container_of(w, struct qube__admin_call, waiter);
+
+	qube__list_init(&c->waiter.link);
+	qube__admin_done(c, code);
+}
+
+/* None of these calls the waiter from inside the call: the transport would have freed c by then. */
+static int later(struct qube__admin_call *c,
+		 int (*fn)(struct qube__admin_call *c, struct qube__waiter *w))
+{
+	int r;
+
+	c->waiter.fn = on_life;
+	r = fn(c, &c->waiter);
+	return r < 0 ? r : 1;
+}
+
+static int start(struct qube__admin_call *c, struct qube__waiter *w)
+{
+	return qube__life_start(c->host, c->dest, w, NULL);
+}
+
+int qube__m_vm_start(struct qube__admin_call *c)
+{
+	/* Not halted: success, and nothing to wait for (admin-api.md 4). */
+	if (c->dest->run && c->dest->state != QUBE__STATE_TRANSIENT)
+		return 0;
+	return later(c, start);
+}
+
+static int has_word(const char *list, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (const char *p = list; p; p = strchr(p, '+')) {
+		if (*p == '+')
+			p++;
+		if (!strncmp(p, word, n) && (p[n] == '\0' || p[n] == '+'))
+			return 1;
+	}
+	return 0;
+}
+
+static int shut_down(struct qube__admin_call *c, struct qube__waiter *w)
+{
+	uint32_t flags = has_word(c->req.arg, "force") ? QUBE_DOMAIN_SHUTDOWN_FORCE : 0;
+
+	if (has_word(c->req.arg, "kill"))
+		flags |= QUBE_DOMAIN_SHUTDOWN_OR_KILL;
+	return qube__life_shutdown(c->host, c->dest, w, flags, 0);
+}
+
+int qube__m_vm_shutdown(struct qube__admin_call *c)
+{
+	if (!has_word(c->req.arg, "wait"))
+		return shut_down(c, NULL);
+	if (c->dest->state == QUBE__STATE_TRANSIENT) {
+		/* Unwinding may end inside the call. */
+		return qube__life_kill(c->host, c->dest, NULL);
+	}
+	return later(c, shut_down);
+}
+
+static int do_kill(struct qube__admin_call *c, struct qube__waiter *w)
+{
+	return qube__life_kill(c->host, c->dest, w);
+}
+
+int qube__m_vm_kill(struct qube__admin_call *c)
+{
+	if (c->dest->state == QUBE__STATE_TRANSIENT)
+		return qube__life_kill(c->host, c->dest, NULL);
+	return later(c, do_kill);
+}
+
+int qube__m_vm_pause(struct qube__admin_call *c)
+{
+	return qube__life_pause(c->host, c->dest, true);
+}
+
+int qube__m_vm_unpause(struct qube__admin_call *c)
+{
+	return qube__life_pause(c->host, c->dest, false);
+}
+
+int qube__m_vm_current_state(struct qube__admin_call *c)
+{
+	struct qube__run *run = c->dest->run;
+	struct qube__machine_stats stats = { 0 };
+
+	if (run && run->machine && c->host->ops->stats)
+		c->host->ops->stats(run->machine, &stats);
+	return qube__reply(c, "mem=%llu mem_static_max=%lld cputime=%llu power_state=%s",
+			   (unsigned long long)stats.memory_bytes / 1024,
+			   (long long)qube__vm_int(c->dest, QUBE__PROP_MAXMEM, 0) * 1024,
+			   (unsigned long long)stats.cpu_ns,
+			   qube__vm_state_name(state_of(c->dest)));
+}
+
+/* --- events --- */
+
+static int send_event(struct qube__admin_call *c, const struct qube_event *ev)
+{
+	const char *pairs[32];
+	size_t n = 0;
+	int r;
+
+	for (uint64_t i = 0; i < ev->n_fields && n + 1 < 32; i++) {
+		pairs[n++] = ev->keys[i];
+		pairs[n++] = ev->values[i];
+	}
+	r = qube__wire_admin_event(&c->reply, ev->subject, ev->name, pairs, n / 2);
+	c->stream(c);
+	return r;
+}
+
+static void on_event(struct qube__listener *l, const struct qube_event *ev)
+{
+	struct qube__admin_call *c = qube__container_of(l, struct qube__admin_call, listener);
+
+	/* A stream for one qube: req.dest was checked to be its name or uuid when it began. */
+	if (strcmp(c->req.dest, "dom0") && strcmp(c->req.dest, ev->subject))
+		return;
+	send_event(c, ev);
+}
+
+int qube__m_events(struct qube__admin_call *c)
+{
+	struct qube_event hello = { .subject = "", .name = "connection-established" };
+
+	qube__text_copy(c->req.dest, sizeof(c->req.dest), c->dest->name);
+	qube__ctx_listen(&c->host->ctx, &c->listener, on_event);
+	send_event(c, &hello);
+	return 1;
+}
+
+/* --- volumes and pools --- */
+
+int qube__m_volume_list(struct qube__admin_call *c)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < c->dest->n_volumes; i++)
+		r = qube__reply(c, "%s\n", c->dest->volumes[i].name);
+	return r;
+}
+
+int qube__m_volume_info(struct qube__admin_call *c)
+{
+	struct qube_volume_info info = { .size = sizeof(info) };
+	struct qube__vm_volume *v;
+	int r = qube__host_volume_info(&info, c->host, c->dest, c->req.arg);
+
+	if (r < 0)
+		return r;
+	v = qube__vm_volume(c->dest, c->req.arg);
+	return qube__reply(c,
+			   "pool=%s\nvid=%s\nsize=%llu\nusage=0\nrw=%s\nsource=%s\npath=\n"
+			   "save_on_stop=%s\nsnap_on_start=%s\nrevisions_to_keep=%d\n"
+			   "ephemeral=%s\n",
+			   info.pool, info.vid, (unsigned long long)info.max_bytes,
+			   qube__truth(info.flags & QUBE_VOLUME_RW), info.source,
+			   qube__truth(info.flags & QUBE_VOLUME_SAVE_ON_STOP),
+			   qube__truth(info.flags & QUBE_VOLUME_SNAP_ON_START),
+			   v->revisions_to_keep < 0 ? 1 : v->revisions_to_keep,
+			   qube__truth(v->ephemeral));
+}
+
+int qube__m_pool_list(struct qube__admin_call *c)
+{
+	struct qube__model *m = c->host->model;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < m->n_pools; i++)
+		r = qube__reply(c, "%s\n", m->pools[i].name);
+	return r;
+}
+
+int qube__m_pool_drivers(struct qube__admin_call *c)
+{
+	return qube__reply(c, "tree revisions_to_keep\n");
+}
+
+int qube__m_pool_info(struct qube__admin_call *c)
+{
+	struct qube_pool_info info = { .size = sizeof(info) };
+	int r = c->host->ctx.be->pool_info(&info, &c->host->ctx, c->req.arg);
+
+	if (r < 0)
+		return r;
+	return qube__reply(c, "driver=%s\nname=%s\nsize=%llu\nusage=%llu\n", info.driver,
+			   c->req.arg, (unsigned long long)info.total_bytes,
+			   (unsigned long long)(info.total_bytes - info.free_bytes));
+}

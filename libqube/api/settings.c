@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * domain.h, volume.h, pool.h: properties, tags, features, volumes, pools. */
+#include <qube/domain.h>
+#include <qube/pool.h>
+#include <qube/volume.h>
+
+#include "api/api.h"
+
+QUBE_API int qube_domain_property_fetch(struct qube_property *out, qube_domain *d,
+					const char *name)
+{
+	int r;
+
+	QUBE__ENTER(out && d && name);
+	r = qube__api_out(out->size, sizeof(*out));
+	return r < 0 ? r : d->ctx->be->property_fetch(out, d, name);
+}
+
+QUBE_API int qube_domain_property_set(qube_domain *d, const char *name, const char *value)
+{
+	QUBE__ENTER(d && name && value);
+	return d->ctx->be->property_set(d, name, value);
+}
+
+QUBE_API int qube_domain_property_reset(qube_domain *d, const char *name)
+{
+	QUBE__ENTER(d && name);
+	return d->ctx->be->property_reset(d, name);
+}
+
+QUBE_API int qube_domain_property_list(char ***out, qube_domain *d)
+{
+	QUBE__ENTER(out && d);
+	return d->ctx->be->property_list(out, d);
+}
+
+QUBE_API int qube_domain_tag_list(char ***out, qube_domain *d)
+{
+	QUBE__ENTER(out && d);
+	return d->ctx->be->tag_list(out, d);
+}
+
+QUBE_API int qube_domain_tag_add(qube_domain *d, const char *tag)
+{
+	QUBE__ENTER(d && tag);
+	return d->ctx->be->tag_add(d, tag);
+}
+
+QUBE_API int qube_domain_tag_remove(qube_domain *d, const char *tag)
+{
+	QUBE__ENTER(d && tag);
+	return d->ctx->be->tag_remove(d, tag);
+}
+
+QUBE_API int qube_domain_feature_list(char ***out, qube_domain *d)
+{
+	QUBE__ENTER(out && d);
+	return d->ctx->be->feature_list(out, d);
+}
+
+QUBE_API int qube_domain_feature_fetch(char **out, qube_domain *d, const char *name)
+{
+	QUBE__ENTER(out && d && name);
+	return d->ctx->be->feature_fetch(out, d, name);
+}
+
+QUBE_API int qube_domain_feature_set(qube_domain *d, const char *name, const char *value)
+{
+	QUBE__ENTER(d && name && value);
+	return d->ctx->be->feature_set(d, name, value);
+}
+
+QUBE_API int qube_domain_feature_remove(qube_domain *d, const char *name)
+{
+	QUBE__ENTER(d && name);
+	return d->ctx->be->feature_remove(d, name);
+}
+
+QUBE_API int qube_domain_volume_list(char ***out, qube_domain *d)
+{
+	QUBE__ENTER(out && d);
+	return d->ctx->be->volume_list(out, d);
+}
+
+QUBE_API int qube_domain_volume_info_fetch(struct qube_volume_info *out, qube_domain *d,
+					   const char *name)
+{
+	int r;
+
+	QUBE__ENTER(out && d && name);
+	r = qube__api_out(out->size, sizeof(*out));
+	return r < 0 ? r : d->ctx->be->volume_info(out, d, name);
+}
+
+QUBE_API int qube_pool_list(char ***out, qube_ctx *ctx)
+{
+	QUBE__ENTER(out && ctx);
+	return ctx->be->pool_list(out, ctx);
+}
+
+QUBE_API int qube_pool_info_fetch(struct qube_pool_info *out, qube_ctx *ctx, const char *name)
+{
+	int r;
+
+	QUBE__ENTER(out && ctx && name);
+	r = qube__api_out(out->size, sizeof(*out));
+	return r < 0 ? r : ctx->be->pool_info(out, ctx, name);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The host backend's members that concern one qube (backend.h says what each does). */
+#ifndef QUBE_CORE_DOMAIN_H
+#define QUBE_CORE_DOMAIN_H
+
+#include "core/backend.h"
+
+extern const struct qube__backend qube__host_backend;
+
+int qube__host_domain_open(qube_domain **out, qube_ctx *ctx, const char *name);
+int qube__host_domain_list(qube_domain ***out, size_t *count, qube_ctx *ctx);
+void qube__host_domain_forget(qube_domain *d);
+void qube__host_domain_view(struct qube__domain_view *out, qube_domain *d);
+int qube__host_domain_create(qube_domain **out, qube_ctx *ctx,
+			     const struct qube_domain_create_opts *o);
+int qube__host_domain_start(qube_domain *d, qube_op *op);
+int qube__host_domain_shutdown(qube_domain *d, const struct qube_domain_shutdown_opts *o,
+			       qube_op *op);
+int qube__host_domain_kill(qube_domain *d, qube_op *op);
+int qube__host_domain_wait(qube_domain *d, uint32_t state, qube_op *op);
+int qube__host_domain_clone(qube_domain *d, const char *name, qube_op *op);
+int qube__host_domain_call(qube_domain *d, const struct qube_call_opts *o, qube_op *op);
+int qube__host_template_import(qube_ctx *ctx, const struct qube_template_import_opts *o,
+			       qube_op *op);
+int qube__host_domain_pause(qube_domain *d);
+int qube__host_domain_unpause(qube_domain *d);
+int qube__host_domain_destroy(qube_domain *d);
+int qube__host_property_fetch(struct qube_property *out, qube_domain *d, const char *name);
+int qube__host_domain_property_set(qube_domain *d, const char *name, const char *value);
+int qube__host_domain_property_reset(qube_domain *d, const char *name);
+int qube__host_property_list(char ***out, qube_domain *d);
+int qube__host_tag_list(char ***out, qube_domain *d);
+int qube__host_tag_add(qube_domain *d, const char *tag);
+int qube__host_tag_remove(qube_domain *d, const char *tag);
+int qube__host_feature_list(char ***out, qube_domain *d);
+int qube__host_feature_fetch(char **out, qube_domain *d, const char *name);
+int qube__host_feature_set(qube_domain *d, const char *name, const char *value);
+int qube__host_feature_remove(qube_domain *d, const char *name);
+int qube__host_log_fetch(char **out, qube_domain *d);
+const char *qube__host_unenforced(qube_domain *d);
+int qube__host_volume_list(char ***out, qube_domain *d);
+int qube__host_domain_volume_info(struct qube_volume_info *out, qube_domain *d, const char *name);
+
+#endif

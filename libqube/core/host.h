@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * This process as the host: the model, the pools, the driver, and the link to the broker. */
+#ifndef QUBE_CORE_HOST_H
+#define QUBE_CORE_HOST_H
+
+#include "base/buf.h"
+#include "base/spawn.h"
+#include "core/backend.h"
+#include "driver/driver.h"
+#include "model/model.h"
+#include "policy/policy.h"
+#include "rpc/broker.h"
+#include "rpc/proto.h"
+#include "storage/pool.h"
+
+enum {
+	QUBE__HOST_POOLS_MAX = 16,
+	QUBE__LOG_RING = 32 * 1024,	/* of a qube's log, kept in memory */
+	QUBE__HOST_CALLS_MAX = 4096,	/* calls and decisions under way */
+};
+
+/* The volumes a machine has, in the order of qube__vm_volume names. */
+enum qube__slot { QUBE__SLOT_ROOT, QUBE__SLOT_PRIVATE, QUBE__SLOT_VOLATILE, QUBE__SLOT_COUNT };
+
+/* Waits for a qube to be running (or to have failed), or to be gone. Called once from the loop or
+ * from inside the call that ended it; code < 0: the thread's record says why. */
+struct qube__waiter {
+	struct qube__list link;
+	void (*fn)(struct qube__waiter *w, int code);
+};
+
+struct qube__run;
+
+/* What the host is asked by a qube: a call whose target is the host itself. */
+struct qube__host_service {
+	uint64_t request;
+	const char *service;	/* name+argument */
+	const char *source;	/* checked name of a qube */
+	const char *target;	/* as requested, normalised */
+	const uint8_t *data;
+	size_t len;
+};
+
+struct qube__host {
+	qube_ctx ctx;		/* first: a host is a context */
+	struct qube__model *model;
+	const struct qube__driver_ops *ops;
+	struct qube__driver *driver;
+	bool no_guests;
+	char *state_dir;
+	char *run_dir;
+	char *policy_root;
+	char *libexec_dir;
+	char *broker_program;
+	struct qube__pool *pools[QUBE__HOST_POOLS_MAX];
+	size_t n_pools;
+	struct qube__list runs;	/* struct qube__run of every qube that is not halted */
+	uint32_t next_guest;
+
+	/* broker */
+	int sock;
+	struct qube__source sock_source;
+	struct qube__broker *broker;	/* in this process, or NULL */
+	struct qube__child broker_child;
+	bool broker_spawned;
+	struct qube__list calls;	/* struct qube__call: host calls under way */
+	struct qube__list asks;		/* struct qube__ask: decisions under way */
+	uint64_t next_call;
+	struct qube__list outbox;	/* packets that wait for the socket */
+	size_t n_outbox;
+	uint8_t *packet;		/* QUBE__RPC_MSG_MAX, for receiving */
+
+	/* policy */
+	struct qube__rules *rules;
+
+	struct qube__list conns;	/* of admin/ */
+	size_t n_conns;
+	void (*close_conns)(struct qube__host *h);
+
+	/* Upward: answers a call to the host with qube__host_service_reply(). NULL: none are
+	 * offered. */
+	void (*service)(struct qube__host *h, const struct qube__host_service *s);
+};
+
+/* A qube that is not halted. */
+struct qube__run {
+	struct qube__list link;
+	struct qube__host *host;
+	struct qube__vm *vm;
+	struct qube__machine *machine;
+	uint32_t guest;			/* 0 until the broker knows it */
+	bool up;			/* its agent said hello */
+	bool gone;			/* the machine is; volumes are being settled */
+	bool failed;			/* the start failed: err says why */
+	struct qube__err err;
+	uint32_t pending;		/* volumes whose preparing or stopping is under way */
+	uint32_t started;		/* bit per slot: qube__volume_start() was called */
+	uint32_t slot;			/* being settled */
+	struct qube__volume_run volumes[QUBE__SLOT_COUNT];
+	struct qube__timer deadline;	/* start or shutdown */
+	struct qube__posted step;	/* goes on from the loop: never from inside a driver's call */
+	void (*next)(struct qube__run *r);
+	struct qube__list start_waiters;
+	struct qube__list stop_waiters;
+	qube_op *trace;			/* the op that began the start, for its stages; or NULL */
+	bool kill_when_late;
+};
+
+static inline struct qube__host *qube__host_of(qube_ctx *ctx)
+{
+	return (struct qube__host *)ctx;
+}
+
+int qube__host_open(qube_ctx **out, const struct qube_ctx_opts *opts);
+
+/* --- life.c --- */
+int qube__life_start(struct qube__host *h, struct qube__vm *vm, struct qube__waiter *w,
+		     qube_op *trace);
+/* timeout_ms: 0: the qube's own; -1: for ever. */
+int qube__life_shutdown(struct qube__host *h, struct qube__vm *vm, struct qube__waiter *w,
+			uint32_t flags, int32_t timeout_ms);
+int qube__life_kill(struct qube__host *h, struct qube__vm *vm, struct qube__waiter *w);
+int qube__life_pause(struct qube__host *h, struct qube__vm *vm, bool pause);
+/* Tells its waiters, at once if it is over. */
+void qube__waiter_drop(struct qube__waiter *w);
+void qube__life_on_machine(void *user, struct qube__machine *m, void *machine_user,
+			   enum qube__machine_event event, int status);
+/* From link.c: the agent answers, or the control channel ended. */
+void qube__life_guest_up(struct qube__run *r);
+void qube__life_guest_down(struct qube__run *r, const char *reason);
+struct qube__run *qube__life_find_guest(struct qube__host *h, uint32_t guest);
+static inline struct qube__run *qube__life_run(const struct qube__vm *vm)
+{
+	return vm->run;
+}
+/* Kills what runs and waits, bounded. */
+void qube__life_end_all(struct qube__host *h);
+/* A line of a qube's own log, already harmless. */
+void qube__life_log(struct qube__host *h, const char *name, const char *line);
+int qube__host_log_read(char **out, struct qube__host *h, const char *name);
+
+/* --- link.c: the broker --- */
+int qube__link_open(struct qube__host *h);
+void qube__link_close(struct qube__host *h);
+int qube__link_send(struct qube__host *h, const struct qube__rpc_msg *msg, const int *fds);
+int qube__link_guest_add(struct qube__host *h, struct qube__run *r, int control_fd);
+void qube__link_guest_del(struct qube__host *h, struct qube__run *r);
+int qube__link_call(struct qube__host *h, struct qube__vm *vm, const struct qube_call_opts *o,
+		    qube_op *op);
+void qube__host_service_reply(struct qube__host *h, uint64_t request, const void *data, size_t len,
+			      int exit_code);
+
+/* --- ask.c: decisions --- */
+void qube__ask_decide(struct qube__host *h, const struct qube__rpc_decide *d);
+void qube__ask_ended(struct qube__host *h, const struct qube__rpc_call_end *e);
+void qube__ask_close(struct qube__host *h);
+
+/* --- rules.c: the policy with the host's own view of the system --- */
+int qube__rules_open(struct qube__host *h);
+void qube__rules_close(struct qube__host *h);
+
+
+/* --- volumes.c --- */
+int qube__volumes_spec(struct qube__volume_spec *out, struct qube__pool **pool,
+		       struct qube__host *h, struct qube__vm *vm, enum qube__slot slot);
+const char *qube__slot_name(enum qube__slot slot);
+struct qube__pool *qube__host_pool(struct qube__host *h, const char *name);
+int qube__pools_open(struct qube__host *h);
+void qube__pools_close(struct qube__host *h);
+/* Creates, or removes, the volumes of a qube on disk. */
+int qube__volumes_create(struct qube__host *h, struct qube__vm *vm);
+int qube__volumes_drop(struct qube__host *h, const char *owner);
+
+/* --- domain.c, also for admin/ --- */
+int qube__host_vm(struct qube__vm **out, struct qube__host *h, const char *name);
+int qube__host_create(struct qube__vm **out, struct qube__host *h,
+		      const struct qube_domain_create_opts *o, const char *creator);
+int qube__host_destroy(struct qube__host *h, struct qube__vm *vm);
+int qube__host_clone(struct qube__host *h, struct qube__vm *vm, const char *name, qube_op *op);
+int qube__host_import(struct qube__host *h, const struct qube_template_import_opts *o,
+		      qube_op *op);
+int qube__host_system_info(char **out, struct qube__host *h);
+/* With their events. */
+int qube__host_property_set(struct qube__host *h, struct qube__vm *vm, const char *name,
+			    const char *value);
+int qube__host_property_reset(struct qube__host *h, struct qube__vm *vm, const char *name);
+int qube__host_global_set(struct qube__host *h, const char *name, const char *value);
+int qube__host_global_reset(struct qube__host *h, const char *name);
+int qube__host_tag(struct qube__host *h, struct qube__vm *vm, const char *tag, bool add);
+int qube__host_feature(struct qube__host *h, struct qube__vm *vm, const char *name,
+		       const char *value);
+int qube__host_volume_info(struct qube_volume_info *out, struct qube__host *h, struct qube__vm *vm,
+			   const char *name);
+
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Each qube's own log: a bounded file in the run directory, one generation kept. */
+#include "core/domain.h"
+#include "core/host.h"
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/io.h"
+#include "base/text.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+enum { LOG_MAX = 512 * 1024, FETCH_MAX = 64 * 1024 };
+
+static int open_logs(struct qube__host *h)
+{
+	qube__autofree char *path = NULL;
+
+	if (!h->run_dir)
+		return -1;
+	path = qube__text_format("%s/log", h->run_dir);
+	if (!path)
+		return -1;
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return -1;
+	return open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+void qube__life_log(struct qube__host *h, const char *name, const char *line)
+{
+	qube__autofd dir = open_logs(h);
+	qube__autofd fd = -1;
+	char text[1200];
+	char when[32];
+	struct tm tm;
+	time_t now = time(NULL);
+	struct stat st;
+	int n;
+
+	if (dir < 0)
+		return;
+	fd = openat(dir, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > LOG_MAX) {
+		char old[64];
+
+		snprintf(old, sizeof(old), "%s.1", name);
+		renameat(dir, name, dir, old);
+		qube__close_fd(&fd);
+		fd = openat(dir, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
+			    0600);
+	}
+	if (fd < 0)
+		return;
+	gmtime_r(&now, &tm);
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	n = snprintf(text, sizeof(text) - 1, "%s %s", when, line);
+	if (n < 0)
+		return;
+	if ((size_t)n > sizeof(text) - 2)
+		n = (int)sizeof(text) - 2;
+	text[n++] = '\n';
+	/* A log that cannot be written must not stop the qube. */
+	if (qube__io_write_full(fd, text, (size_t)n) < 0)
+		return;
+}
+
+int qube__host_log_read(char **out, struct qube__host *h, const char *name)
+{
+	qube__autofd dir = open_logs(h);
+	qube__autofree char *text = NULL;
+	size_t len;
+	char *tail;
+	int r = QUBE_E_NOENT;
+
+	if (dir >= 0)
+		r = qube__io_read_file(&text, &len, dir, name, LOG_MAX + 8192);
+	if (r == QUBE_E_NOENT) {
+		tail = strdup("");
+	} else if (r < 0) {
+		return r;
+	} else {
+		const char *from = len > FETCH_MAX ? text + len - FETCH_MAX : text;
+		const char *line = len > FETCH_MAX ? strchr(from, '\n') : NULL;
+
+		tail = strdup(line ? line + 1 : from);
+	}
+	if (!tail)
+		return qube__fail_nomem();
+	*out = tail;
+	return 0;
+}
+
+int qube__host_log_fetch(char **out, qube_domain *d)
+{
+	return qube__host_log_read(out, qube__host_of(d->ctx), d->name);
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Long operations. */
+#include "core/op.h"
+
+#include "base/clock.h"
+#include "core/ctx.h"
+
+#include <stdlib.h>
+
+int qube__op_create(qube_op **out, qube_ctx *ctx)
+{
+	qube_op *op = calloc(1, sizeof(*op));
+
+	if (!op)
+		return qube__fail_nomem();
+	op->refs = 2;	/* the caller's and the worker's */
+	op->ctx = qube_ctx_ref(ctx);
+	op->holds_ctx = true;
+	op->exit_code = -1;
+	op->began_ns = qube__now_ns();
+	qube__err_clear(&op->err);
+	qube__list_init(&op->ready);
+	*out = op;
+	return 0;
+}
+
+QUBE_API qube_op *qube_op_ref(qube_op *op)
+{
+	op->refs++;
+	return op;
+}
+
+static void drop_callback(qube_op *op)
+{
+	struct qube_op_callback cb = op->cb;
+
+	op->cb = (struct qube_op_callback){ 0 };
+	if (cb.free)
+		cb.free(cb.user);
+}
+
+QUBE_API void qube_op_unref(qube_op *op)
+{
+	if (!op)
+		return;
+	op->refs--;
+	if (op->refs == 1 && op->state == QUBE_OP_RUNNING && op->holds_ctx) {
+		/* Only the worker is left, and it must not keep the context open: closing the
+		 * context ends the work. op may be gone when this returns. */
+		op->holds_ctx = false;
+		qube_ctx_unref(op->ctx);
+		return;
+	}
+	if (op->refs)
+		return;
+	qube__list_remove(&op->ready);
+	drop_callback(op);
+	if (op->holds_ctx)
+		qube_ctx_unref(op->ctx);
+	free(op);
+}
+
+static void end_stage(qube_op *op)
+{
+	struct qube_op_stage *s;
+
+	if (!op->n_stages)
+		return;
+	s = &op->stages[op->n_stages - 1];
+	if (!s->duration_ns)
+		s->duration_ns = qube__now_ns() - op->began_ns - s->start_ns;
+}
+
+void qube__op_stage(qube_op *op, const char *name)
+{
+	end_stage(op);
+	if (op->n_stages == sizeof(op->stages) / sizeof(op->stages[0]))
+		return;
+	op->stages[op->n_stages++] = (struct qube_op_stage){
+		.name = name,
+		.start_ns = qube__now_ns() - op->began_ns,
+	};
+}
+
+void qube__op_finish(qube_op *op, int code)
+{
+	if (op->state != QUBE_OP_RUNNING)
+		return;
+	end_stage(op);
+	op->state = code < 0 ? QUBE_OP_FAILED : QUBE_OP_DONE;
+	if (code < 0)
+		qube__err_save(&op->err);
+	op->cancel = NULL;
+	op->work = NULL;
+	if (op->cb.fn) {
+		qube_op_ref(op);	/* the ready list's */
+		qube__list_append(&op->ctx->ready, &op->ready);
+		qube__loop_wakeup(&op->ctx->loop);
+	}
+	qube_op_unref(op);
+}
+
+int qube__op_block(qube_op *op, int32_t timeout_ms)
+{
+	uint64_t deadline = qube__now_ms() + (uint64_t)(timeout_ms > 0 ? timeout_ms : 0);
+	int r;
+
+	while (op->state == QUBE_OP_RUNNING) {
+		int32_t wait = -1;
+
+		if (timeout_ms >= 0) {
+			uint64_t now = qube__now_ms();
+
+			if (now >= deadline && timeout_ms)
+				return qube__fail(QUBE_E_TIMEOUT, "the operation still runs");
+			wait = timeout_ms ? (int32_t)(deadline - now) : 0;
+		}
+		r = qube__ctx_turn(op->ctx, wait);
+		if (r < 0)
+			return r;
+		if (timeout_ms == 0 && op->state == QUBE_OP_RUNNING)
+			return qube__fail(QUBE_E_TIMEOUT, "the operation still runs");
+	}
+	if (op->state == QUBE_OP_DONE)
+		return 0;
+	return qube__err_restore(&op->err);
+}
+
+int qube__op_deliver(qube_op *op, int r, qube_op **out)
+{
+	if (r < 0) {
+		/* The worker never began: its reference goes too. */
+		qube_op_unref(op);
+		qube_op_unref(op);
+		return r;
+	}
+	if (out) {
+		*out = op;
+		return 0;
+	}
+	r = qube__op_block(op, -1);
+	qube_op_unref(op);
+	return r;
+}
+
+QUBE_API int qube_op_set_callback(qube_op *op, const struct qube_op_callback *cb)
+{
+	drop_callback(op);
+	op->cb = *cb;
+	if (op->state != QUBE_OP_RUNNING && op->cb.fn && qube__list_empty(&op->ready)) {
+		qube_op_ref(op);
+		qube__list_append(&op->ctx->ready, &op->ready);
+		qube__loop_wakeup(&op->ctx->loop);
+	}
+	return 0;
+}
+
+QUBE_API int qube_op_wait(qube_op *op, int32_t timeout_ms)
+{
+	int r;
+
+	qube__err_enter(__func__);
+	r = qube__ctx_may_block(op->ctx);
+	if (r < 0)
+		return r;
+	return qube__op_block(op, timeout_ms);
+}
+
+QUBE_API int qube_op_cancel(qube_op *op)
+{
+	qube__err_enter(__func__);
+	if (op->state != QUBE_OP_RUNNING)
+		return qube__fail(QUBE_E_STATE, "the operation is finished");
+	if (!op->cancel)
+		return qube__fail(QUBE_E_NOTSUP, "this operation cannot be canceled");
+	return op->cancel(op);
+}
+
+QUBE_API uint32_t qube_op_get_state(qube_op *op)
+{
+	return op->state;
+}
+
+QUBE_API const struct qube_error *qube_op_get_error(qube_op *op)
+{
+	if (op->state != QUBE_OP_FAILED)
+		return NULL;
+	return &op->err.pub;
+}
+
+QUBE_API int32_t qube_op_get_exit_code(qube_op *op)
+{
+	return op->state == QUBE_OP_DONE ? op->exit_code : -1;
+}
+
+QUBE_API int qube_op_progress_fetch(qube_op *op, struct qube_op_progress *out)
+{
+	struct qube_op_progress p = {
+		.state = op->state,
+		.stage = op->n_stages ? op->stages[op->n_stages - 1].name : "",
+		.done_bytes = op->done_bytes,
+		.total_bytes = op->total_bytes,
+		.total_files = op->total_files,
+	};
+
+	qube__err_enter(__func__);
+	if (out->size < sizeof(p) || out->size > 4096)
+		return qube__fail(QUBE_E_INVALID, "size %u is not plausible", out->size);
+	p.size = out->size;
+	*out = p;
+	return 0;
+}
+
+QUBE_API size_t qube_op_trace(qube_op *op, struct qube_op_stage *out, size_t cap)
+{
+	for (size_t i = 0; i < op->n_stages && i < cap; i++)
+		out[i] = op->stages[i];
+	return op->n_stages;
+}

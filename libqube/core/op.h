@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Long operations. Whoever does the work holds a reference until it calls finish. */
+#ifndef QUBE_CORE_OP_H
+#define QUBE_CORE_OP_H
+
+#include <qube/op.h>
+
+#include "base/error.h"
+#include "base/list.h"
+
+#include <stdbool.h>
+
+struct qube_op {
+	uint32_t refs;
+	qube_ctx *ctx;
+	bool holds_ctx;
+	uint32_t state;
+	int32_t exit_code;
+	struct qube__err err;
+	struct qube_op_callback cb;
+	struct qube__list ready;	/* ctx->ready while its callback is due */
+	uint64_t began_ns;
+	struct qube_op_stage stages[16];
+	size_t n_stages;
+	uint64_t done_bytes;
+	uint64_t total_bytes;
+	uint64_t total_files;
+	/* Asks the worker to stop; it finishes the op later. NULL: cannot be canceled. */
+	int (*cancel)(struct qube_op *op);
+	void *work;		/* the worker's own */
+};
+
+int qube__op_create(qube_op **out, qube_ctx *ctx);
+/* The stage that runs now; ends the one before. name: static. */
+void qube__op_stage(qube_op *op, const char *name);
+/* code < 0: the thread's record is kept in the op. Drops the worker's reference. */
+void qube__op_finish(qube_op *op, int code);
+/* The end of a public call that made op: blocks when the caller wants no handle, else hands it
+ * over. r < 0: the work could not begin; the op is dropped. */
+int qube__op_deliver(qube_op *op, int r, qube_op **out);
+int qube__op_block(qube_op *op, int32_t timeout_ms);
+
+#endif

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Which volumes a qube has: the model's classes (storage-templates.md 1.1) told to storage. */
+#include "core/host.h"
+
+#include "base/error.h"
+#include "base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *qube__slot_name(enum qube__slot slot)
+{
+	static const char *const names[] = { "root", "private", "volatile" };
+
+	return names[slot];
+}
+
+struct qube__pool *qube__host_pool(struct qube__host *h, const char *name)
+{
+	for (size_t i = 0; i < h->n_pools; i++)
+		if (!strcmp(qube__pool_name(h->pools[i]), name))
+			return h->pools[i];
+	return NULL;
+}
+
+static void pool_log(void *user, int priority, const char *line)
+{
+	struct qube__host *h = user;
+
+	qube__ctx_log(&h->ctx, priority, "%s", line);
+}
+
+static int remove_leftovers(void *user, const char *owner)
+{
+	struct qube__host *h = user;
+
+	/* A damaged definition keeps its volumes. */
+	if (qube__model_vm(h->model, owner) || qube__model_damaged(h->model, owner))
+		return 0;
+	qube__ctx_log(&h->ctx, 5, "removing what was left of the volumes of '%s'", owner);
+	for (size_t i = 0; i < h->n_pools; i++)
+		qube__volumes_remove(h->pools[i], owner);
+	return 0;
+}
+
+int qube__pools_open(struct qube__host *h)
+{
+	char *worker = qube__text_format("%s/qube-worker", h->libexec_dir);
+	struct qube__pool_env env = {
+		.loop = &h->ctx.loop,
+		.state_dir = h->state_dir,
+		.worker_path = worker,
+		.user = h,
+		.log = pool_log,
+	};
+	int r = 0;
+
+	if (!worker)
+		return qube__fail_nomem();
+	if (!h->model->n_pools)
+		r = qube__model_pool_add(h->model, "default", "tree", NULL, 0);
+	for (size_t i = 0; r == 0 && i < h->model->n_pools; i++) {
+		struct qube__pool_conf *conf = &h->model->pools[i];
+
+		if (strcmp(conf->driver, "tree")) {
+			qube__ctx_log(&h->ctx, 4, "pool '%s' has driver '%s', which is not here",
+				      conf->name, conf->driver);
+			continue;
+		}
+		if (h->n_pools == QUBE__HOST_POOLS_MAX) {
+			r = qube__fail(QUBE_E_LIMIT, "more than %d pools", QUBE__HOST_POOLS_MAX);
+			break;
+		}
+		r = qube__pool_open(&h->pools[h->n_pools], &env, conf->name);
+		if (r == 0)
+			h->n_pools++;
+	}
+	free(worker);
+	for (size_t i = 0; r == 0 && i < h->n_pools; i++)
+		qube__pool_each_owner(h->pools[i], remove_leftovers, h);
+	return r;
+}
+
+void qube__pools_close(struct qube__host *h)
+{
+	while (h->n_pools)
+		qube__pool_close(h->pools[--h->n_pools]);
+}
+
+/* The qube whose volume a snapshot shows: along the templates to one that keeps it. */
+static struct qube__vm *source_of(struct qube__vm *vm, const char *volume)
+{
+	for (int depth = 0; vm && depth < 4; depth++) {
+		if (!qube__vm_volume_snap_on_start(vm, volume))
+			return vm;
+		vm = qube__vm_template(vm);
+	}
+	return NULL;
+}
+
+int qube__volumes_spec(struct qube__volume_spec *out, struct qube__pool **pool,
+		       struct qube__host *h, struct qube__vm *vm, enum qube__slot slot)
+{
+	static const uint32_t kinds[] = { QUBE__VOLUME_LAYERED, QUBE__VOLUME_TREE,
+					  QUBE__VOLUME_TMPFS };
+	const char *name = qube__slot_name(slot);
+	struct qube__vm *keeper = vm;
+	struct qube__vm_volume *v;
+
+	*out = (struct qube__volume_spec){
+		.owner = vm->name,
+		.name = name,
+		.kind = kinds[slot],
+		.snap_on_start = qube__vm_volume_snap_on_start(vm, name),
+		.save_on_stop = qube__vm_volume_save_on_stop(vm, name),
+	};
+	if (out->snap_on_start) {
+		keeper = source_of(vm, name);
+		if (!keeper)
+			return qube__fail_detail(QUBE_E_STATE, QUBE_D_NO_TEMPLATE,
+						 "'%s' has no template that is there", vm->name);
+		out->source = keeper->name;
+	}
+	v = qube__vm_volume(keeper, name);
+	if (!v)
+		return qube__fail_detail(QUBE_E_NOENT, QUBE_D_STORAGE,
+					 "'%s' has no volume '%s'", keeper->name, name);
+	out->size_bytes = v->size_bytes;
+	out->revisions_to_keep = v->revisions_to_keep < 0 ? 1 : v->revisions_to_keep;
+	out->read_only = !v->rw;
+	*pool = qube__host_pool(h, v->pool);
+	if (!*pool)
+		return qube__fail_detail(QUBE_E_NOENT, QUBE_D_STORAGE, "no pool '%s'", v->pool);
+	return 0;
+}
+
+int qube__volumes_create(struct qube__host *h, struct qube__vm *vm)
+{
+	for (int slot = 0; slot < QUBE__SLOT_COUNT; slot++) {
+		struct qube__volume_spec spec;
+		struct qube__pool *pool;
+		int r;
+
+		/* Snapshots and volatile volumes appear with their first start. */
+		if (!qube__vm_volume_save_on_stop(vm, qube__slot_name((enum qube__slot)slot)) ||
+		    slot == QUBE__SLOT_PRIVATE)
+			continue;
+		r = qube__volumes_spec(&spec, &pool, h, vm, (enum qube__slot)slot);
+		if (r < 0)
+			return r;
+		r = qube__volume_create(pool, &spec);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int qube__volumes_drop(struct qube__host *h, const char *owner)
+{
+	int worst = 0;
+
+	for (size_t i = 0; i < h->n_pools; i++) {
+		int r = qube__volumes_remove(h->pools[i], owner);
+
+		if (r < 0)
+			worst = r;
+	}
+	return worst;
+}
+
+int qube__host_volume_info(struct qube_volume_info *out, struct qube__host *h, struct qube__vm *vm,
+			   const char *name)
+{
+	struct qube_volume_info info = { .size = out->size };
+	struct qube__vm_volume *v = qube__vm_volume(vm, name);
+	struct qube__vm *source;
+
+	if (!v)
+		return qube__fail_detail(QUBE_E_NOENT, QUBE_D_PERMISSION,
+					 "'%s' has no volume '%s'", vm->name, name);
+	info.max_bytes = v->size_bytes;
+	if (v->rw)
+		info.flags |= QUBE_VOLUME_RW;
+	if (qube__vm_volume_save_on_stop(vm, name))
+		info.flags |= QUBE_VOLUME_SAVE_ON_STOP;
+	qube__text_copy(info.pool, sizeof(info.pool), v->pool);
+	if (qube__vm_volume_snap_on_start(vm, name)) {
+		info.flags |= QUBE_VOLUME_SNAP_ON_START;
+		source = source_of(vm, name);
+		if (source) {
+			char *s = qube__text_format("%s/%s", source->name, name);
+
+			if (!s)
+				return qube__fail_nomem();
+			qube__text_copy(info.source, sizeof(info.source), s);
+			free(s);
+			v = qube__vm_volume(source, name);
+			if (v) {
+				qube__text_copy(info.pool, sizeof(info.pool), v->pool);
+				info.max_bytes = v->size_bytes;
+			}
+		}
+	}
+	{
+		char *vid = qube__text_format("%s/%s", vm->name, name);
+
+		if (!vid)
+			return qube__fail_nomem();
+		qube__text_copy(info.vid, sizeof(info.vid), vid);
+		free(vid);
+	}
+	(void)h;
+	*out = info;
+	return 0;
+}

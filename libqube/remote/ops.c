@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Operations on another host: a request whose answer is watched for. Closing its connection cancels
+ * what can be canceled. */
+#include "remote/request.h"
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/io.h"
+#include "base/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ANSWER_MAX = 1 << 20 };
+
+struct watched {
+	struct qube__list link;
+	struct qube__source source;
+	struct qube__remote *remote;
+	qube_op *op;
+	int fd;
+	struct qube__buf in;
+	char method[64];
+};
+
+static void watched_end(struct watched *w, int code)
+{
+	qube_op *op = w->op;
+
+	qube__source_remove(&w->remote->ctx.loop, &w->source);
+	qube__list_remove(&w->link);
+	qube__close_fd(&w->fd);
+	qube__buf_fini(&w->in);
+	free(w);
+	qube__op_finish(op, code);
+}
+
+/* Names of stages live as long as the library. */
+static const char *stage_name(const char *s)
+{
+	static const char *const known[] = { "prepare", "volumes", "create", "run",    "agent",
+					     "up",	"call",	   "kill",   "plan",   "copy",
+					     "define",	"root",	   "private", "shutdown" };
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (!strcmp(known[i], s))
+			return known[i];
+	return "other";
+}
+
+/* "exit 3" and "stage NAME START NS" lines. */
+static void read_trace(qube_op *op, char *text)
+{
+	char *save = NULL;
+
+	op->n_stages = 0;
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		char name[32];
+		unsigned long long start;
+		unsigned long long ns;
+		int code;
+
+		if (sscanf(line, "exit %d", &code) == 1 && code >= 0 && code <= 255)
+			op->exit_code = code;
+		else if (sscanf(line, "stage %31s %llu %llu", name, &start, &ns) == 3 &&
+			 op->n_stages < sizeof(op->stages) / sizeof(op->stages[0]))
+			op->stages[op->n_stages++] = (struct qube_op_stage){
+				.name = stage_name(name),
+				.start_ns = start,
+				.duration_ns = ns,
+			};
+	}
+}
+
+static int finish_reply(struct watched *w)
+{
+	struct qube__wire_admin_response a;
+	char *text;
+	int r = qube__wire_admin_response_parse(&a, qube__buf_data(&w->in), w->in.len);
+
+	if (r == QUBE_E_CLOSED)
+		return qube__fail(QUBE_E_CLOSED, "the host ended before it answered %s",
+				  w->method);
+	if (r < 0)
+		return qube__fail(QUBE_E_PROTO, "the host's answer to %s is no answer", w->method);
+	if (a.kind != QUBE__ADMIN_OK)
+		return qube__remote_refusal(&a, w->method);
+	text = malloc(a.content_len + 1);
+	if (!text)
+		return qube__fail_nomem();
+	if (a.content_len)
+		memcpy(text, a.content, a.content_len);
+	text[a.content_len] = '\0';
+	read_trace(w->op, text);
+	free(text);
+	return 0;
+}
+
+static uint64_t number(const struct qube__wire_admin_event *e, const char *key)
+{
+	uint64_t v = 0;
+
+	for (size_t i = 0; i < e->n_pairs; i++)
+		if (!strcmp(e->key[i], key) && qube__text_u64(&v, e->value[i], UINT64_MAX) == 0)
+			return v;
+	return 0;
+}
+
+static const char *text_of(const struct qube__wire_admin_event *e, const char *key)
+{
+	for (size_t i = 0; i < e->n_pairs; i++)
+		if (!strcmp(e->key[i], key))
+			return e->value[i];
+	return "";
+}
+
+static void read_progress(qube_op *op, const struct qube__wire_admin_event *e)
+{
+	const char *stage = stage_name(text_of(e, "stage"));
+
+	if (!op->n_stages || strcmp(op->stages[op->n_stages - 1].name, stage))
+		qube__op_stage(op, stage);
+	op->done_bytes = number(e, "done");
+	op->total_bytes = number(e, "total");
+	op->total_files = number(e, "files");
+}
+
+/* 1: the last frame was there and *code is the outcome. */
+static int read_frames(struct watched *w, int *code)
+{
+	for (;;) {
+		struct qube__wire_admin_event e;
+		int r = qube__wire_admin_event_parse(&e, qube__buf_data(&w->in), w->in.len);
+
+		if (r == QUBE_E_AGAIN)
+			return 0;
+		if (r < 0) {
+			*code = qube__fail(QUBE_E_PROTO, "the host's stream is broken");
+			return 1;
+		}
+		read_progress(w->op, &e);
+		if (!strcmp(e.event, "done")) {
+			*code = 0;
+			return 1;
+		}
+		if (!strcmp(e.event, "failed")) {
+			int value = 0;
+
+			if (sscanf(text_of(&e, "code"), "%d", &value) != 1 || value >= 0)
+				value = QUBE_E_PROTO;
+			*code = qube__fail_detail(value, (int)number(&e, "detail"), "%s",
+						  text_of(&e, "message"));
+			return 1;
+		}
+		qube__buf_consume(&w->in, e.used);
+	}
+}
+
+static void on_ready(struct qube__source *s, uint32_t revents)
+{
+	struct watched *w = qube__container_of(s, struct watched, source);
+	uint8_t *at;
+	ssize_t n;
+	int code;
+
+	(void)revents;
+	if (qube__buf_reserve(&w->in, 16384, &at) < 0) {
+		qube__fail(QUBE_E_LIMIT, "the host's answer to %s is too long", w->method);
+		watched_end(w, QUBE_E_LIMIT);
+		return;
+	}
+	n = qube__io_read(w->fd, at, 16384);
+	if (n == QUBE_E_AGAIN)
+		return;
+	if (n < 0) {
+		qube__fail(QUBE_E_CLOSED, "the host is gone");
+		watched_end(w, QUBE_E_CLOSED);
+		return;
+	}
+	if (n > 0) {
+		qube__buf_commit(&w->in, (size_t)n);
+		if (qube__buf_data(&w->in)[0] == '1' && read_frames(w, &code))
+			watched_end(w, code);
+		return;
+	}
+	watched_end(w, finish_reply(w));
+}
+
+static int cancel(qube_op *op)
+{
+	qube__fail(QUBE_E_CANCELED, "the operation was canceled");
+	watched_end(op->work, QUBE_E_CANCELED);
+	return 0;
+}
+
+int qube__remote_op(qube_ctx *ctx, qube_op *op, const char *method, const char *arg,
+		    const char *dest, const void *payload, size_t len, const int *fds, size_t n)
+{
+	struct watched *w = calloc(1, sizeof(*w));
+	int r;
+
+	if (!w)
+		return qube__fail_nomem();
+	w->fd = -1;
+	qube__list_init(&w->link);
+	qube__buf_init(&w->in, ANSWER_MAX);
+	w->remote = qube__remote_of(ctx);
+	w->op = op;
+	qube__text_copy(w->method, sizeof(w->method), method);
+	qube__op_stage(op, "request");
+	r = qube__remote_send(&w->fd, ctx, method, arg, dest, payload, len, fds, n);
+	if (r == 0)
+		r = qube__io_nonblock(w->fd);
+	if (r == 0)
+		r = qube__source_add(&ctx->loop, &w->source, w->fd, EPOLLIN, on_ready);
+	if (r < 0) {
+		qube__close_fd(&w->fd);
+		free(w);
+		return r;
+	}
+	qube__list_append(&w->remote->requests, &w->link);
+	op->work = w;
+	op->cancel = cancel;
+	return 0;
+}
+
+void qube__remote_drop_ops(struct qube__remote *r)
+{
+	while (!qube__list_empty(&r->requests)) {
+		qube__fail(QUBE_E_CANCELED, "the connection was closed");
+		watched_end(qube__container_of(r->requests.next, struct watched, link),
+			    QUBE_E_CANCELED);
+	}
+}

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Settings, volumes and pools of another host, and the wait for a qube's state. */
+#include "remote/settings.h"
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "remote/request.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int qube__remote_property_fetch(struct qube_property *out, qube_domain *d, const char *name)
+{
+	qube__autofree char *text = NULL;
+	struct qube_property p = { .size = out->size };
+	struct qube__wire_property w;
+	size_t len;
+	int r = qube__remote_ask(&text, &len, d->ctx, "admin.vm.property.Get", name, d->name, NULL,
+				 0);
+
+	if (r < 0)
+		return r;
+	if (qube__wire_property_parse(&w, text, len) < 0)
+		return qube__fail(QUBE_E_PROTO, "the host's answer is no property");
+	if (!w.len && (w.type == QUBE__TYPE_INT || w.type == QUBE__TYPE_BOOL ||
+		       w.type == QUBE__TYPE_LABEL))
+		return qube__fail(QUBE_E_NOENT, "'%s' of '%s' has no value", name, d->name);
+	p.type = w.type + 1;
+	p.flags = w.is_default ? QUBE_PROPERTY_IS_DEFAULT : 0;
+	p.value = strndup(w.value, w.len);
+	if (!p.value)
+		return qube__fail_nomem();
+	*out = p;
+	return 0;
+}
+
+int qube__remote_property_set(qube_domain *d, const char *name, const char *value)
+{
+	return qube__remote_tell(d->ctx, "admin.vm.property.Set", name, d->name, value);
+}
+
+int qube__remote_property_reset(qube_domain *d, const char *name)
+{
+	return qube__remote_tell(d->ctx, "admin.vm.property.Reset", name, d->name, NULL);
+}
+
+/* One item a line. */
+static int lines(char ***out, qube_ctx *ctx, const char *method, const char *dest)
+{
+	qube__autofree char *text = NULL;
+	qube__autostrings list = { 0 };
+	char *save = NULL;
+	int r = qube__remote_ask(&text, NULL, ctx, method, NULL, dest, NULL, 0);
+
+	for (char *l = r < 0 ? NULL : strtok_r(text, "\n", &save); r == 0 && l;
+	     l = strtok_r(NULL, "\n", &save))
+		r = qube__strings_add(&list, l);
+	if (r < 0)
+		return r;
+	if (!list.items)
+		list.items = calloc(1, sizeof(char *));
+	if (!list.items)
+		return qube__fail_nomem();
+	*out = qube__steal(list.items);
+	return 0;
+}
+
+int qube__remote_property_list(char ***out, qube_domain *d)
+{
+	return lines(out, d->ctx, "admin.vm.property.List", d->name);
+}
+
+int qube__remote_tag_list(char ***out, qube_domain *d)
+{
+	return lines(out, d->ctx, "admin.vm.tag.List", d->name);
+}
+
+int qube__remote_tag_add(qube_domain *d, const char *tag)
+{
+	return qube__remote_tell(d->ctx, "admin.vm.tag.Set", tag, d->name, NULL);
+}
+
+int qube__remote_tag_remove(qube_domain *d, const char *tag)
+{
+	return qube__remote_tell(d->ctx, "admin.vm.tag.Remove", tag, d->name, NULL);
+}
+
+int qube__remote_feature_list(char ***out, qube_domain *d)
+{
+	return lines(out, d->ctx, "admin.vm.feature.List", d->name);
+}
+
+int qube__remote_feature_fetch(char **out, qube_domain *d, const char *name)
+{
+	return qube__remote_ask(out, NULL, d->ctx, "admin.vm.feature.Get", name, d->name, NULL, 0);
+}
+
+int qube__remote_feature_set(qube_domain *d, const char *name, const char *value)
+{
+	return qube__remote_tell(d->ctx, "admin.vm.feature.Set", name, d->name, value);
+}
+
+int qube__remote_feature_remove(qube_domain *d, const char *name)
+{
+	return qube__remote_tell(d->ctx, "admin.vm.feature.Remove", name, d->name, NULL);
+}
+
+int qube__remote_log_fetch(char **out, qube_domain *d)
+{
+	return qube__remote_ask(out, NULL, d->ctx, "qube.Log", NULL, d->name, NULL, 0);
+}
+
+const char *qube__remote_unenforced(qube_domain *d)
+{
+	/* The answers that exist; the caller gets static storage. */
+	static const char *const known[] = { "", "memory", "vcpus", "memory vcpus" };
+	qube__autofree char *text = NULL;
+
+	if (qube__remote_ask(&text, NULL, d->ctx, "qube.Unenforced", NULL, d->name, NULL, 0) < 0)
+		return "";
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (!strcmp(known[i], text))
+			return known[i];
+	return "some";
+}
+
+int qube__remote_volume_list(char ***out, qube_domain *d)
+{
+	return lines(out, d->ctx, "admin.vm.volume.List", d->name);
+}
+
+/* The value of "key=value" in lines; cut to the room there is. */
+static void value_of(char *out, size_t cap, const char *text, const char *key)
+{
+	size_t n = strlen(key);
+
+	out[0] = '\0';
+	for (const char *l = text; l && *l; l = strchr(l, '\n') ? strchr(l, '\n') + 1 : NULL) {
+		size_t len = strcspn(l, "\n");
+
+		if (len > n && !strncmp(l, key, n) && l[n] == '=') {
+			len -= n + 1;
+			if (len >= cap)
+				len = cap - 1;
+			memcpy(out, l + n + 1, len);
+			out[len] = '\0';
+			return;
+		}
+	}
+}
+
+static uint64_t number_of(const char *text, const char *key)
+{
+	char value[32];
+	uint64_t v = 0;
+
+	value_of(value, sizeof(value), text, key);
+	if (qube__text_u64(&v, value, UINT64_MAX) < 0)
+		return 0;
+	return v;
+}
+
+static bool truth_of(const char *text, const char *key)
+{
+	char value[8];
+
+	value_of(value, sizeof(value), text, key);
+	return !strcmp(value, "True");
+}
+
+int qube__remote_volume_info(struct qube_volume_info *out, qube_domain *d, const char *name)
+{
+	struct qube_volume_info info = { .size = out->size };
+	qube__autofree char *text = NULL;
+	int r = qube__remote_ask(&text, NULL, d->ctx, "admin.vm.volume.Info", name, d->name, NULL,
+				 0);
+
+	if (r < 0)
+		return r;
+	info.flags = (truth_of(text, "snap_on_start") ? QUBE_VOLUME_SNAP_ON_START : 0u) |
+		     (truth_of(text, "save_on_stop") ? QUBE_VOLUME_SAVE_ON_STOP : 0u) |
+		     (truth_of(text, "rw") ? QUBE_VOLUME_RW : 0u);
+	info.max_bytes = number_of(text, "size");
+	value_of(info.pool, sizeof(info.pool), text, "pool");
+	value_of(info.vid, sizeof(info.vid), text, "vid");
+	value_of(info.source, sizeof(info.source), text, "source");
+	*out = info;
+	return 0;
+}
+
+int qube__remote_pool_list(char ***out, qube_ctx *ctx)
+{
+	return lines(out, ctx, "admin.pool.List", "dom0");
+}
+
+int qube__remote_pool_info(struct qube_pool_info *out, qube_ctx *ctx, const char *name)
+{
+	struct qube_pool_info info = { .size = out->size };
+	qube__autofree char *text = NULL;
+	int r = qube__remote_ask(&text, NULL, ctx, "admin.pool.Info", name, "dom0", NULL, 0);
+
+	if (r < 0)
+		return r;
+	value_of(info.driver, sizeof(info.driver), text, "driver");
+	info.total_bytes = number_of(text, "size");
+	info.free_bytes = info.total_bytes - number_of(text, "usage");
+	*out = info;
+	return 0;
+}
+
+/* --- wait --- */
+
+struct state_wait {
+	struct qube__listener listener;
+	struct qube__posted check;
+	qube_op *op;
+	qube_domain *d;
+	uint32_t state;
+};
+
+static void wait_end(struct state_wait *w, int code)
+{
+	qube_op *op = w->op;
+	qube_domain *d = w->d;
+
+	qube__ctx_unlisten(&w->listener);
+	qube__posted_cancel(&w->check);
+	free(w);
+	qube__op_finish(op, code);
+	qube_domain_unref(d);
+}
+
+static void wait_check(struct qube__posted *p)
+{
+	struct state_wait *w = qube__container_of(p, struct state_wait, check);
+
+	if (w->d->state == w->state)
+		wait_end(w, 0);
+}
+
+static void wait_event(struct qube__listener *l, const struct qube_event *ev)
+{
+	struct state_wait *w = qube__container_of(l, struct state_wait, listener);
+
+	if (!strcmp(ev->name, "connection-lost")) {
+		qube__fail(QUBE_E_CLOSED, "the host is gone");
+		wait_end(w, QUBE_E_CLOSED);
+	} else if (!strcmp(ev->name, "domain-delete") && ev->n_fields &&
+		   !strcmp(ev->values[0], w->d->name)) {
+		qube__fail_detail(QUBE_E_NOENT, QUBE_D_VM_NOT_FOUND, "'%s' was removed",
+				  w->d->name);
+		wait_end(w, QUBE_E_NOENT);
+	} else if (!strcmp(ev->subject, w->d->name)) {
+		qube__post(&w->op->ctx->loop, &w->check);
+	}
+}
+
+static int wait_cancel(qube_op *op)
+{
+	qube__fail(QUBE_E_CANCELED, "no longer waited for");
+	wait_end(op->work, QUBE_E_CANCELED);
+	return 0;
+}
+
+int qube__remote_wait(qube_domain *d, uint32_t state, qube_op *op)
+{
+	struct qube__domain_view v;
+	struct state_wait *w;
+	int r = qube__remote_subscribed(d->ctx);
+
+	if (r < 0)
+		return r;
+	w = calloc(1, sizeof(*w));
+	if (!w)
+		return qube__fail_nomem();
+	/* Asked for once more: it may have changed before the stream began. */
+	d->label[0] = '\0';
+	d->ctx->be->domain_view(&v, d);
+	w->op = op;
+	w->d = qube_domain_ref(d);
+	w->state = state;
+	op->work = w;
+	op->cancel = wait_cancel;
+	qube__posted_init(&w->check, wait_check);
+	qube__ctx_listen(d->ctx, &w->listener, wait_event);
+	qube__post(&d->ctx->loop, &w->check);
+	return 0;
+}

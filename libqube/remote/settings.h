@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The remote backend's members about settings, volumes and pools, and the wait for a state. */
+#ifndef QUBE_REMOTE_SETTINGS_H
+#define QUBE_REMOTE_SETTINGS_H
+
+#include "core/backend.h"
+
+int qube__remote_wait(qube_domain *d, uint32_t state, qube_op *op);
+int qube__remote_property_fetch(struct qube_property *out, qube_domain *d, const char *name);
+int qube__remote_property_set(qube_domain *d, const char *name, const char *value);
+int qube__remote_property_reset(qube_domain *d, const char *name);
+int qube__remote_property_list(char ***out, qube_domain *d);
+int qube__remote_tag_list(char ***out, qube_domain *d);
+int qube__remote_tag_add(qube_domain *d, const char *tag);
+int qube__remote_tag_remove(qube_domain *d, const char *tag);
+int qube__remote_feature_list(char ***out, qube_domain *d);
+int qube__remote_feature_fetch(char **out, qube_domain *d, const char *name);
+int qube__remote_feature_set(qube_domain *d, const char *name, const char *value);
+int qube__remote_feature_remove(qube_domain *d, const char *name);
+int qube__remote_log_fetch(char **out, qube_domain *d);
+const char *qube__remote_unenforced(qube_domain *d);
+int qube__remote_volume_list(char ***out, qube_domain *d);
+int qube__remote_volume_info(struct qube_volume_info *out, qube_domain *d, const char *name);
+int qube__remote_pool_list(char ***out, qube_ctx *ctx);
+int qube__remote_pool_info(struct qube_pool_info *out, qube_ctx *ctx, const char *name);
+
+#endif
