@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * What a broker process gives up before it reads a guest's byte. */
+#ifndef QUBE_RPC_JAIL_H
+#define QUBE_RPC_JAIL_H
+
+#include <stdint.h>
+
+/* Ids (0: keep), groups, capabilities, dumping, new privileges. For good. Sets the record. */
+int qube__jail_drop(uint32_t uid, uint32_t gid);
+/* System calls outside the broker's list kill the process. QUBE_E_NOTSUP on a machine that the list
+ * was not written for. */
+int qube__jail_filter(void);
+
+#endif
