@@ -342,8 +342,10 @@ int worker_copy_tree(struct worker_job *job, int src, int parent, const char *na
 	if (r == 0)
 		r = walk_all(&w, copy_entry);
 	if (w.links >= 0) {
+		uint64_t files = job->files;
 		int removed = worker_remove_tree(job, parent, links);
 
+		job->files = files;
 		if (r == 0)
 			r = removed;
 	}
