@@ -77,8 +77,7 @@ enum {
 /* Flags of verbs. */
 enum {
 	CLI_V_RAW = 1,	  /* parses its own arguments */
-	CLI_V_CTX = 2,	  /* wants an open context */
-	CLI_V_GUESTS = 4, /* ... that can start qubes when it is embedded */
+	CLI_V_GUESTS = 4, /* can start qubes, also when the host is embedded */
 	CLI_V_CALL = 8,	  /* exit codes are the service's; our own failures are CLI_NO_CALL */
 	CLI_V_QUBES = 16, /* its arguments are names of qubes (completion) */
 	CLI_V_HIDDEN = 32 /* not listed in the overview */
@@ -118,6 +117,8 @@ const struct cli_verb *cli_verb_find(const char *first, const char *second);
 bool cli_verb_is_group(const char *first);
 
 /* ctx.c */
+/* Opens c->ctx unless it is open; arguments are checked before. 0, or an exit code after the
+ * failure was told. */
 int cli_ctx_open(struct cli *c);
 /* Prints e and returns the exit code that belongs to it. */
 int cli_fail(struct cli *c, const struct qube_error *e);
@@ -129,7 +130,8 @@ int cli_fail_text(struct cli *c, int exit_code, const char *fmt, ...)
 int cli_usage(struct cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* "qube: TEXT" on standard error unless --quiet. */
 void cli_note(struct cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* The qube called name; 0, or an exit code after the failure was told. */
+/* The qube called name, of a host that is opened if need be; 0, or an exit code after the failure
+ * was told. */
 int cli_domain(struct cli *c, qube_domain **out, const char *name);
 /* Flushes standard output; a write that failed (a full disk) is a failure. */
 int cli_finish_output(struct cli *c, int code);

@@ -223,6 +223,9 @@ int cmd_create(struct cli *c)
 		opts.template_name = c->o.value[O_DISPOSABLE];
 	opts.label = value_or_null(c, O_LABEL);
 	opts.pool = value_or_null(c, O_POOL);
+	r = cli_ctx_open(c);
+	if (r)
+		return r;
 	if (qube_domain_create(&d, c->ctx, &opts) < 0)
 		return cli_fail_last(c);
 	r = set_properties(c, d);

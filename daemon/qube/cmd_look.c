@@ -133,7 +133,7 @@ static int list_domains(struct cli *c, uint32_t klass)
 {
 	qube_domain **list = NULL;
 	size_t n = 0;
-	int r = 0;
+	int r = cli_ctx_open(c);
 
 	/* A name that does not exist is an error, not an empty list. */
 	for (int i = 0; i < c->o.n_pos && r == 0; i++) {
@@ -253,6 +253,9 @@ int cmd_events(struct cli *c)
 	if (cli_given(&c->o, O_COUNT) &&
 	    (!cli_parse_u64(&f.left, c->o.value[O_COUNT], UINT32_MAX) || !f.left))
 		return cli_usage(c, "--count is a number above 0");
+	r = cli_ctx_open(c);
+	if (r)
+		return r;
 	if (qube_ctx_subscribe(&sub, c->ctx, &cb) < 0)
 		return cli_fail_last(c);
 	signals = cli_signals_open();

@@ -138,7 +138,9 @@ int cmd_admin(struct cli *c)
 	req.method = c->o.pos[0];
 	req.dest = c->o.n_pos > 1 ? c->o.pos[1] : NULL;
 	req.argument = c->o.n_pos > 2 ? c->o.pos[2] : NULL;
-	r = read_payload(c, &req, room);
+	r = cli_ctx_open(c);
+	if (r == 0)
+		r = read_payload(c, &req, room);
 	if (r == 0 && qube_admin_call(&answer, &len, c->ctx, &req) < 0)
 		r = cli_fail_last(c);
 	if (r == 0)

@@ -72,8 +72,10 @@ int cmd_template_import(struct cli *c)
 	struct qube_op_progress plan = { .size = sizeof(plan) };
 	bool dry = cli_given(&c->o, O_DRY_RUN);
 	bool can_ask = isatty(STDIN_FILENO) && c->err_tty && !cli_given(&c->o, O_YES) && !c->json;
-	int r;
+	int r = cli_ctx_open(c);
 
+	if (r)
+		return r;
 	if (dry) {
 		r = run_import(c, QUBE_TEMPLATE_IMPORT_PLAN_ONLY, true, &plan);
 		if (r == 0)
@@ -221,8 +223,10 @@ static int show_pools(struct cli *c, const char *only)
 	struct cli_table t;
 	struct cli_json j;
 	char **names = NULL;
-	int r = 0;
+	int r = cli_ctx_open(c);
 
+	if (r)
+		return r;
 	if (!only && qube_pool_list(&names, c->ctx) < 0)
 		return cli_fail_last(c);
 	cli_table_init(&t, heads, 4);

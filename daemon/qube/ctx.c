@@ -58,9 +58,9 @@ int cli_ctx_open(struct cli *c)
 	struct qube_ctx_opts opts = QUBE_CTX_OPTS_INIT;
 	char helpers[4096];
 	char daemon[4096];
-	int r = check_embedded_options(c);
+	int r = c->ctx ? 0 : check_embedded_options(c);
 
-	if (r)
+	if (r || c->ctx)
 		return r;
 	opts.mode = QUBE_MODE_CONNECTED;
 	opts.log = on_log;
@@ -204,6 +204,10 @@ void cli_note(struct cli *c, const char *fmt, ...)
 
 int cli_domain(struct cli *c, qube_domain **out, const char *name)
 {
+	int r = cli_ctx_open(c);
+
+	if (r)
+		return r;
 	return qube_domain_open(out, c->ctx, name) < 0 ? cli_fail_last(c) : 0;
 }
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* A line must hold the widest option. */
-enum { OPTION_WIDTH = 26, VERB_WIDTH = 18, LINE_WIDTH = 78 };
+enum { OPTION_WIDTH = 28, VERB_WIDTH = 18, LINE_WIDTH = 78 };
 
 /* Wraps text at spaces. */
 static void print_wrapped(const char *text)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * qube VERB: finds the verb, parses its options, opens the host and calls the verb's function. */
+ * qube VERB: finds the verb, parses its options and calls the verb's function. */
 #include "cli.h"
 
 #include <locale.h>
@@ -84,11 +84,6 @@ static int run_verb(struct cli *c, int argc, char **argv)
 		return cli_usage(c, "an argument is missing");
 	if (v->max_pos >= 0 && c->o.n_pos > v->max_pos)
 		return cli_usage(c, "too many arguments");
-	if (v->flags & CLI_V_CTX) {
-		r = cli_ctx_open(c);
-		if (r)
-			return r;
-	}
 	r = v->fn(c);
 	qube_ctx_unref(c->ctx);
 	c->ctx = NULL;

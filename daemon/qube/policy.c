@@ -29,9 +29,11 @@ struct args {
 
 static void usage(FILE *to, const char *verb)
 {
-	fprintf(to, "usage: qube policy %s [--dir D] [--system-info FILE] --source S --service SVC\n"
-		    "           [--target T] [--arg +A] [--requested-source R]\n"
-		    "           [--answer allow:TARGET|deny] [--json]\n", verb);
+	fprintf(to,
+		"usage: qube policy %s [--dir D] [--system-info FILE] --source S --service SVC\n"
+		"           [--target T] [--arg +A] [--requested-source R]\n"
+		"           [--answer allow:TARGET|deny] [--json]\n",
+		verb);
 	if (!strcmp(verb, "check"))
 		fputs("       qube policy check [--dir D] [--json]\n", to);
 	fputs("\n", to);
@@ -218,8 +220,7 @@ static void print_near(qube_policy *p)
 	}
 }
 
-static void print_result(const struct args *a, qube_policy *p,
-			 const struct qube_policy_result *r)
+static void print_result(const struct args *a, qube_policy *p, const struct qube_policy_result *r)
 {
 	static const char *const words[] = { "?", "allow", "ask", "deny", "policy error" };
 
@@ -269,7 +270,8 @@ static int check_files(const struct args *a, qube_policy *p)
 
 	if (r >= 0) {
 		printf(a->json ? "{\"result\": \"ok\", \"rules\": %d}\n" :
-				 "the policy is right: %d rules\n", r);
+				 "the policy is right: %d rules\n",
+		       r);
 		return EXIT_ALLOW;
 	}
 	if (!e->rule_file)
@@ -304,9 +306,6 @@ static int decide(const struct args *a, qube_policy *p)
 	if (r < 0)
 		return fail_error();
 	status = statuses[res.result];
-	/* A folder out of order is a refusal on the wire and an error of the policy here. */
-	if (res.result == QUBE_POLICY_DENY && res.text)
-		status = EXIT_POLICY;
 	if (json)
 		puts(json);
 	else

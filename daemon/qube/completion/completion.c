@@ -64,8 +64,24 @@ static void print_groups(void)
 	}
 }
 
+/* Patterns of global options whose value is the next word: those that say which host, or others. */
+static void print_value_options(bool host)
+{
+	uint64_t of_host = CLI_BIT(O_SOCKET) | CLI_BIT(O_STATE_DIR) | CLI_BIT(O_RUN_DIR) |
+			   CLI_BIT(O_POLICY_ROOT) | CLI_BIT(O_LIBEXEC_DIR);
+	const char *bar = "";
+
+	for (int i = 0; i < O_N_OPTIONS; i++) {
+		if (!((CLI_GLOBAL >> i) & 1) || cli_optdefs[i].arg != CLI_ARG_NEEDED ||
+		    host != (bool)((of_host >> i) & 1))
+			continue;
+		printf("%s--%s", bar, cli_optdefs[i].name);
+		bar = "|";
+	}
+}
+
 /* What both shells share: finds verb, second, options, qubes and the options that say which host
- * is asked. `words` and `current` are set before. */
+ * is asked. `words`, `first` and `current` are set before. */
 static void print_common(void)
 {
 	printf("\tlocal verb= second= options= qubes=0 word i ended=0\n"
@@ -75,6 +91,12 @@ static void print_common(void)
 	       "\t\tcase $word in\n"
 	       "\t\t--) ended=1; break ;;\n"
 	       "\t\t--socket=*|--embedded|--state-dir=*|--run-dir=*) host+=(\"$word\") ;;\n"
+	       "\t\t");
+	print_value_options(true);
+	printf(") ((i += 1)); host+=(\"$word\" \"${words[i]}\") ;;\n"
+	       "\t\t");
+	print_value_options(false);
+	printf(") ((i += 1)) ;;\n"
 	       "\t\t-*) ;;\n"
 	       "\t\t*) if [[ -z $verb ]]; then verb=$word; fi ;;\n"
 	       "\t\tesac\n"
@@ -113,12 +135,29 @@ static void print_bash(void)
 	       "}\n"
 	       "_qube()\n"
 	       "{\n"
-	       "\tlocal cur=${COMP_WORDS[COMP_CWORD]} first=1 current=$COMP_CWORD name\n"
-	       "\tlocal -a words=(\"${COMP_WORDS[@]}\")\n"
-	       "\tCOMPREPLY=()\n");
+	       "\tlocal cur first=1 current n glue=0 name\n"
+	       "\tlocal -a words=()\n"
+	       "\tCOMPREPLY=()\n"
+	       "\t# bash takes --option=value apart at the equals sign\n"
+	       "\tfor ((n = 0; n <= COMP_CWORD; n++)); do\n"
+	       "\t\tif [[ ${COMP_WORDS[n]} == = && n -gt 1 ]]; then\n"
+	       "\t\t\twords[${#words[@]}-1]+='='\n"
+	       "\t\t\tglue=1\n"
+	       "\t\telif ((glue)); then\n"
+	       "\t\t\twords[${#words[@]}-1]+=${COMP_WORDS[n]}\n"
+	       "\t\t\tglue=0\n"
+	       "\t\telse\n"
+	       "\t\t\twords+=(\"${COMP_WORDS[n]}\")\n"
+	       "\t\tfi\n"
+	       "\tdone\n"
+	       "\tcurrent=$((${#words[@]} - 1))\n"
+	       "\tcur=${words[current]}\n");
 	print_common();
-	printf("\tif [[ $cur == -* ]]; then\n"
+	printf("\tif [[ $cur == -*=* ]]; then\n"
+	       "\t\treturn 0\n"
+	       "\telif [[ $cur == -* ]]; then\n"
 	       "\t\t_qube_add \"$options\"\n"
+	       "\t\tif [[ ${COMPREPLY[0]-} == *= ]]; then compopt -o nospace 2>/dev/null; fi\n"
 	       "\telif [[ -z $verb ]]; then\n"
 	       "\t\t_qube_add \"");
 	print_first_words();
@@ -127,7 +166,7 @@ static void print_bash(void)
 	       "\t\t_qube_add \"$second\"\n"
 	       "\telif ((qubes)); then\n"
 	       "\t\twhile IFS= read -r name; do\n"
-	       "\t\t\tif [[ $name =~ ^[A-Za-z0-9_.-]+$ && $name == \"$cur\"* ]]; then\n"
+	       "\t\t\tif [[ $name =~ ^[A-Za-z0-9][A-Za-z0-9_.-]*$ && $name == \"$cur\"* ]]; then\n"
 	       "\t\t\t\tCOMPREPLY+=(\"$name\")\n"
 	       "\t\t\tfi\n"
 	       "\t\tdone < <(\"${COMP_WORDS[0]}\" ${host[@]+\"${host[@]}\"} ls --names "
@@ -164,7 +203,7 @@ static void print_zsh(void)
 	       "\t\tcompadd -- ${=second}\n"
 	       "\telif ((qubes)); then\n"
 	       "\t\twhile IFS= read -r name; do\n"
-	       "\t\t\tif [[ $name =~ '^[A-Za-z0-9_.-]+$' ]]; then names+=(\"$name\"); fi\n"
+	       "\t\t\tif [[ $name =~ '^[A-Za-z0-9][A-Za-z0-9_.-]*$' ]]; then names+=(\"$name\"); fi\n"
 	       "\t\tdone < <(\"${words[1]}\" \"${host[@]}\" ls --names 2>/dev/null </dev/null)\n"
 	       "\t\tcompadd -- \"${names[@]}\"\n"
 	       "\telif [[ $verb == completion ]]; then\n"
