@@ -4,6 +4,7 @@
  * is built (genfilter.c): compiling them at every start would cost more than all the mounts. */
 #include "box.h"
 
+#include <errno.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -61,9 +62,13 @@ static int drop_capabilities(uint64_t keep)
 	};
 
 	/* Also those newer than our headers: until the kernel knows no more. */
-	for (unsigned long c = 0; c < 64 && prctl(PR_CAPBSET_READ, c) >= 0; c++)
-		if (!(keep & CAP(c)) && prctl(PR_CAPBSET_DROP, c) < 0)
+	for (unsigned long c = 0; c < 64; c++) {
+		if ((keep & CAP(c)) || prctl(PR_CAPBSET_DROP, c) == 0)
+			continue;
+		if (errno != EINVAL || c <= CAP_CHECKPOINT_RESTORE)
 			return box_fail("cannot drop capability %lu", c);
+		break;
+	}
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
 		return box_fail("cannot clear the ambient capabilities");
 	if (syscall(SYS_capset, &head, data) < 0)

@@ -27,6 +27,9 @@
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x00000080
 #endif
+#ifndef CLONE_INTO_CGROUP
+#define CLONE_INTO_CGROUP 0x200000000ULL
+#endif
 
 /* struct clone_args of linux/sched.h, which cannot be included beside sched.h. */
 struct clone3_args {
@@ -38,6 +41,9 @@ struct clone3_args {
 	uint64_t stack;
 	uint64_t stack_size;
 	uint64_t tls;
+	uint64_t set_tid;
+	uint64_t set_tid_size;
+	uint64_t cgroup;
 };
 
 /* Also the box's: it is born with a copy, so the paths need not travel twice. */
@@ -188,6 +194,9 @@ static int become_root(void)
 		return box_fail("cannot shut out tracers");
 	if (setsid() < 0)
 		return box_fail("cannot make a session");
+	/* Not at birth: its root is where its maker is, and that is the launcher's group. */
+	if (unshare(CLONE_NEWCGROUP) < 0)
+		return box_fail("cannot make a cgroup namespace");
 	return 0;
 }
 
@@ -261,16 +270,20 @@ static int launch(const struct qube__box_spec *spec, const struct box_devices *d
 {
 	int pidfd = -1;
 	int sync[2];
+	struct statfs fs;
 	struct clone3_args args = {
 		.flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
-			 CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWTIME | CLONE_PIDFD |
-			 CLONE_PARENT,
+			 CLONE_NEWUTS | CLONE_NEWTIME | CLONE_PIDFD | CLONE_PARENT,
 		.pidfd = (uint64_t)(uintptr_t)&pidfd,
 	};
 	long pid;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sync) < 0)
 		return box_fail("cannot make a socket pair");
+	if (fstatfs(QUBE__BOX_FD_CGROUP, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = QUBE__BOX_FD_CGROUP;
+	}
 	pid = syscall(SYS_clone3, &args, sizeof(args));
 	if (pid < 0)
 		return box_fail("cannot make the namespaces");

@@ -81,6 +81,7 @@ int qube__local_create(struct qube__driver *d, struct qube__machine **out, void 
 		       const struct qube__machine_spec *spec);
 int qube__local_order(struct qube__local_machine *m, uint32_t type, uint32_t grace_ms);
 int qube__local_kill(struct qube__local_machine *m);
+void qube__local_signal(const struct qube__child *c); /* SIGKILL */
 /* Kills and waits, at most until the time, without the loop and without events. */
 void qube__local_end_now(struct qube__local_machine *m, uint64_t until_ms);
 /* Gives back all that the ended machine held; it can only be released after. */

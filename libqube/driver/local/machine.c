@@ -112,8 +112,8 @@ static int make_dir(struct qube__local_machine *m)
 static int spawn_box(struct qube__local_machine *m, int control, int sock, int log)
 {
 	static const char *const argv[] = { "qube-box", NULL };
-	int fds[QUBE__BOX_FD_COUNT] = { -1, -1, log, control, sock, m->d->agent_fd };
-	qube__autofd procs = -1;
+	/* The box is born inside its group: moving a process there can take 15 ms. */
+	int fds[QUBE__BOX_FD_COUNT] = { -1, -1, log, control, sock, m->d->agent_fd, m->group_fd };
 	struct qube__spawn s = {
 		.path = m->d->box_path,
 		.exec_fd = -1,
@@ -124,13 +124,6 @@ static int spawn_box(struct qube__local_machine *m, int control, int sock, int l
 		.cgroup_fd = -1,
 	};
 
-	if (m->group_fd >= 0) {
-		procs = openat(m->group_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-		if (procs < 0)
-			return qube__fail_os("cannot open the cgroup of %s", m->name);
-		s.flags |= QUBE__SPAWN_CGROUP;
-		s.cgroup_fd = procs;
-	}
 	return qube__spawn(&m->launcher, &s);
 }
 
@@ -236,7 +229,7 @@ int qube__local_order(struct qube__local_machine *m, uint32_t type, uint32_t gra
 	return 0;
 }
 
-static void signal_child(const struct qube__child *c)
+void qube__local_signal(const struct qube__child *c)
 {
 	if (c->pid && c->pidfd >= 0)
 		syscall(SYS_pidfd_send_signal, c->pidfd, SIGKILL, NULL, 0);
@@ -245,9 +238,13 @@ static void signal_child(const struct qube__child *c)
 int qube__local_kill(struct qube__local_machine *m)
 {
 	qube__local_cgroup_kill(m);
+	/* Between making the box and telling its pid the launcher must not be killed: the box is
+	 * our child then, and nobody would know whom to reap. It takes milliseconds; BORN kills. */
+	if (m->box.pidfd < 0)
+		return 0;
 	/* Also without a group: all in its pid namespace end with the box's PID 1. */
-	signal_child(&m->launcher);
-	signal_child(&m->box);
+	qube__local_signal(&m->box);
+	qube__local_signal(&m->launcher);
 	return 0;
 }
 
@@ -270,7 +267,7 @@ static void adopt_born(struct qube__local_machine *m)
 		    qube__box_reply_decode(&reply, bytes, (size_t)len) == 0 &&
 		    reply.type == QUBE__BOX_BORN) {
 			m->box = (struct qube__child){ .pid = reply.status, .pidfd = fd };
-			signal_child(&m->box);
+			qube__local_signal(&m->box);
 		} else if (n) {
 			close(fd);
 		}
@@ -301,6 +298,8 @@ void qube__local_end_now(struct qube__local_machine *m, uint64_t until_ms)
 	m->killed = true;
 	qube__local_kill(m);
 	wait_child(&m->launcher, until_ms);
+	qube__local_signal(&m->launcher); /* if it hangs */
+	wait_child(&m->launcher, until_ms + 100);
 	adopt_born(m);
 	wait_child(&m->box, until_ms);
 	while (qube__local_cgroup_remove(m) == QUBE_E_BUSY && qube__now_ms() < until_ms)

@@ -27,7 +27,8 @@ enum {
 	QUBE__BOX_FD_CONTROL = 3, /* listening stream socket */
 	QUBE__BOX_FD_DRIVER = 4,  /* this protocol */
 	QUBE__BOX_FD_AGENT = 5,	  /* sealed memfd with the static agent */
-	QUBE__BOX_FD_COUNT = 6,
+	QUBE__BOX_FD_CGROUP = 6,  /* directory of the group for the box; /dev/null: none */
+	QUBE__BOX_FD_COUNT = 7,
 };
 
 enum qube__box_type {

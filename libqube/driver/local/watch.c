@@ -156,6 +156,7 @@ static void on_deadline(struct qube__timer *t)
 		m->failed = true;
 	}
 	qube__local_kill(m);
+	qube__local_signal(&m->launcher);
 }
 
 /* ---- messages ---- */

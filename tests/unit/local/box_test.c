@@ -94,6 +94,7 @@ QTEST(local, every_namespace_is_the_boxs_own)
 				 host);
 			world_sh_says(&w, command, "own\n");
 		}
+		world_sh_says(&w, "grep ^0:: /proc/self/cgroup || echo 0::/", "0::/\n");
 	}
 	W_TRUE(world_close(&w));
 }
