@@ -511,6 +511,8 @@ void qube__life_guest_up(struct qube__run *r)
 void qube__life_guest_down(struct qube__run *r, const char *reason)
 {
 	r->guest = 0;
+	if (r->vm->state == QUBE__STATE_DYING || r->vm->state == QUBE__STATE_HALTING || r->gone)
+		return;	/* as it should be */
 	qube__ctx_log(&r->host->ctx, 4, "lost the agent of '%s': %s", r->vm->name, reason);
 	qube__ctx_emit(&r->host->ctx, r->vm->name, "domain-agent-lost", "reason", reason, NULL);
 	if (r->vm->state == QUBE__STATE_TRANSIENT) {
