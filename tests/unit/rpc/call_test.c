@@ -267,3 +267,29 @@ QTEST(call, ends_for_core_when_the_executing_qube_dies)
 	QT_INT(rig_until_count(&r, &r.down, 4), 0);
 	rig_close(&r);
 }
+
+QTEST(call, threat_16_the_broker_works_in_its_jail)
+{
+	static char big[400000];
+	struct rig r;
+
+	if (geteuid() != 0)
+		QT_SKIP("needs root");
+	rig_jailed = true;
+	if (rig_open(&r, true, NULL, NULL) < 0)
+		rig_jailed = false;
+	QT_TRUE(rig_jailed);
+	rig_jailed = false;
+	chmod(r.dir, 0755);
+	rig_service(&r, "test.Cat", "cat");
+	QT_INT(rig_call(&r, 0, "test.Cat", big, sizeof(big), out, sizeof(out)), 0);
+	QT_INT(rig_host_call(&r, 2, "root:cat; exit 4", "in", out, sizeof(out)), 4);
+	QT_STR(out, "in");
+	r.reply_bytes = 300000;
+	QT_INT(rig_call(&r, 0, "host.List", "", 0, big, sizeof(big)), 5);
+	QT_INT(strlen(big), 300000);
+	QT_INT(rig_call(&r, 0, "deny.It", "", 0, out, sizeof(out)), 126);
+	rig_close(&r);
+	/* It ended because its host did, not by the filter. */
+	QT_INT(r.broker_status, 0);
+}

@@ -304,6 +304,7 @@ QTEST(broker, threat_31_a_guest_hands_over_no_descriptor)
 	int n;
 
 	QT_INT(rig_open(&r, false, fd, NULL), 0);
+	rig_turn(&r, 5);
 	before = count_fds();
 	n = qube__qrexec_hello_put(frame, sizeof(frame), 4);
 	QT_INT(send_with_fd(fd[0], frame, (size_t)n, 0), n);

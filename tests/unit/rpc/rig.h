@@ -20,6 +20,8 @@ struct rig {
 	struct qube__source core;
 	struct qube__broker *broker;
 	struct qube__agent *agent[2];	/* guests 1 "work" and 2 "vault" */
+	int broker_pid;		/* of rig_jailed, or 0 */
+	int broker_status;	/* after rig_close() */
 	char dir[64];
 	int sock;
 	uint8_t *packet;
@@ -44,6 +46,9 @@ struct rig {
 	bool caller_done;
 	int32_t caller_code;
 };
+
+/* The next rig's broker is a process in its jail. */
+extern bool rig_jailed;
 
 /* NULL in agents: no agent for that guest; its control socket is returned in raw. */
 int rig_open(struct rig *r, bool agents, int raw[2], const struct qube__broker_limits *limits);
