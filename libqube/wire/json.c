@@ -1,21 +1,44 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * JSON over jansson. The text is untrusted: a strict scan of our own checks grammar, UTF-8 and depth
- * before jansson sees a byte. jansson reports a failed allocation in most places as a syntax error
- * or as nothing; after the scan a syntax error cannot be one, so the two can be told apart. */
+ * before jansson sees a byte. jansson reports a failed allocation in most places as a syntax error;
+ * after the scan a syntax error cannot be one, so the two can be told apart. In its lexer it drops the
+ * bytes of a string or number for which there was no memory and goes on: so the scan sums up every
+ * value that it passes, and the parsed document must have the same sum. */
 #include "wire/json.h"
 
 #include <qube/error.h>
 
 #include <jansson.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { NUMBER_MAX = 63 };
 
 struct scan {
 	const uint8_t *p;
 	const uint8_t *end;
 	uint32_t line;
+	uint64_t sum;	/* of all keys and values in their order */
 };
+
+/* FNV-1a */
+static void mix(uint64_t *sum, const void *bytes, size_t n)
+{
+	const uint8_t *p = bytes;
+
+	for (size_t i = 0; i < n; i++)
+		*sum = (*sum ^ p[i]) * 1099511628211u;
+}
+
+/* Ends a text: no UTF-8 has this byte. */
+static void mix_end(uint64_t *sum)
+{
+	static const uint8_t end = 0xff;
+
+	mix(sum, &end, 1);
+}
 
 static json_t *jt(const struct qube__json *j)
 {
@@ -110,24 +133,48 @@ static int32_t scan_hex4(struct scan *s)
 	return v;
 }
 
+static void mix_code_point(struct scan *s, uint32_t v)
+{
+	uint8_t b[4] = { (uint8_t)v };
+	size_t n = v < 0x80 ? 1 : v < 0x800 ? 2 : v < 0x10000 ? 3 : 4;
+
+	for (size_t i = n; n > 1 && i-- > 1; v >>= 6)
+		b[i] = (uint8_t)(0x80 | (v & 0x3f));
+	if (n > 1)
+		b[0] = (uint8_t)((0xf00 >> n & 0xff) | v);
+	mix(&s->sum, b, n);
+}
+
 static bool scan_escape(struct scan *s, bool is_key)
 {
+	static const char letters[] = "\"\\/bfnrt";
+	static const char meant[] = "\"\\/\b\f\n\r\t";
+	const char *at;
 	int32_t v;
+	int32_t low;
 
-	if (s->p == s->end)
+	if (s->p == s->end || !*s->p)
 		return false;
-	if (*s->p != 'u')
-		return *s->p && strchr("\"\\/bfnrt", *s->p++);
+	if (*s->p != 'u') {
+		at = strchr(letters, *s->p++);
+		if (at)
+			mix(&s->sum, &meant[at - letters], 1);
+		return at;
+	}
 	s->p++;
 	v = scan_hex4(s);
 	if (v < 0 || (v == 0 && is_key) || (v >= 0xdc00 && v <= 0xdfff))
 		return false;
-	if (v < 0xd800 || v > 0xdbff)
-		return true;
-	if (!take(s, '\\') || !take(s, 'u'))
-		return false;
-	v = scan_hex4(s);
-	return v >= 0xdc00 && v <= 0xdfff;
+	if (v >= 0xd800 && v <= 0xdbff) {
+		if (!take(s, '\\') || !take(s, 'u'))
+			return false;
+		low = scan_hex4(s);
+		if (low < 0xdc00 || low > 0xdfff)
+			return false;
+		v = 0x10000 + ((v - 0xd800) << 10) + (low - 0xdc00);
+	}
+	mix_code_point(s, (uint32_t)v);
+	return true;
 }
 
 static bool scan_string(struct scan *s, bool is_key)
@@ -140,6 +187,7 @@ static bool scan_string(struct scan *s, bool is_key)
 
 		if (c == '"') {
 			s->p++;
+			mix_end(&s->sum);
 			return true;
 		}
 		if (c < 0x20)
@@ -153,6 +201,7 @@ static bool scan_string(struct scan *s, bool is_key)
 		n = utf8_len(s->p, s->end);
 		if (!n)
 			return false;
+		mix(&s->sum, s->p, n);
 		s->p += n;
 	}
 	return false;
@@ -167,19 +216,61 @@ static bool scan_digits(struct scan *s)
 	return s->p > from;
 }
 
+/* As jansson reads it: strtod() wants the locale's point. */
+static void mix_real(uint64_t *sum, const uint8_t *text, size_t n)
+{
+	char copy[NUMBER_MAX + 1];
+	char *point;
+	double v;
+
+	memcpy(copy, text, n);
+	copy[n] = '\0';
+	point = strchr(copy, '.');
+	if (point)
+		*point = *localeconv()->decimal_point;
+	v = strtod(copy, NULL);
+	mix(sum, &v, sizeof(v));
+}
+
+static void mix_integer(uint64_t *sum, const uint8_t *text, size_t n)
+{
+	uint64_t v = 0;
+
+	/* Wraps where jansson will refuse. */
+	for (size_t i = text[0] == '-'; i < n; i++)
+		v = v * 10 + (uint64_t)(text[i] - '0');
+	if (text[0] == '-')
+		v = -v;
+	mix(sum, &v, sizeof(v));
+}
+
 static bool scan_number(struct scan *s)
 {
+	const uint8_t *from = s->p;
+	bool real = false;
+
 	take(s, '-');
 	if (!take(s, '0') && !scan_digits(s))
 		return false;
-	if (take(s, '.') && !scan_digits(s))
-		return false;
+	if (take(s, '.')) {
+		real = true;
+		if (!scan_digits(s))
+			return false;
+	}
 	if (s->p < s->end && (*s->p | 32) == 'e') {
+		real = true;
 		s->p++;
 		if (!take(s, '+'))
 			take(s, '-');
-		return scan_digits(s);
+		if (!scan_digits(s))
+			return false;
 	}
+	if (s->p - from > NUMBER_MAX)
+		return false;
+	if (real)
+		mix_real(&s->sum, from, (size_t)(s->p - from));
+	else
+		mix_integer(&s->sum, from, (size_t)(s->p - from));
 	return true;
 }
 
@@ -269,11 +360,50 @@ static bool scan_document(struct scan *s)
 	return s->p == s->end;
 }
 
+/* The same sum over what jansson made of it; no deeper than QUBE__JSON_DEPTH_MAX. */
+static void sum_parsed(uint64_t *sum, json_t *j)
+{
+	const char *key;
+	json_t *value;
+	json_int_t integer;
+	double real;
+	size_t i;
+
+	switch (json_typeof(j)) {
+	case JSON_OBJECT:
+		json_object_foreach(j, key, value) {
+			mix(sum, key, strlen(key));
+			mix_end(sum);
+			sum_parsed(sum, value);
+		}
+		break;
+	case JSON_ARRAY:
+		json_array_foreach(j, i, value)
+			sum_parsed(sum, value);
+		break;
+	case JSON_STRING:
+		mix(sum, json_string_value(j), json_string_length(j));
+		mix_end(sum);
+		break;
+	case JSON_INTEGER:
+		integer = json_integer_value(j);
+		mix(sum, &integer, sizeof(integer));
+		break;
+	case JSON_REAL:
+		real = json_real_value(j);
+		mix(sum, &real, sizeof(real));
+		break;
+	default:
+		break;
+	}
+}
+
 int qube__json_parse(struct qube__json **out, const void *untrusted, size_t len, size_t max,
 		     uint32_t *line)
 {
 	struct scan s = { .p = untrusted, .end = (const uint8_t *)untrusted + len, .line = 1 };
 	json_error_t err;
+	uint64_t sum = 0;
 	json_t *j;
 
 	if (len > max)
@@ -292,6 +422,11 @@ int qube__json_parse(struct qube__json **out, const void *untrusted, size_t len,
 		if (line)
 			*line = err.line > 0 ? (uint32_t)err.line : 1;
 		return QUBE_E_PROTO;
+	}
+	sum_parsed(&sum, j);
+	if (sum != s.sum) {
+		json_decref(j);
+		return QUBE_E_NOMEM;
 	}
 	*out = qj(j);
 	return 0;
