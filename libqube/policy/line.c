@@ -51,18 +51,21 @@ static int spelled_prefixed(struct qube__policy_spelled *out, const char *s, siz
 
 int qube__policy_spelled_parse(struct qube__policy_spelled *out, const char *s, size_t len)
 {
+#define WORD(text, kind) { text, sizeof(text) - 1, kind }
 	static const struct {
 		const char *text;
+		size_t len;
 		enum qube__policy_kind kind;
 	} words[] = {
-		{ "dom0", QUBE__PK_ADMIN },	{ "*", QUBE__PK_STAR },
-		{ "@anyvm", QUBE__PK_ANYVM },	{ "@adminvm", QUBE__PK_ADMIN },
-		{ ADMIN_UUID, QUBE__PK_ADMIN }, { "@default", QUBE__PK_DEFAULT },
-		{ "@dispvm", QUBE__PK_DISPVM },
+		WORD("dom0", QUBE__PK_ADMIN),	WORD("*", QUBE__PK_STAR),
+		WORD("@anyvm", QUBE__PK_ANYVM),	WORD("@adminvm", QUBE__PK_ADMIN),
+		WORD(ADMIN_UUID, QUBE__PK_ADMIN), WORD("@default", QUBE__PK_DEFAULT),
+		WORD("@dispvm", QUBE__PK_DISPVM),
 	};
+#undef WORD
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		if (text_is(s, len, words[i].text)) {
+		if (len == words[i].len && !memcmp(s, words[i].text, len)) {
 			*out = (struct qube__policy_spelled){ words[i].kind, s + len, 0 };
 			return 0;
 		}

@@ -34,11 +34,8 @@ def differences(expect, got, status):
         for key in ("target_uuid", "service", "policy_source"):
             if key in got and key not in expect:
                 found.append(f"{key} is {got[key]!r}, expected none")
-    want = STATUS[expect["result"]]
-    if expect.get("cause") == "config":
-        want = 4
-    if status != want:
-        found.append(f"exit status {status}, expected {want}")
+    if status != STATUS[expect["result"]]:
+        found.append(f"exit status {status}, expected {STATUS[expect['result']]}")
     return found
 
 
