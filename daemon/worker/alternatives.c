@@ -25,7 +25,7 @@ struct group {
 	struct slice slave_name[SLAVES_MAX];
 	struct slice slave_link[SLAVES_MAX];
 	size_t n_slaves;
-	struct slice choices;	/* text of the choices */
+	struct slice choices; /* text of the choices */
 };
 
 struct choice {
@@ -98,8 +98,8 @@ static int is_in(struct import *im, struct slice path)
 static int make_links(struct import *im, struct slice link, struct slice name, struct slice target)
 {
 	qube__autofree char *place = place_of(im, link);
-	qube__autofree char *middle = qube__text_format("/etc/alternatives/%.*s", (int)name.len,
-							 name.p);
+	qube__autofree char *middle =
+		qube__text_format("/etc/alternatives/%.*s", (int)name.len, name.p);
 	qube__autofree char *end = strndup(target.p, target.len);
 	int r;
 

@@ -18,9 +18,9 @@ static const struct {
 	const char *suffix;
 	mode_t mode;
 } infos[] = {
-	{ "list", 0644 },     { "md5sums", 0644 },   { "conffiles", 0644 }, { "shlibs", 0644 },
-	{ "symbols", 0644 },  { "triggers", 0644 },  { "templates", 0644 }, { "preinst", 0755 },
-	{ "postinst", 0755 }, { "prerm", 0755 },     { "postrm", 0755 },    { "config", 0755 },
+	{ "list", 0644 },     { "md5sums", 0644 },  { "conffiles", 0644 }, { "shlibs", 0644 },
+	{ "symbols", 0644 },  { "triggers", 0644 }, { "templates", 0644 }, { "preinst", 0755 },
+	{ "postinst", 0755 }, { "prerm", 0755 },    { "postrm", 0755 },	   { "config", 0755 },
 };
 
 static const char *const empty_files[] = {

@@ -71,7 +71,7 @@ static bool is_package_name(struct slice s)
 
 struct field {
 	const char *name;
-	size_t at;	/* offset of a struct slice in struct dpkg_package */
+	size_t at; /* offset of a struct slice in struct dpkg_package */
 };
 
 static const struct field fields[] = {
@@ -357,7 +357,7 @@ int worker_dpkg_include(struct dpkg_db *db, struct dpkg_package *pkg,
 
 	if (pkg->included)
 		return 0;
-	todo = calloc(db->n_packages, sizeof(*todo));	/* each is included once */
+	todo = calloc(db->n_packages, sizeof(*todo)); /* each is included once */
 	if (!todo)
 		return QUBE_E_NOMEM;
 	pkg->included = true;

@@ -27,15 +27,15 @@ struct slice worker_slice_trim(struct slice s);
 
 /* An installed package; others are left out by the parser. */
 struct dpkg_package {
-	struct slice stanza;	/* with its newlines, without the blank line */
+	struct slice stanza; /* with its newlines, without the blank line */
 	struct slice name;
 	struct slice arch;
 	struct slice depends;
 	struct slice pre_depends;
 	struct slice provides;
-	struct slice conffiles;	/* lines " /path md5[ obsolete]" */
+	struct slice conffiles; /* lines " /path md5[ obsolete]" */
 	bool essential;
-	bool same;		/* Multi-Arch: same, its files are info/NAME:ARCH.* */
+	bool same; /* Multi-Arch: same, its files are info/NAME:ARCH.* */
 	bool included;
 };
 
@@ -45,9 +45,9 @@ struct dpkg_provide {
 };
 
 struct dpkg_db {
-	struct dpkg_package *packages;	/* by name */
+	struct dpkg_package *packages; /* by name */
 	size_t n_packages;
-	struct dpkg_provide *provides;	/* by name */
+	struct dpkg_provide *provides; /* by name */
 	size_t n_provides;
 };
 
@@ -70,7 +70,7 @@ int worker_dpkg_list_next(struct slice *path, struct slice *rest);
 struct dpkg_diversion {
 	struct slice from;
 	struct slice to;
-	struct slice package;	/* ":" is the administrator's */
+	struct slice package; /* ":" is the administrator's */
 };
 /* As above. */
 int worker_dpkg_diversion_next(struct dpkg_diversion *d, struct slice *rest);

@@ -69,7 +69,7 @@ static int copy_run(struct worker_job *job, int src, int dst, off_t at, off_t en
 			return copy_by_buffer(src, dst, before, end, name);
 		if (n < 0)
 			return worker_fail_name("copy", name);
-		if (n == 0)	/* it shrank, or a file system that copies nothing */
+		if (n == 0) /* it shrank, or a file system that copies nothing */
 			return copy_by_buffer(src, dst, before, end, name);
 		job->done += (uint64_t)n;
 		r = worker_tick(job);
@@ -105,7 +105,7 @@ int worker_copy_data(struct worker_job *job, int src, int dst, const struct stat
 		if (data < 0 && errno == ENXIO)
 			break;
 		if (data < 0)
-			data = at;	/* a file system without holes */
+			data = at; /* a file system without holes */
 		end = lseek(src, data, SEEK_HOLE);
 		if (end < 0 || end > st->st_size)
 			end = st->st_size;

@@ -15,13 +15,13 @@ enum item_kind {
 	ITEM_DIR,
 	ITEM_LINK,
 	ITEM_FILE,
-	ITEM_CONF,	/* a file of which the content must have a digest */
+	ITEM_CONF, /* a file of which the content must have a digest */
 };
 
 struct item {
-	char *path;		/* in the template, without the leading '/' */
-	char *source;		/* on the host; NULL: the same */
-	char *md5;		/* ITEM_CONF */
+	char *path;   /* in the template, without the leading '/' */
+	char *source; /* on the host; NULL: the same */
+	char *md5;    /* ITEM_CONF */
 	enum item_kind kind;
 	mode_t mode;
 	uid_t uid;
@@ -38,10 +38,10 @@ struct import {
 	struct dpkg_db db;
 	char *diversions;
 	size_t diversions_len;
-	bool merged[6];		/* /bin, /sbin, /lib ... is a symlink into /usr */
-	struct item *items;	/* by path */
+	bool merged[6];	    /* /bin, /sbin, /lib ... is a symlink into /usr */
+	struct item *items; /* by path */
 	size_t n_items;
-	int parent;		/* directory of the last item in dest, and its path */
+	int parent; /* directory of the last item in dest, and its path */
 	char parent_path[4096];
 };
 

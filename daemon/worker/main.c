@@ -50,7 +50,7 @@ static int serve_one(uint8_t *untrusted, size_t cap, int jail_code)
 	if (n <= 0 || qube__job_request_parse(&req, untrusted, (size_t)n) < 0 ||
 	    n_fds != (size_t)qube__job_type_fds(req.type))
 		return QUBE_E_CLOSED;
-	if (req.type == QUBE__JOB_CANCEL)	/* of a job that ended meanwhile */
+	if (req.type == QUBE__JOB_CANCEL) /* of a job that ended meanwhile */
 		return 0;
 	job.id = req.id;
 	job.flags = req.flags;

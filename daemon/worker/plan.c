@@ -18,14 +18,14 @@ enum {
 	STATUS_MAX = 64 * 1024 * 1024,
 	LIST_MAX = 32 * 1024 * 1024,
 	ITEMS_MAX = 4 * 1000 * 1000,
-	STATIC_IDS = 100,	/* Debian Policy 9.2.2: below, ids are the same on every system */
+	STATIC_IDS = 100, /* Debian Policy 9.2.2: below, ids are the same on every system */
 };
 
 /* Besides what is essential. Those that are not installed are left out. */
 static const char *const defaults[] = {
-	"base-files", "base-passwd", "bash",	   "coreutils", "dash",	   "debianutils",
-	"diffutils",  "findutils",   "grep",	   "gzip",	"hostname", "libc-bin",
-	"login",      "mawk",	     "ncurses-base", "ncurses-bin", "passwd", "procps",
+	"base-files", "base-passwd", "bash",	     "coreutils",   "dash",	"debianutils",
+	"diffutils",  "findutils",   "grep",	     "gzip",	    "hostname", "libc-bin",
+	"login",      "mawk",	     "ncurses-base", "ncurses-bin", "passwd",	"procps",
 	"sed",	      "tar",	     "util-linux",
 };
 
@@ -70,9 +70,10 @@ int worker_info_path(char *out, size_t cap, const struct dpkg_package *pkg, cons
 		n = snprintf(out, cap, "var/lib/dpkg/info/%.*s:%.*s.%s", (int)pkg->name.len,
 			     pkg->name.p, (int)pkg->arch.len, pkg->arch.p, suffix);
 	else
-		n = snprintf(out, cap, "var/lib/dpkg/info/%.*s.%s", (int)pkg->name.len,
-			     pkg->name.p, suffix);
-	return n > 0 && (size_t)n < cap ? 0 : qube__fail(QUBE_E_LIMIT, "a package name is too long");
+		n = snprintf(out, cap, "var/lib/dpkg/info/%.*s.%s", (int)pkg->name.len, pkg->name.p,
+			     suffix);
+	return n > 0 && (size_t)n < cap ? 0 :
+					  qube__fail(QUBE_E_LIMIT, "a package name is too long");
 }
 
 static void note_missing(void *user, struct slice package, struct slice wanted)
@@ -89,7 +90,8 @@ static int choose_packages(struct import *im, const char *const *packages, size_
 
 	for (size_t i = 0; use_defaults && r == 0 && i < im->db.n_packages; i++)
 		if (im->db.packages[i].essential)
-			r = worker_dpkg_include(&im->db, &im->db.packages[i], note_missing, im->job);
+			r = worker_dpkg_include(&im->db, &im->db.packages[i], note_missing,
+						im->job);
 	for (size_t i = 0; use_defaults && r == 0 && i < n_defaults; i++) {
 		struct dpkg_package *p = worker_dpkg_find(
 			&im->db, (struct slice){ defaults[i], strlen(defaults[i]) });
@@ -131,7 +133,8 @@ static void find_merged(struct import *im)
 	}
 }
 
-/* Owned copy without the leading '/', with /bin as usr/bin where the host has it so. NULL: memory. */
+/* Owned copy without the leading '/', with /bin as usr/bin where the host has it so. NULL: memory.
+ */
 static char *canonical(const struct import *im, struct slice path)
 {
 	struct slice first = { path.p + 1, path.len - 1 };
@@ -260,7 +263,7 @@ static int plan_path(struct import *im, struct item *it, const struct dpkg_packa
 	if (r < 0)
 		return r;
 	if (look_at(im, &st, it->source ? it->source : it->path) < 0) {
-		im->job->skipped++;	/* dpkg's path-exclude, or a moved directory */
+		im->job->skipped++; /* dpkg's path-exclude, or a moved directory */
 		return 0;
 	}
 	r = classify(im, it, pkg, listed, &st);

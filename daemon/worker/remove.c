@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Removal of trees that guests made: as deep and as wide as they like. A directory that is not empty
- * is moved up, beside the one that is being emptied, and its turn comes: so neither descriptors,
- * nor stack, nor path length grow with the depth. */
+ * Removal of trees that guests made: as deep and as wide as they like. A directory that is not
+ * empty is moved up, beside the one that is being emptied, and its turn comes: so neither
+ * descriptors, nor stack, nor path length grow with the depth. */
 #include "worker.h"
 
 #include "base/cleanup.h"
@@ -18,8 +18,8 @@
 struct remover {
 	struct worker_job *job;
 	int parent;
-	uint64_t next;		/* number in the name of the next directory moved up */
-	uint64_t oldest;	/* all below are gone */
+	uint64_t next;	 /* number in the name of the next directory moved up */
+	uint64_t oldest; /* all below are gone */
 	char prefix[32];
 };
 

@@ -61,8 +61,7 @@ static int check_cancel(struct worker_job *job)
 		return 0;
 	if (n <= 0)
 		return qube__fail(QUBE_E_CLOSED, "the library is gone");
-	if (qube__job_request_parse(&req, untrusted, (size_t)n) < 0 ||
-	    req.type != QUBE__JOB_CANCEL)
+	if (qube__job_request_parse(&req, untrusted, (size_t)n) < 0 || req.type != QUBE__JOB_CANCEL)
 		return qube__fail(QUBE_E_PROTO, "a request during a job");
 	if (req.id == job->id)
 		return qube__fail(QUBE_E_CANCELED, "canceled");
@@ -123,8 +122,7 @@ int worker_done(struct worker_job *job, int code)
 	if (code < 0) {
 		reply.code = code;
 		reply.os_errno = e->os_errno >= 0 && e->os_errno <= 4095 ? e->os_errno : 0;
-		qube__text_escape(reply.text, sizeof(reply.text), e->message,
-				  strlen(e->message));
+		qube__text_escape(reply.text, sizeof(reply.text), e->message, strlen(e->message));
 	}
 	return send_reply(job, &reply);
 }

@@ -19,13 +19,26 @@ static const struct {
 	mode_t mode;
 	uid_t id;
 } dirs[] = {
-	{ "dev", 0755, 0 },	  { "etc", 0755, 0 },	    { "etc/pam.d", 0755, 0 },
-	{ "home", 0755, 0 },	  { "home/user", 0700, USER_ID }, { "mnt", 0755, 0 },
-	{ "opt", 0755, 0 },	  { "proc", 0755, 0 },	    { "root", 0700, 0 },
-	{ "run", 0755, 0 },	  { "rw", 0755, 0 },	    { "srv", 0755, 0 },
-	{ "sys", 0755, 0 },	  { "tmp", 01777, 0 },	    { "usr/local", 0755, 0 },
-	{ "var", 0755, 0 },	  { "var/cache", 0755, 0 }, { "var/lib", 0755, 0 },
-	{ "var/log", 0755, 0 },	  { "var/tmp", 01777, 0 },
+	{ "dev", 0755, 0 },
+	{ "etc", 0755, 0 },
+	{ "etc/pam.d", 0755, 0 },
+	{ "home", 0755, 0 },
+	{ "home/user", 0700, USER_ID },
+	{ "mnt", 0755, 0 },
+	{ "opt", 0755, 0 },
+	{ "proc", 0755, 0 },
+	{ "root", 0700, 0 },
+	{ "run", 0755, 0 },
+	{ "rw", 0755, 0 },
+	{ "srv", 0755, 0 },
+	{ "sys", 0755, 0 },
+	{ "tmp", 01777, 0 },
+	{ "usr/local", 0755, 0 },
+	{ "var", 0755, 0 },
+	{ "var/cache", 0755, 0 },
+	{ "var/lib", 0755, 0 },
+	{ "var/log", 0755, 0 },
+	{ "var/tmp", 01777, 0 },
 };
 
 #define PAM_UNIX(type) type " required pam_unix.so\n"
@@ -109,8 +122,8 @@ static int add_accounts(struct qube__buf *open, struct qube__buf *locked, struct
 		r = qube__buf_printf(open, "%.*s:x:%.*s\n", (int)name.len, name.p, (int)rest.len,
 				     rest.p);
 		if (r == 0)
-			r = qube__buf_printf(locked, passwd ? "%.*s:*:19000:0:99999:7:::\n" :
-							      "%.*s:*::\n",
+			r = qube__buf_printf(locked,
+					     passwd ? "%.*s:*:19000:0:99999:7:::\n" : "%.*s:*::\n",
 					     (int)name.len, name.p);
 	}
 	return r;
@@ -166,8 +179,8 @@ int worker_import_settings(struct import *im)
 				   "user:*:19000:0:99999:7:::\n", true);
 	if (r == 0)
 		r = write_accounts(im, "usr/share/base-passwd/group.master",
-				   "root:*:0:\nshadow:*:42:\nnogroup:*:65534:\n",
-				   "user:x:1000:\n", "user:*::\n", false);
+				   "root:*:0:\nshadow:*:42:\nnogroup:*:65534:\n", "user:x:1000:\n",
+				   "user:*::\n", false);
 	if (r == 0)
 		r = worker_import_link(im, "etc/mtab", "../proc/self/mounts");
 	if (r == 0 && worker_import_has(im, "usr/share/zoneinfo/Etc/UTC"))

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Copy of a tree that a guest made: data (by reflink where possible, holes kept), owners, modes,
- * times, extended attributes, hard links, symlinks, FIFOs. Sockets and devices are left out, but for
- * overlayfs's whiteouts in a layer. Nothing but regular files and directories is ever opened. */
+ * times, extended attributes, hard links, symlinks, FIFOs. Sockets and devices are left out, but
+ * for overlayfs's whiteouts in a layer. Nothing but regular files and directories is ever opened.
+ */
 #include "worker.h"
 
 #include "base/cleanup.h"
@@ -23,7 +24,7 @@ enum { DEPTH_MAX = 4000, XATTR_MAX = 64 * 1024 };
 
 struct level {
 	DIR *src;
-	int dst;	/* -1 when only counting */
+	int dst; /* -1 when only counting */
 	struct stat st;
 };
 
@@ -32,8 +33,8 @@ struct walk {
 	struct level *levels;
 	size_t depth;
 	size_t room;
-	int links;	/* directory of first copies of files with several names, by inode number */
-	char *names;	/* XATTR_MAX each */
+	int links;   /* directory of first copies of files with several names, by inode number */
+	char *names; /* XATTR_MAX each */
 	char *value;
 };
 
@@ -233,7 +234,7 @@ static int enter(struct walk *w, struct level *l, const char *name)
 			return worker_fail_name("make", name);
 		}
 	}
-	return push(w, src, dst, name);	/* l may have moved */
+	return push(w, src, dst, name); /* l may have moved */
 }
 
 static int copy_entry(struct walk *w, struct level *l, const char *name)

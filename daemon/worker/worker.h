@@ -14,7 +14,7 @@
 
 /* The running job: where its reports go, and its counters. */
 struct worker_job {
-	int sock;		/* -1: in a test, nothing is sent and nothing can cancel */
+	int sock; /* -1: in a test, nothing is sent and nothing can cancel */
 	uint32_t id;
 	uint32_t flags;
 	uint64_t done;
@@ -25,8 +25,8 @@ struct worker_job {
 	uint32_t ticks;
 	uint64_t reported_ms;
 	uint32_t notes;
-	bool no_clone;		/* FICLONE does not work here */
-	void (*on_note)(const char *line);	/* in a test */
+	bool no_clone;			   /* FICLONE does not work here */
+	void (*on_note)(const char *line); /* in a test */
 };
 
 /* report.c: 0, QUBE_E_CANCELED when the library asked to stop, QUBE_E_CLOSED when it is gone. */

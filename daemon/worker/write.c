@@ -107,8 +107,7 @@ static int finish_file(const struct item *it, int fd)
 {
 	struct timespec times[2] = { it->mtime, it->mtime };
 
-	if (fchown(fd, it->uid, it->gid) < 0 || fchmod(fd, it->mode) < 0 ||
-	    futimens(fd, times) < 0)
+	if (fchown(fd, it->uid, it->gid) < 0 || fchmod(fd, it->mode) < 0 || futimens(fd, times) < 0)
 		return worker_fail_name("finish", it->path);
 	return 0;
 }
@@ -204,7 +203,7 @@ int worker_import_dir(struct import *im, const char *path, mode_t mode, uid_t ui
 	const char *name;
 	int r = enter_parent(im, path, &name);
 
-	it.path = (char *)(uintptr_t)path;	/* only read */
+	it.path = (char *)(uintptr_t)path; /* only read */
 	return r < 0 ? r : make_dir(im, &it, name);
 }
 
@@ -218,7 +217,7 @@ int worker_import_text(struct import *im, const char *path, const char *data, si
 	if (r < 0)
 		return r;
 	fd = worker_open(im->parent, name, O_WRONLY | O_CREAT | O_EXCL, 0);
-	if (fd < 0 && errno == EEXIST)	/* a package's own is better than ours */
+	if (fd < 0 && errno == EEXIST) /* a package's own is better than ours */
 		return 0;
 	if (fd < 0 || qube__io_write_full(fd, data, len) < 0 || fchown(fd, 0, gid) < 0 ||
 	    fchmod(fd, mode) < 0)

@@ -35,12 +35,12 @@ struct qube__helper {
 	char *path;
 	char *option;
 	struct qube__list queue;
-	struct qube__job *running;	/* not on the queue */
-	struct qube__child child;	/* pid 0: none */
+	struct qube__job *running; /* not on the queue */
+	struct qube__child child;  /* pid 0: none */
 	int sock;
 	struct qube__source source;
 	struct qube__source exit_source;
-	struct qube__timer timer;	/* idle, or the deadline of a cancel */
+	struct qube__timer timer; /* idle, or the deadline of a cancel */
 	struct qube__posted pump;
 	uint32_t last_id;
 	uint32_t idle_ms;
@@ -169,7 +169,7 @@ static int start_program(struct qube__helper *h)
 		return r;
 	fds[CHANNEL_FD] = theirs;
 #ifndef QUBE_DEBUG
-	fds[2] = -1;	/* its errors come in words over the channel */
+	fds[2] = -1; /* its errors come in words over the channel */
 #endif
 	s.fds = fds;
 	r = qube__spawn(&child, &s);
@@ -227,7 +227,7 @@ static void pump(struct qube__posted *p)
 		r = start_program(h);
 	if (r == 0)
 		r = send_job(h, j);
-	if (r == QUBE_E_CLOSED) {	/* it died while idle: once more with a new one */
+	if (r == QUBE_E_CLOSED) { /* it died while idle: once more with a new one */
 		stop_program(h);
 		r = start_program(h);
 		if (r == 0)
@@ -308,7 +308,7 @@ static void on_end(struct qube__source *s, uint32_t revents)
 		if (!h->child.pid)
 			return;
 		if (h->running && recv(h->sock, &peek, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
-			return;	/* the pidfd stays readable: next round */
+			return; /* the pidfd stays readable: next round */
 	}
 	fail_running(h, stop_program(h));
 }

@@ -2,8 +2,8 @@
  *
  * A helper program kept alive and the jobs that it does, one after the other. It is started by the
  * first job, stopped after a while without any, and started again after it died; its death fails
- * the running job, the others wait for its successor. Nothing blocks; callbacks come from the loop's
- * dispatch only. */
+ * the running job, the others wait for its successor. Nothing blocks; callbacks come from the
+ * loop's dispatch only. */
 #ifndef QUBE_EVENT_JOB_H
 #define QUBE_EVENT_JOB_H
 

@@ -9,8 +9,8 @@
 #include <qube/error.h>
 
 enum {
-	REQUEST_MAGIC = 0x31524a51,	/* "QJR1": the digit is the version */
-	REPLY_MAGIC = 0x31414a51,	/* "QJA1" */
+	REQUEST_MAGIC = 0x31524a51, /* "QJR1": the digit is the version */
+	REPLY_MAGIC = 0x31414a51,   /* "QJA1" */
 };
 
 int qube__job_type_fds(uint32_t type)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Messages between the library and a file helper (qube-worker): one message a SOCK_SEQPACKET
- * record, numbers little-endian. The library asks, one job at a time on a helper; the helper answers
- * with any number of progress records and one last DONE. Directories travel as descriptors: a
- * helper gets no path of the host. Pure code: codes only, no error record. */
+ * record, numbers little-endian. The library asks, one job at a time on a helper; the helper
+ * answers with any number of progress records and one last DONE. Directories travel as descriptors:
+ * a helper gets no path of the host. Pure code: codes only, no error record. */
 #ifndef QUBE_EVENT_PROTO_H
 #define QUBE_EVENT_PROTO_H
 
@@ -11,10 +11,10 @@
 #include <stdint.h>
 
 enum {
-	QUBE__JOB_MSG_MAX = 64 * 1024,	/* one record */
+	QUBE__JOB_MSG_MAX = 64 * 1024, /* one record */
 	QUBE__JOB_ARGS_MAX = 512,
 	QUBE__JOB_FDS_MAX = 2,
-	QUBE__JOB_TEXT_MAX = 700,	/* with its NUL */
+	QUBE__JOB_TEXT_MAX = 700, /* with its NUL */
 };
 
 enum qube__job_type {
@@ -46,31 +46,31 @@ enum {
 };
 
 struct qube__job_request {
-	uint32_t type;		/* enum qube__job_type */
+	uint32_t type; /* enum qube__job_type */
 	uint32_t flags;
-	uint32_t id;		/* set by the job room */
+	uint32_t id; /* set by the job room */
 	uint32_t n_args;
 	uint64_t number;
-	const char *args[QUBE__JOB_ARGS_MAX];	/* parse: borrowed from the message */
+	const char *args[QUBE__JOB_ARGS_MAX]; /* parse: borrowed from the message */
 };
 
 enum qube__job_answer {
-	QUBE__JOB_PROGRESS = 1,	/* done, total */
+	QUBE__JOB_PROGRESS = 1, /* done, total */
 	QUBE__JOB_NOTE = 2,	/* text: something left out, for the log */
 	QUBE__JOB_DONE = 3,	/* code, os_errno, text; done (bytes), files ... */
 	QUBE__JOB_PLAN = 4,	/* IMPORT_HOST: packages, files, total (bytes) */
 };
 
 struct qube__job_reply {
-	uint32_t kind;		/* enum qube__job_answer */
+	uint32_t kind; /* enum qube__job_answer */
 	uint32_t id;
-	int32_t code;		/* 0 or QUBE_E_* */
+	int32_t code; /* 0 or QUBE_E_* */
 	int32_t os_errno;
-	uint64_t done;		/* bytes so far; DONE: bytes */
-	uint64_t total;		/* bytes in all */
+	uint64_t done;	/* bytes so far; DONE: bytes */
+	uint64_t total; /* bytes in all */
 	uint64_t files;
 	uint64_t packages;
-	uint64_t skipped;	/* entries left out: sockets, devices */
+	uint64_t skipped; /* entries left out: sockets, devices */
 	char text[QUBE__JOB_TEXT_MAX];
 };
 

@@ -41,8 +41,8 @@ int qube__tree_read_file(struct qube__pool *p, struct qube__volume_file *f, cons
 		return r;
 	r = qube__volume_file_parse(f, text, len);
 	if (r == QUBE_E_NOTSUP)
-		return qube__fail(r, "%s/volumes/%s/%s was written by a newer libqube", p->path, owner,
-				  file);
+		return qube__fail(r, "%s/volumes/%s/%s was written by a newer libqube", p->path,
+				  owner, file);
 	return r < 0 ? qube__fail(r, "%s/volumes/%s/%s is damaged", p->path, owner, file) : 0;
 }
 
@@ -111,7 +111,8 @@ static int add_state(struct ids *s, const struct qube__volume_state *state)
 
 /* Calls fn for each volume file of the pool. */
 static int each_file(struct qube__pool *p,
-		     int (*fn)(struct qube__pool *p, void *user, const char *owner, const char *name),
+		     int (*fn)(struct qube__pool *p, void *user, const char *owner,
+			       const char *name),
 		     void *user);
 
 struct file_visit {
@@ -149,7 +150,8 @@ static int visit_owner(void *user, const char *owner)
 }
 
 static int each_file(struct qube__pool *p,
-		     int (*fn)(struct qube__pool *p, void *user, const char *owner, const char *name),
+		     int (*fn)(struct qube__pool *p, void *user, const char *owner,
+			       const char *name),
 		     void *user)
 {
 	struct file_visit v = { p, user, fn };
@@ -189,8 +191,8 @@ static int trash_unused(struct qube__pool *p, const struct ids *used)
 	while (r == 0 && (e = readdir(d))) {
 		if (!qube__layer_id_ok(e->d_name))
 			continue;
-		if (!used->n || !bsearch(e->d_name, used->list, used->n, sizeof(*used->list),
-					 compare_ids))
+		if (!used->n ||
+		    !bsearch(e->d_name, used->list, used->n, sizeof(*used->list), compare_ids))
 			r = qube__tree_trash(p, p->layers, e->d_name);
 	}
 	closedir(d);
@@ -209,7 +211,7 @@ int qube__tree_collect(struct qube__pool *p)
 			       qube_error_last()->message);
 		return r == QUBE_E_NOMEM ? r : 0;
 	}
-	qube__list_foreach(pos, &p->started) {
+	qube__list_foreach (pos, &p->started) {
 		struct qube__started *s = qube__container_of(pos, struct qube__started, link);
 
 		if (s->state && add_state(&used, s->state) < 0)
@@ -275,7 +277,7 @@ static int recover_file(struct qube__pool *p, void *user, const char *owner, con
 	int r = f ? qube__tree_read_file(p, f, owner, name) : qube__fail_nomem();
 
 	(void)user;
-	if (r < 0 && r != QUBE_E_NOMEM) {	/* this volume does not start; others do */
+	if (r < 0 && r != QUBE_E_NOMEM) { /* this volume does not start; others do */
 		qube__tree_log(p, 3, "%s", qube_error_last()->message);
 		return 0;
 	}

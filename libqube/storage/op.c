@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { KEEP_FREE = 64 * 1024 * 1024 };	/* what an import leaves for the qubes that run */
+enum { KEEP_FREE = 64 * 1024 * 1024 }; /* what an import leaves for the qubes that run */
 
 int qube__tree_op_new(struct qube__pool_op **out, struct qube__pool *p, const char *owner,
 		      const char *name, const struct qube__pool_cb *cb)
@@ -84,8 +84,7 @@ static void on_done(void *user, int code, const struct qube__job_reply *result)
 	cb.done(cb.user, code);
 }
 
-int qube__tree_op_job(struct qube__pool_op *op, const struct qube__job_request *req,
-		      const int *fds)
+int qube__tree_op_job(struct qube__pool_op *op, const struct qube__job_request *req, const int *fds)
 {
 	struct qube__job_cb cb = {
 		.user = op,
@@ -124,7 +123,8 @@ static int open_host(const char *path)
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
 	int fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 
-	if (fd >= 0 && mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) == 0)
+	if (fd >= 0 &&
+	    mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) == 0)
 		return fd;
 	qube__close_fd(&fd);
 	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -141,7 +141,8 @@ static int finish_import(struct qube__pool_op *op, const struct qube__job_reply 
 	if (!f)
 		return qube__fail_nomem();
 	if (qube__tree_has_file(p, op->owner, op->name))
-		return qube__fail(QUBE_E_EXISTS, "%s has a volume %s meanwhile", op->owner, op->name);
+		return qube__fail(QUBE_E_EXISTS, "%s has a volume %s meanwhile", op->owner,
+				  op->name);
 	/* A crash from here on leaves a layer that no volume lists: collected at open. */
 	if (renameat2(p->tmp, op->temp, p->layers, op->temp, RENAME_NOREPLACE) < 0 ||
 	    fsync(p->layers) < 0)
@@ -188,8 +189,8 @@ static int start_import(struct qube__pool_op *op, const struct qube__import *req
 int qube__import_host(struct qube__pool_op **out_op, struct qube__pool *p,
 		      const struct qube__import *req, const struct qube__pool_cb *cb)
 {
-	const uint32_t known = QUBE__IMPORT_KEEP_SETID | QUBE__IMPORT_NO_DEFAULTS |
-			       QUBE__IMPORT_PLAN_ONLY;
+	const uint32_t known =
+		QUBE__IMPORT_KEEP_SETID | QUBE__IMPORT_NO_DEFAULTS | QUBE__IMPORT_PLAN_ONLY;
 	bool plan_only = req->flags & QUBE__IMPORT_PLAN_ONLY;
 	struct qube__pool_op *op;
 	int r;

@@ -33,15 +33,17 @@ bool qube__tree_name_ok(const char *name)
 
 int qube__tree_check_spec(const struct qube__volume_spec *v)
 {
-	if (!qube__tree_name_ok(v->owner) || !qube__tree_name_ok(v->name) ||
-	    strchr(v->name, '.') || (v->source && !qube__tree_name_ok(v->source)))
+	if (!qube__tree_name_ok(v->owner) || !qube__tree_name_ok(v->name) || strchr(v->name, '.') ||
+	    (v->source && !qube__tree_name_ok(v->source)))
 		return qube__fail(QUBE_E_INVALID, "a volume with an unusable name");
 	if (v->kind < QUBE__VOLUME_LAYERED || v->kind > QUBE__VOLUME_TMPFS)
 		return qube__fail(QUBE_E_INVALID, "volume %s of %s has kind %u", v->name, v->owner,
 				  v->kind);
 	if ((v->snap_on_start && v->save_on_stop) || (v->source && !v->snap_on_start))
-		return qube__fail(QUBE_E_NOTSUP, "volume %s of %s cannot both follow a source and be "
-				  "saved", v->name, v->owner);
+		return qube__fail(QUBE_E_NOTSUP,
+				  "volume %s of %s cannot both follow a source and be "
+				  "saved",
+				  v->name, v->owner);
 	if (v->kind == QUBE__VOLUME_TMPFS && (v->snap_on_start || v->save_on_stop))
 		return qube__fail(QUBE_E_NOTSUP, "volume %s of %s is kept in memory", v->name,
 				  v->owner);
@@ -51,8 +53,8 @@ int qube__tree_check_spec(const struct qube__volume_spec *v)
 int qube__tree_fail(struct qube__pool *p, const char *what, const char *name)
 {
 	if (errno == ENOSPC || errno == EDQUOT)
-		return qube__fail(QUBE_E_LIMIT, "cannot %s %s: no space left in pool %s", what, name,
-				  p->name);
+		return qube__fail(QUBE_E_LIMIT, "cannot %s %s: no space left in pool %s", what,
+				  name, p->name);
 	return qube__fail_os("cannot %s %s in pool %s", what, name, p->name);
 }
 
@@ -213,7 +215,8 @@ static int open_parts(struct qube__pool *p, int pools)
 	if (p->dir < 0 || fstat(p->dir, &st) < 0)
 		return qube__fail_os("cannot open %s", p->path);
 	if (st.st_uid != geteuid() || (st.st_mode & 077))
-		return qube__fail(QUBE_E_DENIED, "%s must be its owner's alone (mode 0700)", p->path);
+		return qube__fail(QUBE_E_DENIED, "%s must be its owner's alone (mode 0700)",
+				  p->path);
 	r = open_part(p, &p->layers, "layers");
 	if (r == 0)
 		r = open_part(p, &p->volumes, "volumes");
@@ -386,7 +389,8 @@ int qube__pool_info(struct qube__pool_info *out, struct qube__pool *p)
 	return 0;
 }
 
-int qube__pool_each_owner(struct qube__pool *p, int (*fn)(void *user, const char *owner), void *user)
+int qube__pool_each_owner(struct qube__pool *p, int (*fn)(void *user, const char *owner),
+			  void *user)
 {
 	int fd = openat(p->volumes, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);

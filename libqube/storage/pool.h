@@ -10,8 +10,8 @@
  *   tmp/ trash/             made and deleted outside the caller's path
  *
  * Nothing here waits for a disk that holds a tree: what copies, deletes or flushes one is a job of
- * qube-worker. Such calls return 1 and report through `done` from the loop's dispatch; they return 0
- * when nothing was left to do (then `done` is not called). Negative: failed, nothing changed.
+ * qube-worker. Such calls return 1 and report through `done` from the loop's dispatch; they return
+ * 0 when nothing was left to do (then `done` is not called). Negative: failed, nothing changed.
  *
  * Open the machine drivers first: they kill boxes that outlived a dead host, and open() throws away
  * what those wrote into. A template's writes are kept: its next start goes on with them. */
@@ -22,10 +22,10 @@
 #include "storage/storage.h"
 
 enum {
-	QUBE__POOL_NAME_MAX = 64,	/* with its NUL */
+	QUBE__POOL_NAME_MAX = 64, /* with its NUL */
 	QUBE__OWNER_MAX = 32,
 	QUBE__LAYER_ID_MAX = 16,
-	QUBE__LAYERS_FULL = 60,		/* a template of so many layers does not start to be changed */
+	QUBE__LAYERS_FULL = 60, /* a template of so many layers does not start to be changed */
 	QUBE__REVISIONS_MAX = 32,
 };
 
@@ -34,8 +34,8 @@ struct qube__pool_op;
 
 struct qube__pool_env {
 	struct qube__loop *loop;
-	const char *state_dir;		/* absolute, 0700, locked by the caller */
-	const char *worker_path;	/* absolute path of qube-worker */
+	const char *state_dir;	 /* absolute, 0700, locked by the caller */
+	const char *worker_path; /* absolute path of qube-worker */
 	void *user;
 	/* Optional. One harmless line; priority as syslog's. */
 	void (*log)(void *user, int priority, const char *line);
@@ -43,44 +43,44 @@ struct qube__pool_env {
 
 /* One volume of a qube, as core's model has it. Borrowed for the call. */
 struct qube__volume_spec {
-	const char *owner;		/* the qube */
-	const char *name;		/* "root", "private", "volatile" */
-	uint32_t kind;			/* LAYERED (root), TREE (private), TMPFS (volatile) */
-	bool snap_on_start;		/* starts from source's committed state, is discarded at stop */
-	bool save_on_stop;		/* persistent */
+	const char *owner;  /* the qube */
+	const char *name;   /* "root", "private", "volatile" */
+	uint32_t kind;	    /* LAYERED (root), TREE (private), TMPFS (volatile) */
+	bool snap_on_start; /* starts from source's committed state, is discarded at stop */
+	bool save_on_stop;  /* persistent */
 	bool read_only;
-	const char *source;		/* snap_on_start: owner of the source volume; NULL: empty */
+	const char *source; /* snap_on_start: owner of the source volume; NULL: empty */
 	uint64_t size_bytes;
-	int32_t revisions_to_keep;	/* LAYERED: old states kept besides the current one */
+	int32_t revisions_to_keep; /* LAYERED: old states kept besides the current one */
 };
 
 struct qube__pool_cb {
 	void *user;
-	void (*progress)(void *user, uint64_t done, uint64_t total);	/* optional */
-	void (*note)(void *user, const char *line);			/* optional */
+	void (*progress)(void *user, uint64_t done, uint64_t total); /* optional */
+	void (*note)(void *user, const char *line);		     /* optional */
 	/* Once, from dispatch. code < 0: the thread's record says why. */
 	void (*done)(void *user, int code);
 };
 
 struct qube__pool_info {
-	uint64_t size_bytes;	/* of the file system */
+	uint64_t size_bytes; /* of the file system */
 	uint64_t used_bytes;
-	uint64_t free_bytes;	/* what we may still write */
+	uint64_t free_bytes; /* what we may still write */
 };
 
 struct qube__revision {
 	uint64_t number;
-	int64_t time;		/* seconds since the epoch */
+	int64_t time; /* seconds since the epoch */
 	uint32_t n_layers;
 	bool current;
 };
 
 struct qube__volume_info {
-	bool exists;		/* something of it is on disk */
+	bool exists; /* something of it is on disk */
 	bool started;
-	bool dirty;		/* a crashed session left writes that the next start continues */
-	bool outdated;		/* started snapshot whose source has a newer state */
-	uint32_t n_revisions;	/* current first */
+	bool dirty;	      /* a crashed session left writes that the next start continues */
+	bool outdated;	      /* started snapshot whose source has a newer state */
+	uint32_t n_revisions; /* current first */
 	struct qube__revision revisions[QUBE__REVISIONS_MAX];
 };
 
@@ -107,8 +107,8 @@ int qube__volumes_remove(struct qube__pool *p, const char *owner);
 /* The qube got another name. QUBE_E_BUSY while started, QUBE_E_EXISTS if `to` has something. */
 int qube__volumes_rename(struct qube__pool *p, const char *from, const char *to);
 /* dst's volume becomes a copy of src_owner's committed one of the same name: layers are shared, a
- * tree is copied (reflinks where the file system has them). src must not be started if it is a tree.
- * 0, 1 (see above) or an error. out_op may be NULL. */
+ * tree is copied (reflinks where the file system has them). src must not be started if it is a
+ * tree. 0, 1 (see above) or an error. out_op may be NULL. */
 int qube__volume_clone(struct qube__pool_op **out_op, struct qube__pool *p,
 		       const struct qube__volume_spec *dst, const char *src_owner,
 		       const struct qube__pool_cb *cb);
@@ -137,19 +137,19 @@ int qube__volume_stop(struct qube__pool_op **out_op, struct qube__pool *p,
 		      const struct qube__pool_cb *cb);
 
 struct qube__import {
-	const char *owner;		/* whose layered volume "root" is made */
-	const char *host_root;		/* NULL: "/" */
-	const char *const *packages;	/* besides the default set */
+	const char *owner;	     /* whose layered volume "root" is made */
+	const char *host_root;	     /* NULL: "/" */
+	const char *const *packages; /* besides the default set */
 	uint32_t n_packages;
-	uint32_t flags;			/* QUBE__IMPORT_* */
+	uint32_t flags; /* QUBE__IMPORT_* */
 	/* Optional: called once, before anything is written, with cb's user. */
 	void (*plan)(void *user, uint64_t packages, uint64_t files, uint64_t bytes);
 };
 
 enum {
-	QUBE__IMPORT_KEEP_SETID = 1,	/* keep setuid and setgid bits; dropped by default */
-	QUBE__IMPORT_NO_DEFAULTS = 2,	/* only the named packages and what they depend on */
-	QUBE__IMPORT_PLAN_ONLY = 4,	/* report the plan, make nothing */
+	QUBE__IMPORT_KEEP_SETID = 1,  /* keep setuid and setgid bits; dropped by default */
+	QUBE__IMPORT_NO_DEFAULTS = 2, /* only the named packages and what they depend on */
+	QUBE__IMPORT_PLAN_ONLY = 4,   /* report the plan, make nothing */
 };
 
 /* Copies the files of installed packages into a new template. Always 1 or an error; the volume

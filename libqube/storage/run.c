@@ -18,7 +18,7 @@ struct qube__started *qube__tree_find_started(struct qube__pool *p, const char *
 {
 	struct qube__list *pos;
 
-	qube__list_foreach(pos, &p->started) {
+	qube__list_foreach (pos, &p->started) {
 		struct qube__started *s = qube__container_of(pos, struct qube__started, link);
 
 		if (strcmp(s->owner, owner) == 0 && strcmp(s->name, name) == 0)
@@ -31,7 +31,7 @@ bool qube__tree_owner_started(struct qube__pool *p, const char *owner)
 {
 	struct qube__list *pos;
 
-	qube__list_foreach(pos, &p->started)
+	qube__list_foreach (pos, &p->started)
 		if (strcmp(qube__container_of(pos, struct qube__started, link)->owner, owner) == 0)
 			return true;
 	return false;
@@ -117,7 +117,7 @@ static int make_upper(struct qube__volume_run *run, struct qube__pool *p,
 	dir = qube__tree_owner_dir(owner, v->name, true);
 	if (dir < 0)
 		return qube__tree_fail(p, "make room for the writes of", v->owner);
-	if (v->save_on_stop)	/* of a session that crashed: overlayfs wants its own, empty */
+	if (v->save_on_stop) /* of a session that crashed: overlayfs wants its own, empty */
 		r = qube__tree_trash(p, dir, "work");
 	if (r < 0)
 		return r;
@@ -148,9 +148,10 @@ static int start_layered(struct qube__volume_run *run, struct qube__pool *p,
 					 "volume %s of %s is empty: import a system first", v->name,
 					 from);
 	if (v->save_on_stop && f->states[0].n_layers >= QUBE__LAYERS_FULL)
-		return qube__fail(QUBE_E_LIMIT, "volume %s of %s has %u layers: it must be flattened "
-				  "before it is changed again", v->name, from,
-				  f->states[0].n_layers);
+		return qube__fail(QUBE_E_LIMIT,
+				  "volume %s of %s has %u layers: it must be flattened "
+				  "before it is changed again",
+				  v->name, from, f->states[0].n_layers);
 	*state = f->states[0];
 	r = layer_paths(run, p, state);
 	return r < 0 ? r : make_upper(run, p, v);
@@ -258,7 +259,7 @@ int qube__volume_prepare(struct qube__pool_op **out_op, struct qube__pool *p,
 			return r;
 	}
 	src = open_source(p, v->source, v->name);
-	if (src < 0)	/* nothing was ever written there */
+	if (src < 0) /* nothing was ever written there */
 		return errno == ENOENT ? 0 : qube__tree_fail(p, "open a volume of", v->source);
 	if (qube__tree_find_started(p, v->source, v->name))
 		return qube__fail(QUBE_E_BUSY, "%s runs: its volume %s cannot be copied now",
@@ -285,7 +286,7 @@ static int throw_away(struct qube__pool *p, const char *owner_name, const char *
 		return errno == ENOENT ? 0 : qube__tree_fail(p, "open the writes of", owner_name);
 	r = qube__tree_trash(p, owner, name);
 	if (r == 0)
-		unlinkat(p->run, owner_name, AT_REMOVEDIR);	/* fails while it has others */
+		unlinkat(p->run, owner_name, AT_REMOVEDIR); /* fails while it has others */
 	return r;
 }
 
@@ -371,7 +372,8 @@ int qube__volume_stop(struct qube__pool_op **out_op, struct qube__pool *p,
 	int r;
 
 	if (!s || s->stopping)
-		return qube__fail(QUBE_E_STATE, "volume %s of %s is not started", v->name, v->owner);
+		return qube__fail(QUBE_E_STATE, "volume %s of %s is not started", v->name,
+				  v->owner);
 	if (s->kind == QUBE__VOLUME_LAYERED && s->persistent && !discard) {
 		r = has_writes(p, s->owner, s->name, &upper);
 		if (r > 0)

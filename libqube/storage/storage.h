@@ -16,20 +16,20 @@
 /* How a running qube sees one volume: what a driver mounts. */
 enum qube__volume_kind {
 	QUBE__VOLUME_NONE = 0,
-	QUBE__VOLUME_LAYERED = 1,	/* overlay: layers below, upper on top */
-	QUBE__VOLUME_TREE = 2,		/* one directory, bind-mounted */
-	QUBE__VOLUME_TMPFS = 3,		/* sized tmpfs */
+	QUBE__VOLUME_LAYERED = 1, /* overlay: layers below, upper on top */
+	QUBE__VOLUME_TREE = 2,	  /* one directory, bind-mounted */
+	QUBE__VOLUME_TMPFS = 3,	  /* sized tmpfs */
 };
 
 struct qube__volume_run {
 	uint32_t kind;
 	uint32_t n_layers;
-	char *layers[QUBE__LAYERS_MAX];	/* newest first; read-only; ids on disk are those inside */
+	char *layers[QUBE__LAYERS_MAX]; /* newest first; read-only; ids on disk are those inside */
 	char *upper;			/* LAYERED: the writable directory; TREE: the directory */
 	char *work;			/* LAYERED: overlayfs's work directory, beside upper */
 	uint64_t size_bytes;		/* TMPFS: its size; else the volume's nominal size */
 	bool read_only;
-	bool discard;			/* thrown away at stop: needs no syncing */
+	bool discard; /* thrown away at stop: needs no syncing */
 };
 
 void qube__volume_run_fini(struct qube__volume_run *r);

@@ -72,7 +72,7 @@ static bool owner_busy(struct qube__pool *p, const char *owner)
 
 	if (qube__tree_owner_started(p, owner))
 		return true;
-	qube__list_foreach(pos, &p->ops)
+	qube__list_foreach (pos, &p->ops)
 		if (strcmp(qube__container_of(pos, struct qube__pool_op, link)->owner, owner) == 0)
 			return true;
 	return false;
@@ -289,8 +289,8 @@ int qube__volume_discard_dirty(struct qube__pool *p, const struct qube__volume_s
 static int next_usage(struct qube__pool_op *op)
 {
 	struct qube__job_request req = { .type = QUBE__JOB_USAGE };
-	qube__autofd fd = open(op->parts.layers[op->next],
-			       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	qube__autofd fd =
+		open(op->parts.layers[op->next], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	op->next++;
 	return fd < 0 ? qube__tree_fail(op->p, "open a volume of", op->owner) :

@@ -10,19 +10,19 @@
 #include "storage/pool.h"
 #include "storage/volume_file.h"
 
-enum { QUBE__TREE_NAME_MAX = 64 };	/* of an entry of tmp/ or trash/ */
+enum { QUBE__TREE_NAME_MAX = 64 }; /* of an entry of tmp/ or trash/ */
 
 struct qube__pool {
 	struct qube__pool_env env;
 	char *state_dir;
 	char *worker_path;
-	char *path;		/* STATE/pools/NAME */
+	char *path; /* STATE/pools/NAME */
 	char name[QUBE__POOL_NAME_MAX];
 	int dir, layers, volumes, run, tmp, trash;
-	bool mounted;		/* the bind mount is ours to undo */
+	bool mounted; /* the bind mount is ours to undo */
 	bool closing;
-	struct qube__helper *front;	/* somebody waits */
-	struct qube__helper *back;	/* removal */
+	struct qube__helper *front; /* somebody waits */
+	struct qube__helper *back;  /* removal */
 	bool emptying;
 	bool empty_again;
 	struct qube__list ops;
@@ -37,8 +37,8 @@ struct qube__started {
 	uint32_t kind;
 	bool persistent;
 	bool stopping;
-	char source[QUBE__OWNER_MAX];		/* empty: none */
-	struct qube__volume_state *state;	/* LAYERED: what it runs on; owned */
+	char source[QUBE__OWNER_MAX];	  /* empty: none */
+	struct qube__volume_state *state; /* LAYERED: what it runs on; owned */
 };
 
 /* An operation: one job after the other. finish runs after each successful one; 1: another runs. */
@@ -48,15 +48,15 @@ struct qube__pool_op {
 	struct qube__pool_cb cb;
 	struct qube__job *job;
 	int (*finish)(struct qube__pool_op *op, const struct qube__job_reply *result);
-	void (*failed)(struct qube__pool_op *op);	/* optional; before done */
+	void (*failed)(struct qube__pool_op *op); /* optional; before done */
 	void (*plan)(void *user, uint64_t packages, uint64_t files, uint64_t bytes);
 	void (*usage)(void *user, uint64_t bytes);
 	char owner[QUBE__OWNER_MAX];
 	char name[QUBE__OWNER_MAX];
-	char temp[QUBE__LAYER_ID_MAX];	/* entry of tmp/ that goes to the trash on failure */
+	char temp[QUBE__LAYER_ID_MAX]; /* entry of tmp/ that goes to the trash on failure */
 	int32_t keep;
 	uint64_t bytes;
-	struct qube__volume_run parts;	/* usage: the directories left to count */
+	struct qube__volume_run parts; /* usage: the directories left to count */
 	uint32_t next;
 };
 

@@ -22,7 +22,7 @@ struct qube__volume_state {
 };
 
 struct qube__volume_file {
-	char pending[QUBE__LAYER_ID_MAX];	/* empty: none */
+	char pending[QUBE__LAYER_ID_MAX]; /* empty: none */
 	uint32_t n_states;
 	struct qube__volume_state states[QUBE__REVISIONS_MAX];
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The same bytes as a status file, a list of files and diversions. Accepted paths stay below "/". */
+ * The same bytes as a status file, a list of files and diversions. Accepted paths stay below "/".
+ */
 #include "dpkg.h"
 
 #include <assert.h>
@@ -28,8 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			struct slice md5;
 
 			assert(worker_dpkg_find(&db, db.packages[i].name) != NULL);
-			worker_dpkg_conffile(&md5, &db.packages[i],
-					     (struct slice){ "/etc/x", 6 });
+			worker_dpkg_conffile(&md5, &db.packages[i], (struct slice){ "/etc/x", 6 });
 			worker_dpkg_include(&db, &db.packages[i], NULL, NULL);
 			assert(db.packages[i].included);
 		}

@@ -93,7 +93,7 @@ QTEST(copy, keeps_hard_links_and_holes)
 	QT_INT(stat(at("dst/sparse"), &a), 0);
 	QT_INT(a.st_size, 64 * 1024 * 1024 + 3);
 	QT_TRUE(a.st_blocks * 512 < 1024 * 1024);
-	QT_INT(count_entries(at(".")), 2);	/* no directory of links is left */
+	QT_INT(count_entries(at(".")), 2); /* no directory of links is left */
 	scratch_remove();
 }
 
@@ -161,7 +161,8 @@ QTEST(copy, a_layer_keeps_whiteouts_and_overlay_attributes)
 	scratch_remove();
 }
 
-/* n directories, one in the other, made by descriptors: their path is longer than any call takes. */
+/* n directories, one in the other, made by descriptors: their path is longer than any call takes.
+ */
 static int make_deep(const char *root, int n)
 {
 	int fd;

@@ -56,8 +56,8 @@ QTEST(dpkg, follows_alternatives_and_provides_to_what_is_installed)
 	QT_TRUE(worker_dpkg_find(&db, s("mawk"))->included);
 	QT_TRUE(!worker_dpkg_find(&db, s("held"))->included);
 	libx = worker_dpkg_find(&db, s("libx"));
-	QT_TRUE(libx[0].included);	/* amd64, as the package that wants it */
-	QT_TRUE(!libx[1].included);	/* i386 */
+	QT_TRUE(libx[0].included);  /* amd64, as the package that wants it */
+	QT_TRUE(!libx[1].included); /* i386 */
 	missing_calls = 0;
 	QT_INT(worker_dpkg_include(&db, worker_dpkg_find(&db, s("held")), on_missing, NULL), 0);
 	QT_INT(missing_calls, 1);
@@ -82,9 +82,12 @@ QTEST(dpkg, knows_default_content_of_conffiles)
 QTEST(dpkg, rejects_what_is_no_status_file)
 {
 	static const char *const bad[] = {
-		"nonsense\n", "Package: ../x\nStatus: install ok installed\n",
-		"Package: A\nStatus: install ok installed\n", "Status: install ok installed\n",
-		" continuation first\n", "Package: aa\nArchitecture: x/y\n",
+		"nonsense\n",
+		"Package: ../x\nStatus: install ok installed\n",
+		"Package: A\nStatus: install ok installed\n",
+		"Status: install ok installed\n",
+		" continuation first\n",
+		"Package: aa\nArchitecture: x/y\n",
 	};
 	struct dpkg_db db;
 
@@ -98,8 +101,9 @@ QTEST(dpkg, rejects_what_is_no_status_file)
 
 QTEST(dpkg, threat_11_lists_hold_clean_absolute_paths)
 {
-	static const char *const bad[] = { "/usr/../etc/shadow\n", "usr/bin\n", "/usr//bin\n", "/a/\n",
-					   "/./x\n", "/..\n", "\n" };
+	static const char *const bad[] = {
+		"/usr/../etc/shadow\n", "usr/bin\n", "/usr//bin\n", "/a/\n", "/./x\n", "/..\n", "\n"
+	};
 	struct slice rest = s("/.\n/usr\n/usr/bin/x y\n");
 	struct slice path;
 
@@ -121,8 +125,10 @@ QTEST(dpkg, md5_agrees_with_the_rfc)
 	QT_STR(out, "d41d8cd98f00b204e9800998ecf8427e");
 	worker_md5(out, "message digest", 14);
 	QT_STR(out, "f96b697d7cb7938d525a2f31aaf161d0");
-	worker_md5(out, "12345678901234567890123456789012345678901234567890123456789012345678901234567890",
-		   80);
+	worker_md5(
+		out,
+		"12345678901234567890123456789012345678901234567890123456789012345678901234567890",
+		80);
 	QT_STR(out, "57edf4a22be3c955ac49da2e2107b67a");
 	worker_md5(out, "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcd", 56);
 	QT_INT(strlen(out), 32);

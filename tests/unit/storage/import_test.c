@@ -17,14 +17,36 @@
 #define CANARY "canary-7f3a"
 
 static const char *const planted[] = {
-	"host/root/.ssh/id_ed25519", "host/root/.bashrc", "host/home/alice/letter",
-	"host/usr/local/bin/tool", "host/usr/local/etc/key", "host/etc/shadow", "host/etc/passwd",
-	"host/etc/group", "host/etc/hosts", "host/etc/hostname", "host/etc/ssh/ssh_host_key",
-	"host/etc/machine-id", "host/etc/resolv.conf", "host/etc/nsswitch.conf", "host/etc/profile",
-	"host/etc/app/changed.conf", "host/etc/app/listed-but-no-conffile", "host/var/lib/app/state",
-	"host/var/lib/dpkg/info/gone.postinst", "host/usr/share/unowned/file", "host/srv/data",
-	"host/opt/unowned", "host/boot/key", "host/tmp/file", "host/run/secret", "host/data/real",
-	"host/etc/environment", "host/etc/timezone", "host/etc/fstab", "host/etc/default/locale",
+	"host/root/.ssh/id_ed25519",
+	"host/root/.bashrc",
+	"host/home/user/letter",
+	"host/usr/local/bin/tool",
+	"host/usr/local/etc/key",
+	"host/etc/shadow",
+	"host/etc/passwd",
+	"host/etc/group",
+	"host/etc/hosts",
+	"host/etc/hostname",
+	"host/etc/ssh/ssh_host_key",
+	"host/etc/machine-id",
+	"host/etc/resolv.conf",
+	"host/etc/nsswitch.conf",
+	"host/etc/profile",
+	"host/etc/app/changed.conf",
+	"host/etc/app/listed-but-no-conffile",
+	"host/var/lib/app/state",
+	"host/var/lib/dpkg/info/gone.postinst",
+	"host/usr/share/unowned/file",
+	"host/srv/data",
+	"host/opt/unowned",
+	"host/boot/key",
+	"host/tmp/file",
+	"host/run/secret",
+	"host/data/real",
+	"host/etc/environment",
+	"host/etc/timezone",
+	"host/etc/fstab",
+	"host/etc/default/locale",
 };
 
 static void plant_database(void)
@@ -33,13 +55,14 @@ static void plant_database(void)
 	char md5[33];
 
 	worker_md5(md5, "default\n", 8);
-	snprintf(status, sizeof(status),
-		 "Package: app\nStatus: install ok installed\nArchitecture: amd64\nDepends: libx\n"
-		 "Conffiles:\n /etc/app/same.conf %s\n /etc/app/changed.conf %s\n\n"
-		 "Package: libx\nStatus: install ok installed\nArchitecture: amd64\nMulti-Arch: same\n\n"
-		 "Package: other\nStatus: install ok installed\nArchitecture: amd64\n"
-		 "Essential: yes\n\n",
-		 md5, md5);
+	snprintf(
+		status, sizeof(status),
+		"Package: app\nStatus: install ok installed\nArchitecture: amd64\nDepends: libx\n"
+		"Conffiles:\n /etc/app/same.conf %s\n /etc/app/changed.conf %s\n\n"
+		"Package: libx\nStatus: install ok installed\nArchitecture: amd64\nMulti-Arch: same\n\n"
+		"Package: other\nStatus: install ok installed\nArchitecture: amd64\n"
+		"Essential: yes\n\n",
+		md5, md5);
 	put_file(at("host/var/lib/dpkg/status"), status, 0644);
 	put_file(at("host/var/lib/dpkg/info/app.list"),
 		 "/.\n/bin\n/bin/app\n/etc\n/etc/app\n/etc/app/same.conf\n/etc/app/changed.conf\n"
@@ -47,15 +70,18 @@ static void plant_database(void)
 		 "/usr/share/app/diverted\n/usr/share/app/setuid\n/usr/share/app/link\n"
 		 "/usr/share/moved\n/usr/share/moved/real\n/usr/share/app/device\n/var\n/var/lib\n"
 		 "/var/lib/app\n/var/lib/app/state\n/root\n/root/.bashrc\n/usr/local\n"
-		 "/usr/local/bin\n/usr/local/bin/tool\n/boot\n/boot/key\n/home\n/home/alice\n"
-		 "/usr/share/app/missing\n", 0644);
+		 "/usr/local/bin\n/usr/local/bin/tool\n/boot\n/boot/key\n/home\n/home/user\n"
+		 "/usr/share/app/missing\n",
+		 0644);
 	put_file(at("host/var/lib/dpkg/info/libx:amd64.list"), "/.\n/lib\n/lib/libx.so.1\n", 0644);
-	put_file(at("host/var/lib/dpkg/info/other.list"), "/.\n/usr\n/usr/bin\n/usr/bin/other\n", 0644);
+	put_file(at("host/var/lib/dpkg/info/other.list"), "/.\n/usr\n/usr/bin\n/usr/bin/other\n",
+		 0644);
 	put_file(at("host/var/lib/dpkg/diversions"),
 		 "/usr/share/app/diverted\n/usr/share/app/diverted.orig\nother\n", 0644);
 	put_file(at("host/var/lib/dpkg/alternatives/tool"),
 		 "manual\n/usr/bin/tool\ntool.1\n/usr/share/tool.1\n\n/usr/local/bin/tool\n99\n\n"
-		 "/bin/app\n10\n/usr/share/app/link\n\n", 0644);
+		 "/bin/app\n10\n/usr/share/app/link\n\n",
+		 0644);
 }
 
 static void plant_host(void)
@@ -115,7 +141,7 @@ QTEST(import, threat_17_host_import_leaks_no_canary)
 	QT_INT(import(&job, 0, "app"), 0);
 	QT_STR(get_file(at("new/usr/bin/app")), "program\n");
 	QT_INT(find_text(at("new"), CANARY), 0);
-	QT_TRUE(!exists(at("new/home/alice")));
+	QT_TRUE(!exists(at("new/home/user/letter")));
 	QT_TRUE(!exists(at("new/root/.bashrc")));
 	QT_TRUE(!exists(at("new/usr/share/moved/real")));
 	QT_TRUE(!exists(at("new/usr/share/app/device")));
@@ -157,7 +183,7 @@ QTEST(import, diverted_files_stay_diverted_with_the_package_that_did_it)
 
 	scratch_make();
 	plant_host();
-	QT_INT(import(&job, 0, "app"), 0);	/* "other" is essential */
+	QT_INT(import(&job, 0, "app"), 0); /* "other" is essential */
 	QT_STR(get_file(at("new/usr/share/app/diverted.orig")), "the package's own\n");
 	QT_TRUE(strstr(get_file(at("new/var/lib/dpkg/diversions")), "diverted.orig") != NULL);
 	scratch_remove();
@@ -173,7 +199,7 @@ QTEST(import, setuid_bits_come_only_when_asked_for)
 	QT_INT(import(&job, 0, "app"), 0);
 	QT_INT(stat(at("new/usr/share/app/setuid"), &st), 0);
 	QT_INT(st.st_mode & 07777, 0755);
-	QT_INT(st.st_uid, 0);	/* 2000 is nobody in the template */
+	QT_INT(st.st_uid, 0); /* 2000 is nobody in the template */
 	QT_INT(st.st_gid, 8);
 	QT_INT(rename(at("new"), at("first")), 0);
 	QT_INT(import(&job, QUBE__JOB_KEEP_SETID, "app"), 0);
@@ -192,7 +218,7 @@ QTEST(import, alternatives_point_to_what_is_in_the_template)
 	QT_INT(import(&job, 0, "app"), 0);
 	QT_INT(readlink(at("new/etc/alternatives/tool"), target, sizeof(target)), 8);
 	QT_STR(target, "/bin/app");
-	QT_STR(get_file(at("new/usr/bin/tool")), "");	/* absolute: nothing on this machine */
+	QT_STR(get_file(at("new/usr/bin/tool")), ""); /* absolute: nothing on this machine */
 	QT_INT(readlink(at("new/usr/bin/tool"), target, sizeof(target)), 22);
 	QT_TRUE(strstr(get_file(at("new/var/lib/dpkg/alternatives/tool")), "/usr/local") == NULL);
 	scratch_remove();
@@ -250,7 +276,8 @@ QTEST(import, threat_13_a_package_link_redirects_no_other_file)
 	/* libx ships /usr/share/app as a symlink to a directory outside; app ships files below. */
 	put_file(at("host/var/lib/dpkg/info/libx:amd64.list"), "/usr\n/usr/evil\n", 0644);
 	QT_INT(symlink(at("victim"), at("host/usr/evil")), 0);
-	put_file(at("host/var/lib/dpkg/info/app.list"), "/usr\n/usr/evil/file\n/usr/bin/app\n", 0644);
+	put_file(at("host/var/lib/dpkg/info/app.list"), "/usr\n/usr/evil/file\n/usr/bin/app\n",
+		 0644);
 	put_file(at("victim/file"), "of the host\n", 0644);
 	QT_INT(import(&job, QUBE__JOB_NO_DEFAULTS, "app"), 0);
 	QT_STR(get_file(at("victim/file")), "of the host\n");

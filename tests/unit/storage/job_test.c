@@ -14,7 +14,7 @@ struct seen {
 	int code;
 	int progress;
 	char message[256];
-	struct qube__helper *again;	/* start another job from done */
+	struct qube__helper *again; /* start another job from done */
 };
 
 static void on_done(void *user, int code, const struct qube__job_reply *result);

@@ -25,7 +25,9 @@ struct fixture {
 static int open_pool(struct fixture *f)
 {
 	struct qube__pool_env env = {
-		.loop = &f->loop, .state_dir = at("."), .worker_path = QUBE_TEST_WORKER,
+		.loop = &f->loop,
+		.state_dir = at("."),
+		.worker_path = QUBE_TEST_WORKER,
 	};
 	char dir[64];
 
@@ -60,7 +62,10 @@ static void teardown(struct fixture *f)
 static struct qube__volume_spec root_of(const char *owner)
 {
 	return (struct qube__volume_spec){
-		.owner = owner, .name = "root", .kind = QUBE__VOLUME_LAYERED, .save_on_stop = true,
+		.owner = owner,
+		.name = "root",
+		.kind = QUBE__VOLUME_LAYERED,
+		.save_on_stop = true,
 		.revisions_to_keep = 1,
 	};
 }
@@ -68,7 +73,10 @@ static struct qube__volume_spec root_of(const char *owner)
 static struct qube__volume_spec app_root(const char *owner, const char *template_name)
 {
 	return (struct qube__volume_spec){
-		.owner = owner, .name = "root", .kind = QUBE__VOLUME_LAYERED, .snap_on_start = true,
+		.owner = owner,
+		.name = "root",
+		.kind = QUBE__VOLUME_LAYERED,
+		.snap_on_start = true,
 		.source = template_name,
 	};
 }
@@ -76,14 +84,20 @@ static struct qube__volume_spec app_root(const char *owner, const char *template
 static struct qube__volume_spec private_of(const char *owner)
 {
 	return (struct qube__volume_spec){
-		.owner = owner, .name = "private", .kind = QUBE__VOLUME_TREE, .save_on_stop = true,
+		.owner = owner,
+		.name = "private",
+		.kind = QUBE__VOLUME_TREE,
+		.save_on_stop = true,
 	};
 }
 
 static struct qube__volume_spec disposable_private(const char *owner, const char *source)
 {
 	return (struct qube__volume_spec){
-		.owner = owner, .name = "private", .kind = QUBE__VOLUME_TREE, .snap_on_start = true,
+		.owner = owner,
+		.name = "private",
+		.kind = QUBE__VOLUME_TREE,
+		.snap_on_start = true,
 		.source = source,
 	};
 }
@@ -132,7 +146,7 @@ QTEST(pool, threat_32_is_mounted_nosuid_nodev_noexec_while_open)
 		(ST_NOSUID | ST_NODEV | ST_NOEXEC));
 	QT_INT(stat(at("pools/main"), &st), 0);
 	QT_INT(st.st_mode & 07777, 0700);
-	QT_INT(umount2(at("pools/main"), MNT_DETACH), 0);	/* it was one mount, no stack */
+	QT_INT(umount2(at("pools/main"), MNT_DETACH), 0); /* it was one mount, no stack */
 	QT_INT(statvfs(at("pools/main"), &fs), 0);
 	QT_TRUE(!(fs.f_flag & ST_NOSUID));
 	QT_INT(reopen(&f), 0);
@@ -151,7 +165,7 @@ QTEST(pool, threat_34_a_mount_left_by_a_dead_host_is_taken_over)
 
 	QT_INT(setup(&f), 0);
 	QT_INT(qube__loop_init(&second.loop), 0);
-	QT_INT(open_pool(&second), 0);	/* as after kill -9: the first one's mount is there */
+	QT_INT(open_pool(&second), 0); /* as after kill -9: the first one's mount is there */
 	qube__pool_close(second.p);
 	qube__loop_fini(&second.loop);
 	QT_INT(statvfs(at("pools/main"), &fs), 0);
@@ -468,12 +482,13 @@ QTEST(pool, threat_34_a_commit_cut_at_any_instant_loses_nothing)
 		QT_INT(setup(&f), 0);
 		plant_template("tpl");
 		put_file(at("pools/main/run/tpl/root/upper/half"), "x", 0644);
-		if (instant >= 1)	/* announced */
+		if (instant >= 1) /* announced */
 			put_file(at("pools/main/volumes/tpl/root.vol"),
 				 "qube-volume 1\npending next\nrevision 1 1 base\n", 0600);
-		if (instant >= 2)	/* renamed */
+		if (instant >= 2) /* renamed */
 			QT_INT(rename(at("pools/main/run/tpl/root/upper"),
-				      at("pools/main/layers/next")), 0);
+				      at("pools/main/layers/next")),
+			       0);
 		QT_INT(reopen(&f), 0);
 		QT_INT(qube__volume_info(&info, f.p, &v), 0);
 		QT_INT(info.dirty, instant < 2);
@@ -542,7 +557,7 @@ QTEST(pool, threat_33_a_full_disk_is_said_and_loses_nothing)
 	QT_TRUE(!exists(at("pools/main/volumes/copy/private")));
 	QT_INT(wait_until(&f.loop, no_trash, NULL), 0);
 	memset(big, 'x', 6 * 1024 * 1024 - 1);
-	put_file(at("pools/main/fill"), big, 0600);	/* takes all that is left */
+	put_file(at("pools/main/fill"), big, 0600); /* takes all that is left */
 	QT_INT(change_template(&f, "x", 1), QUBE_E_LIMIT);
 	QT_STR(get_file(at("pools/main/volumes/tpl/root.vol")),
 	       "qube-volume 1\nrevision 1 1 base\n");
@@ -599,7 +614,11 @@ static int run_in(const char *root, const char *program, const char *arg)
 	const char *argv[] = { "chroot", root, program, arg, NULL };
 	static const int fds[3] = { -1, -1, -1 };
 	struct qube__spawn s = {
-		.path = "/usr/sbin/chroot", .exec_fd = -1, .argv = argv, .fds = fds, .n_fds = 3,
+		.path = "/usr/sbin/chroot",
+		.exec_fd = -1,
+		.argv = argv,
+		.fds = fds,
+		.n_fds = 3,
 	};
 	struct qube__child child;
 	struct pollfd p;
@@ -611,11 +630,20 @@ static int run_in(const char *root, const char *program, const char *arg)
 	return qube__child_reap(&child);
 }
 
+/* Files of this machine that nobody owns but it; each is removed before the test ends. */
+static const char *const canaries[] = {
+	"/root/.qube-test-canary", "/usr/local/qube-test-canary", "/etc/qube-test-canary",
+	"/home/qube-test-canary",  "/var/lib/qube-test-canary",	  "/usr/share/qube-test-canary",
+};
+
 QTEST(pool, imports_a_working_template_from_this_host)
 {
 	static const char *const packages[] = { "poppler-utils" };
 	struct qube__import req = {
-		.owner = "tpl", .packages = packages, .n_packages = 1, .plan = waiter_plan,
+		.owner = "tpl",
+		.packages = packages,
+		.n_packages = 1,
+		.plan = waiter_plan,
 	};
 	struct qube__volume_spec v = root_of("tpl");
 	struct qube__volume_run run;
@@ -627,13 +655,19 @@ QTEST(pool, imports_a_working_template_from_this_host)
 		QT_SKIP("poppler-utils is not installed by dpkg here");
 	QT_INT(setup(&f), 0);
 	cb = waiter_cb(&w);
+	for (size_t i = 0; i < sizeof(canaries) / sizeof(canaries[0]); i++)
+		put_file(canaries[i], "qube-test-canary\n", 0600);
 	QT_INT(qube__import_host(NULL, f.p, &req, &cb), 1);
 	QT_TRUE(!exists(at("pools/main/volumes/tpl")));
-	if (wait_for(&f.loop, &w) < 0)
+	wait_for(&f.loop, &w);
+	for (size_t i = 0; i < sizeof(canaries) / sizeof(canaries[0]); i++)
+		unlink(canaries[i]);
+	if (w.code < 0 || !w.called)
 		QT_FAIL("import: %s", w.message);
+	QT_INT(find_text(at("pools/main/layers"), "qube-test-canary"), 0);
 	QT_TRUE(w.packages > 30 && w.files > 1000 && w.bytes < 200u * 1024 * 1024);
 	QT_INT(qube__volume_start(&run, f.p, &v), 0);
-	umount2(at("pools/main"), MNT_DETACH);	/* it is noexec */
+	umount2(at("pools/main"), MNT_DETACH); /* it is noexec */
 	QT_INT(run_in(run.layers[0], "/usr/bin/pdftoppm", "-v"), 0);
 	QT_INT(run_in(run.layers[0], "/bin/bash", "--version"), 0);
 	QT_INT(run_in(run.layers[0], "/usr/bin/dpkg-query", "-l"), 0);

@@ -10,7 +10,10 @@
 static int good_request(uint8_t *buf, size_t cap)
 {
 	struct qube__job_request req = {
-		.type = QUBE__JOB_IMPORT_HOST, .id = 7, .n_args = 2, .number = 1ull << 40,
+		.type = QUBE__JOB_IMPORT_HOST,
+		.id = 7,
+		.n_args = 2,
+		.number = 1ull << 40,
 		.args = { "abc", "poppler-utils" },
 	};
 

@@ -199,7 +199,10 @@ struct qube__pool_cb waiter_cb(struct waiter *w)
 {
 	memset(w, 0, sizeof(*w));
 	return (struct qube__pool_cb){
-		.user = w, .done = on_done, .progress = on_progress, .note = on_note,
+		.user = w,
+		.done = on_done,
+		.progress = on_progress,
+		.note = on_note,
 	};
 }
 

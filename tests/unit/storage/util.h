@@ -15,7 +15,7 @@ void scratch_remove(void);
 /* Formats a path below the scratch directory into one of eight static buffers. */
 const char *at(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int put_file(const char *path, const char *text, mode_t mode);
-int put_dir(const char *path, mode_t mode);	/* with parents */
+int put_dir(const char *path, mode_t mode); /* with parents */
 /* Content of a small file, static; "" if there is none. */
 const char *get_file(const char *path);
 int exists(const char *path);

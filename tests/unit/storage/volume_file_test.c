@@ -33,14 +33,22 @@ QTEST(volume_file, reads_what_it_wrote)
 QTEST(volume_file, rejects_what_is_damaged)
 {
 	static const char *const bad[] = {
-		"", "qube-volume 1", "qube-volume 1\n", "qube-volume 0\nrevision 1 1 a\n",
-		"qube-volume 1\nrevision 1 1 a", "qube-volume 1\nrevision 1 1 ../x\n",
-		"qube-volume 1\nrevision 1 1 A\n", "qube-volume 1\nrevision 1 1  a\n",
-		"qube-volume 1\nrevision 1 1 a \n", "qube-volume 1\nrevision x 1 a\n",
+		"",
+		"qube-volume 1",
+		"qube-volume 1\n",
+		"qube-volume 0\nrevision 1 1 a\n",
+		"qube-volume 1\nrevision 1 1 a",
+		"qube-volume 1\nrevision 1 1 ../x\n",
+		"qube-volume 1\nrevision 1 1 A\n",
+		"qube-volume 1\nrevision 1 1  a\n",
+		"qube-volume 1\nrevision 1 1 a \n",
+		"qube-volume 1\nrevision x 1 a\n",
 		"qube-volume 1\nrevision 1 1 a\nrevision 1 1 a\n",
-		"qube-volume 1\nrevision 1 1 a\npending b\n", "qube-volume 1\nother\n",
+		"qube-volume 1\nrevision 1 1 a\npending b\n",
+		"qube-volume 1\nother\n",
 		"qube-volume 1\npending a\npending b\nrevision 1 1 a\n",
-		"qube-volume 1\nrevision 1 1 abcdefghijklmnop\n", "qube-volume 1\n\nrevision 1 1 a\n",
+		"qube-volume 1\nrevision 1 1 abcdefghijklmnop\n",
+		"qube-volume 1\n\nrevision 1 1 a\n",
 		"xqube-volume 1\nrevision 1 1 a\n",
 	};
 	struct qube__volume_file f;
