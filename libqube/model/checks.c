@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CHAIN_MAX = 10001 };	/* more netvms than qubes: a loop */
+enum { CHAIN_MAX = 10001 }; /* more netvms than qubes: a loop */
 
 static int bad_value(const struct qube__prop *p, const char *value, const char *why)
 {
@@ -218,8 +218,8 @@ CHECK_(maxmem)
 	if (canon[0] == '-')
 		return bad_value(p, canon, "below zero");
 	if (of->vm->state != QUBE__STATE_HALTED &&
-	    !qube__feature_true(qube__vm_feature_check(of->vm, "memory-hotplug",
-						       QUBE__CHAIN_TEMPLATE)))
+	    !qube__feature_true(
+		    qube__vm_feature_check(of->vm, "memory-hotplug", QUBE__CHAIN_TEMPLATE)))
 		return qube__fail_detail(QUBE_E_STATE, QUBE_D_VM_NOT_HALTED,
 					 "Domain is not powered off: '%s'", of->vm->name);
 	return 0;
@@ -320,7 +320,8 @@ CHECK_(default_netvm)
 		return bad_value(p, canon, "it does not provide network");
 	/* Whoever on its way to the network leaves its netvm at the default would come back. */
 	if (qube__netvm_loops(target, next_netvm(target, target), target))
-		return bad_value(p, canon, "it would be its own netvm; give it another netvm or none");
+		return bad_value(p, canon,
+				 "it would be its own netvm; give it another netvm or none");
 	return 0;
 }
 
@@ -328,8 +329,9 @@ CHECK_(default_template)
 {
 	const struct qube__vm *t = *canon ? qube__model_vm(of->model, canon) : NULL;
 
-	return t && t->vm_class != QUBE__CLASS_TEMPLATE ? bad_value(p, canon, "not a TemplateVM") :
-							  0;
+	if (t && t->vm_class != QUBE__CLASS_TEMPLATE)
+		return bad_value(p, canon, "not a TemplateVM");
+	return 0;
 }
 
 CHECK_(pool)

@@ -59,7 +59,8 @@ struct qube__vm *qube__vm_sound_template(const struct qube__vm *vm)
 		return t->vm_class == QUBE__CLASS_TEMPLATE ? t : NULL;
 	if (vm->vm_class == QUBE__CLASS_DISP)
 		return t->vm_class == QUBE__CLASS_APP || t->vm_class == QUBE__CLASS_STANDALONE ?
-		       t : NULL;
+			       t :
+			       NULL;
 	return NULL;
 }
 
@@ -187,8 +188,7 @@ void qube__vm_default_ip(char out[16], const struct qube__vm *vm)
 	if (n < 255)
 		snprintf(out, 16, "10.%u.0.%u", disp ? 138u : 137u, n & 255u);
 	else
-		snprintf(out, 16, "10.%u.%u.%u", disp ? 138u : 137u, m / 254 & 255u,
-			 m % 254 + 1);
+		snprintf(out, 16, "10.%u.%u.%u", disp ? 138u : 137u, m / 254 & 255u, m % 254 + 1);
 }
 
 void qube__vm_default_ip6(char out[40], const struct qube__vm *vm)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Tags and features of a qube (admin-api.md 6.1, 6.2). Both are kept sorted. The tags guivm-X,
- * audiovm-X and relayvm-X are not stored: they follow a property, so they cannot fall out of step. */
+ * audiovm-X and relayvm-X are not stored: they follow a property, so they cannot fall out of step.
+ */
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/text.h"
@@ -279,12 +280,13 @@ static const char *feature_fault(const char *name, const char *value)
 		return "its value is not printable ASCII or too long";
 	if (strncmp(name, "service.", 8) == 0) {
 		rest = name + 8;
-		if (!*rest || strlen(rest) > 48 || strcmp(rest, ".") == 0 || strcmp(rest, "..") == 0)
+		if (!*rest || strlen(rest) > 48 || strcmp(rest, ".") == 0 ||
+		    strcmp(rest, "..") == 0)
 			return "not the name of a service";
 	} else if (strncmp(name, "vm-config.", 10) == 0) {
 		rest = name + 10;
-		if (strlen(rest) > 52 || !((*rest >= 'a' && *rest <= 'z') ||
-					   (*rest >= 'A' && *rest <= 'Z')))
+		if (strlen(rest) > 52 ||
+		    !((*rest >= 'a' && *rest <= 'z') || (*rest >= 'A' && *rest <= 'Z')))
 			return "not the name of a vm-config key";
 	}
 	return NULL;

@@ -9,7 +9,7 @@
 
 /* --- model.c --- */
 struct qube__vm *qube__vm_alloc(struct qube__model *m, const char *name, uint32_t vm_class);
-void qube__vm_free(struct qube__vm *vm);	/* not in the model's tables */
+void qube__vm_free(struct qube__vm *vm); /* not in the model's tables */
 static inline void qube__vm_free_ptr(struct qube__vm **vm)
 {
 	qube__vm_free(*vm);
@@ -58,7 +58,8 @@ void qube__store_close(struct qube__model *m);
 /* --- store_system.c --- */
 int qube__store_system_encode(char **out, size_t *len, const struct qube__model *m);
 int qube__store_system_decode(struct qube__model *m, const char *text, size_t len);
-/* The format number of a file: 0, or the record says what is wrong with it. file: for the message. */
+/* The format number of a file: 0, or the record says what is wrong with it. file: for the message.
+ */
 int qube__store_format(const struct qube__json *root, const char *file);
 
 /* --- labels and pools, in memory only --- */

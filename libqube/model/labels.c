@@ -163,8 +163,8 @@ int qube__pool_option_put(struct qube__pool_conf *p, const char *name, const cha
 
 	if (!qube__name_is_pool(name, strlen(name)) ||
 	    !qube__name_is_feature_value(value, strlen(value)))
-		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_VALUE,
-					 "not an option of pool '%s'", p->name);
+		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_VALUE, "not an option of pool '%s'",
+					 p->name);
 	while (at < p->n_options && strcmp(p->options[at].name, name) < 0)
 		at++;
 	value_copy = strdup(value);

@@ -16,16 +16,20 @@
 #include <unistd.h>
 
 static const char *const class_names[QUBE__CLASS_COUNT] = {
-	[QUBE__CLASS_ADMIN] = "AdminVM",      [QUBE__CLASS_TEMPLATE] = "TemplateVM",
-	[QUBE__CLASS_APP] = "AppVM",	      [QUBE__CLASS_STANDALONE] = "StandaloneVM",
-	[QUBE__CLASS_DISP] = "DispVM",	      [QUBE__CLASS_REMOTE] = "RemoteVM",
+	[QUBE__CLASS_ADMIN] = "AdminVM", [QUBE__CLASS_TEMPLATE] = "TemplateVM",
+	[QUBE__CLASS_APP] = "AppVM",	 [QUBE__CLASS_STANDALONE] = "StandaloneVM",
+	[QUBE__CLASS_DISP] = "DispVM",	 [QUBE__CLASS_REMOTE] = "RemoteVM",
 };
 
 static const char *const state_names[] = {
-	[QUBE__STATE_HALTED] = "Halted",       [QUBE__STATE_TRANSIENT] = "Transient",
-	[QUBE__STATE_RUNNING] = "Running",     [QUBE__STATE_PAUSED] = "Paused",
-	[QUBE__STATE_SUSPENDED] = "Suspended", [QUBE__STATE_HALTING] = "Halting",
-	[QUBE__STATE_DYING] = "Dying",	       [QUBE__STATE_CRASHED] = "Crashed",
+	[QUBE__STATE_HALTED] = "Halted",
+	[QUBE__STATE_TRANSIENT] = "Transient",
+	[QUBE__STATE_RUNNING] = "Running",
+	[QUBE__STATE_PAUSED] = "Paused",
+	[QUBE__STATE_SUSPENDED] = "Suspended",
+	[QUBE__STATE_HALTING] = "Halting",
+	[QUBE__STATE_DYING] = "Dying",
+	[QUBE__STATE_CRASHED] = "Crashed",
 	[QUBE__STATE_NA] = "NA",
 };
 
@@ -293,7 +297,7 @@ void qube__model_close(struct qube__model *m)
 
 	if (!m)
 		return;
-	qube__list_foreach_safe(pos, tmp, &m->vms)
+	qube__list_foreach_safe (pos, tmp, &m->vms)
 		qube__vm_free(qube__container_of(pos, struct qube__vm, link));
 	for (size_t i = 0; i < m->n_pools; i++)
 		qube__pool_fini(&m->pools[i]);

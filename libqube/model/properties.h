@@ -78,7 +78,7 @@ enum qube__prop_id {
 	QUBE__PROP_ADMIN_QID,
 	QUBE__PROP_ADMIN_UUID,
 	QUBE__PROP_ADMIN_MAXMEM,
-	QUBE__PROP_VM_COUNT,	/* a qube has a slot for each row above */
+	QUBE__PROP_VM_COUNT, /* a qube has a slot for each row above */
 	/* global */
 	QUBE__PROP_G_DEFAULT_NETVM = QUBE__PROP_VM_COUNT,
 	QUBE__PROP_G_UPDATEVM,
@@ -106,8 +106,8 @@ enum qube__prop_id {
 
 /* When it may be set. */
 enum qube__prop_set {
-	QUBE__SET_NEVER,	/* read-only */
-	QUBE__SET_ONCE,		/* at creation */
+	QUBE__SET_NEVER, /* read-only */
+	QUBE__SET_ONCE,	 /* at creation */
 	QUBE__SET_ALWAYS,
 	QUBE__SET_HALTED,
 };
@@ -121,12 +121,12 @@ struct qube__prop_of {
 struct qube__prop {
 	const char *name;
 	uint8_t name_len;
-	uint8_t type;		/* enum qube__prop_type */
-	uint8_t classes;	/* 1 << enum qube__vm_class; QUBE__CLASSES_GLOBAL */
-	uint8_t set;		/* enum qube__prop_set */
-	bool no_clone;		/* a clone or disposable does not inherit it */
-	bool none_ok;		/* vm: may be set to none */
-	const char *fixed;	/* constant default, or NULL */
+	uint8_t type;	   /* enum qube__prop_type */
+	uint8_t classes;   /* 1 << enum qube__vm_class; QUBE__CLASSES_GLOBAL */
+	uint8_t set;	   /* enum qube__prop_set */
+	bool no_clone;	   /* a clone or disposable does not inherit it */
+	bool none_ok;	   /* vm: may be set to none */
+	const char *fixed; /* constant default, or NULL */
 	/* Computed default; leaves out as it is (no value) or fills text. May be NULL. */
 	void (*compute)(const struct qube__prop_of *of, struct qube__prop_value *out);
 	/* Checks the text of a Set beyond its type; may write a canonical form (cap
@@ -134,7 +134,7 @@ struct qube__prop {
 	int (*check)(const struct qube__prop_of *of, const struct qube__prop *p, char *canon);
 	/* May the explicit value go? Sets the record. May be NULL. */
 	int (*check_reset)(const struct qube__prop_of *of, const struct qube__prop *p);
-	const char *help;	/* one line */
+	const char *help; /* one line */
 };
 
 enum { QUBE__PROP_CANON_MAX = 4096 };

@@ -14,8 +14,8 @@ static int no_such(const char *name, const struct qube__vm *vm)
 	char safe[96];
 
 	qube__text_escape(safe, sizeof(safe), name, strlen(name));
-	return qube__fail_detail(QUBE_E_NOENT, QUBE_D_NO_SUCH_PROPERTY, "Invalid property '%s' of %s",
-				 safe, vm ? vm->name : "the system");
+	return qube__fail_detail(QUBE_E_NOENT, QUBE_D_NO_SUCH_PROPERTY,
+				 "Invalid property '%s' of %s", safe, vm ? vm->name : "the system");
 }
 
 void qube__prop_read_default(struct qube__prop_value *out, const struct qube__prop_of *of,

@@ -236,8 +236,9 @@ static int set_template(struct qube__vm *vm, const struct qube__vm_new *n)
 		return 0;
 	}
 	if (!name) {
-		qube__global_read(&v, vm->model, disp ? QUBE__PROP_G_DEFAULT_DISPVM :
-							QUBE__PROP_G_DEFAULT_TEMPLATE);
+		qube__global_read(&v, vm->model,
+				  disp ? QUBE__PROP_G_DEFAULT_DISPVM :
+					 QUBE__PROP_G_DEFAULT_TEMPLATE);
 		name = v.text;
 	}
 	if (!name)
@@ -289,8 +290,8 @@ static int set_texts(struct qube__vm *vm, const struct qube__vm_new *n)
 	const char *driver = n->driver ? n->driver : t && t->driver ? t->driver : "local";
 
 	if (!qube__name_is_pool(driver, strlen(driver)) ||
-	    (n->import_source && !qube__name_is_feature_value(n->import_source,
-							      strlen(n->import_source))))
+	    (n->import_source &&
+	     !qube__name_is_feature_value(n->import_source, strlen(n->import_source))))
 		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_VALUE,
 					 "not a driver's name or not a source");
 	vm->driver = strdup(driver);
@@ -305,8 +306,7 @@ static int set_identity(struct qube__vm *vm, const struct qube__vm_new *n)
 
 	if (r == 0 && n->uuid) {
 		if (!qube__name_is_uuid(n->uuid, strlen(n->uuid)))
-			return qube__fail_detail(QUBE_E_INVALID, QUBE_D_INVALID_UUID,
-						 "not a uuid");
+			return qube__fail_detail(QUBE_E_INVALID, QUBE_D_INVALID_UUID, "not a uuid");
 		if (qube__model_vm_by_uuid(vm->model, n->uuid))
 			return qube__fail_detail(QUBE_E_EXISTS, QUBE_D_VM_ALREADY_EXISTS,
 						 "uuid %s is taken", n->uuid);
@@ -373,7 +373,7 @@ int qube__vm_create(struct qube__vm **out, struct qube__model *m, const struct q
 	vm = qube__vm_alloc(m, n->name ? n->name : "disp", n->vm_class);
 	if (!vm)
 		return QUBE_E_NOMEM;
-	vm->batch = 1;	/* nothing is written before it is whole */
+	vm->batch = 1; /* nothing is written before it is whole */
 	vm->state = QUBE__STATE_HALTED;
 	r = set_identity(vm, n);
 	if (r == 0)
@@ -396,7 +396,8 @@ int qube__vm_create(struct qube__vm **out, struct qube__model *m, const struct q
 int qube__vm_clone(struct qube__vm **out, struct qube__vm *source, const char *name,
 		   const char *const *tags, size_t n_tags)
 {
-	struct qube__vm_new n = { .name = name, .driver = source->driver,
+	struct qube__vm_new n = { .name = name,
+				  .driver = source->driver,
 				  .import_source = source->import_source };
 	qube__autovm *vm = NULL;
 	int r = check_name(source->model, name);

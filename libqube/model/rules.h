@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The functions that rows of the property table name: defaults (defaults.c) and checks (checks.c). */
+ * The functions that rows of the property table name: defaults (defaults.c) and checks (checks.c).
+ */
 #ifndef QUBE_MODEL_RULES_H
 #define QUBE_MODEL_RULES_H
 
 #include "model/properties.h"
 
-#define DEFAULT_(f_) \
+#define DEFAULT_(f_)                                                                               \
 	void qube__default_##f_(const struct qube__prop_of *of, struct qube__prop_value *out)
 #define CHECK_(f_)                                                                                 \
-	int qube__check_##f_(const struct qube__prop_of *of, const struct qube__prop *p, char *canon)
-#define RESET_(f_) \
-	int qube__reset_##f_(const struct qube__prop_of *of, const struct qube__prop *p)
+	int qube__check_##f_(const struct qube__prop_of *of, const struct qube__prop *p,           \
+			     char *canon)
+#define RESET_(f_) int qube__reset_##f_(const struct qube__prop_of *of, const struct qube__prop *p)
 
 DEFAULT_(name);
 DEFAULT_(qid);

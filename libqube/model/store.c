@@ -160,16 +160,16 @@ static int open_dir(int *out, int dirfd, const char *path)
 
 static int take_lock(struct qube__model *m)
 {
-	qube__autofd fd = openat(m->state_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
-				 0600);
+	qube__autofd fd =
+		openat(m->state_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0)
 		return qube__fail_os("cannot open %s/lock", m->state_dir);
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return errno == EWOULDBLOCK ?
-		       qube__fail(QUBE_E_BUSY, "another host has %s open (%s/lock is held)",
-				  m->state_dir, m->state_dir) :
-		       qube__fail_os("cannot lock %s/lock", m->state_dir);
+			       qube__fail(QUBE_E_BUSY, "another host has %s open (%s/lock is held)",
+					  m->state_dir, m->state_dir) :
+			       qube__fail_os("cannot lock %s/lock", m->state_dir);
 	m->lock_fd = qube__steal_fd(&fd);
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * A qube's file, both ways. The text is ours, but a disk or a hand may have damaged it: everything is
- * checked as if a stranger had written it, and what is not understood refuses the file. */
+ * A qube's file, both ways. The text is ours, but a disk or a hand may have damaged it: everything
+ * is checked as if a stranger had written it, and what is not understood refuses the file. */
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/text.h"
@@ -281,9 +281,9 @@ static int load_ids(struct qube__vm *vm, const struct qube__json *root)
 
 static int check_keys(const struct qube__vm *vm, const struct qube__json *root)
 {
-	static const char *const keys[] = { "format", "name", "uuid", "qid", "class", "dispid",
-					    "driver", "import_source", "properties", "tags",
-					    "features", "volumes" };
+	static const char *const keys[] = { "format",	  "name",   "uuid",	"qid",
+					    "class",	  "dispid", "driver",	"import_source",
+					    "properties", "tags",   "features", "volumes" };
 	const struct qube__json *value;
 	const void *it = NULL;
 	const char *key;

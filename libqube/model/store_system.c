@@ -26,14 +26,17 @@ int qube__store_format(const struct qube__json *root, const char *name)
 	if (format > QUBE__STORE_FORMAT)
 		return qube__fail(QUBE_E_NOTSUP,
 				  "%s has format %" PRId64 ", this libqube reads up to %d: "
-				  "a newer one wrote it", name, format, QUBE__STORE_FORMAT);
+				  "a newer one wrote it",
+				  name, format, QUBE__STORE_FORMAT);
 	for (int64_t at = format; at < QUBE__STORE_FORMAT; at++) {
 		if (!migrations[at])
-			return qube__fail(QUBE_E_INVALID, "%s has format %" PRId64
-					  ", which never was", name, format);
+			return qube__fail(QUBE_E_INVALID,
+					  "%s has format %" PRId64 ", which never was", name,
+					  format);
 		if (migrations[at]((struct qube__json *)(uintptr_t)root) < 0)
-			return qube__fail(QUBE_E_INVALID, "%s cannot be brought from format %"
-					  PRId64 " up to date", name, at);
+			return qube__fail(QUBE_E_INVALID,
+					  "%s cannot be brought from format %" PRId64 " up to date",
+					  name, at);
 	}
 	return 0;
 }

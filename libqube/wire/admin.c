@@ -62,10 +62,8 @@ static const struct exception_row exceptions[] = {
 
 /* What a failure without detail is called. Codes that are not here: QubesException. */
 static const struct exception_row by_code[] = {
-	{ "QubesValueError", 0, QUBE_E_INVALID },
-	{ "QubesNotImplementedError", 0, QUBE_E_NOTSUP },
-	{ "ProtocolError", 0, QUBE_E_PROTO },
-	{ "PermissionDenied", 0, QUBE_E_DENIED },
+	{ "QubesValueError", 0, QUBE_E_INVALID }, { "QubesNotImplementedError", 0, QUBE_E_NOTSUP },
+	{ "ProtocolError", 0, QUBE_E_PROTO },	  { "PermissionDenied", 0, QUBE_E_DENIED },
 	{ "QubesVMError", 0, QUBE_E_STATE },
 };
 
@@ -279,7 +277,7 @@ int qube__wire_admin_exception(struct qube__buf *out, const char *type, const ch
 	if (r == 0)
 		r = append_field(&frame, type);
 	if (r == 0)
-		r = qube__buf_append(&frame, "", 1);	/* no traceback, ever */
+		r = qube__buf_append(&frame, "", 1); /* no traceback, ever */
 	/* The client runs the text through its % operator (admin-api.md 16.5). */
 	for (const char *p = text; r == 0 && *p; p++)
 		r = qube__buf_append(&frame, *p == '%' ? "%%" : p, *p == '%' ? 2 : 1);

@@ -13,21 +13,22 @@
 #include <stdint.h>
 
 enum {
-	QUBE__ADMIN_REQUEST_MAX = 65536,	/* header and payload */
+	QUBE__ADMIN_REQUEST_MAX = 65536, /* header and payload */
 	QUBE__ADMIN_ARG_MAX = 1023,
 	QUBE__ADMIN_PEER_MAX = 63,
 	QUBE__ADMIN_EVENT_MAX = 65536,
 	QUBE__ADMIN_PAIRS_MAX = 32,
-	QUBE__ADMIN_TYPE_MAX = 63,		/* an exception's name */
+	QUBE__ADMIN_TYPE_MAX = 63, /* an exception's name */
 	QUBE__ADMIN_MESSAGE_MAX = 767,
 };
 
 /* --- requests --- */
 struct qube__wire_admin_request {
 	char method[QUBE__SERVICE_MAX + 1];
-	char arg[QUBE__ADMIN_ARG_MAX + 1];	/* "" also without '+' */
-	char source[QUBE__ADMIN_PEER_MAX + 1];	/* printable, no space; qube__wire_admin_peer() next */
-	char dest[QUBE__ADMIN_PEER_MAX + 1];	/* "dom0" for the keyword adminvm */
+	char arg[QUBE__ADMIN_ARG_MAX + 1]; /* "" also without '+' */
+	char source[QUBE__ADMIN_PEER_MAX +
+		    1];			     /* printable, no space; qube__wire_admin_peer() next */
+	char dest[QUBE__ADMIN_PEER_MAX + 1]; /* "dom0" for the keyword adminvm */
 	const uint8_t *payload;
 	size_t payload_len;
 };
@@ -63,12 +64,12 @@ enum qube__wire_admin_kind {
 	QUBE__ADMIN_EXCEPTION = 2,
 };
 struct qube__wire_admin_response {
-	uint32_t kind;			/* enum qube__wire_admin_kind */
-	int32_t code;			/* EXCEPTION: QUBE_E_* */
-	int32_t detail;			/* EXCEPTION: QUBE_D_* */
-	char type[QUBE__ADMIN_TYPE_MAX + 1];	/* EXCEPTION: as the peer named it, printable */
-	char message[QUBE__ADMIN_MESSAGE_MAX + 1];	/* EXCEPTION: formatted, printable, cut */
-	const uint8_t *content;		/* OK; EVENT: the whole frame */
+	uint32_t kind;				   /* enum qube__wire_admin_kind */
+	int32_t code;				   /* EXCEPTION: QUBE_E_* */
+	int32_t detail;				   /* EXCEPTION: QUBE_D_* */
+	char type[QUBE__ADMIN_TYPE_MAX + 1];	   /* EXCEPTION: as the peer named it, printable */
+	char message[QUBE__ADMIN_MESSAGE_MAX + 1]; /* EXCEPTION: formatted, printable, cut */
+	const uint8_t *content;			   /* OK; EVENT: the whole frame */
 	size_t content_len;
 };
 /* A whole reply, at end of file (a stream's first bytes tell EVENT). QUBE_E_CLOSED: no byte at all,
@@ -77,12 +78,12 @@ int qube__wire_admin_response_parse(struct qube__wire_admin_response *out, const
 				    size_t len);
 
 struct qube__wire_admin_event {
-	const char *subject;	/* "" for the system */
+	const char *subject; /* "" for the system */
 	const char *event;
 	size_t n_pairs;
 	const char *key[QUBE__ADMIN_PAIRS_MAX];
 	const char *value[QUBE__ADMIN_PAIRS_MAX];
-	size_t used;		/* bytes of the frame */
+	size_t used; /* bytes of the frame */
 };
 /* One frame at the start of what has arrived. QUBE_E_AGAIN: not whole yet; QUBE_E_PROTO. */
 int qube__wire_admin_event_parse(struct qube__wire_admin_event *out, const void *untrusted,
@@ -96,7 +97,7 @@ enum qube__prop_type {
 	QUBE__TYPE_VM = 3,
 	QUBE__TYPE_LABEL = 4,
 };
-const char *qube__wire_type_name(uint32_t type);	/* "str" ... */
+const char *qube__wire_type_name(uint32_t type); /* "str" ... */
 
 /* "default=True type=int 400"; value NULL: none. */
 int qube__wire_property_encode(struct qube__buf *out, bool is_default, uint32_t type,
@@ -107,7 +108,7 @@ int qube__wire_property_line(struct qube__buf *out, const char *name, bool is_de
 struct qube__wire_property {
 	bool is_default;
 	uint32_t type;
-	const char *value;	/* not NUL-terminated; no NUL inside */
+	const char *value; /* not NUL-terminated; no NUL inside */
 	size_t len;
 };
 int qube__wire_property_parse(struct qube__wire_property *out, const void *untrusted, size_t len);

@@ -37,7 +37,7 @@ static inline void qube__json_free_ptr(struct qube__json **j)
 #define qube__autojson __attribute__((cleanup(qube__json_free_ptr))) struct qube__json
 
 enum qube__json_type qube__json_type(const struct qube__json *j);
-size_t qube__json_size(const struct qube__json *j);	/* items or members; 0 for others */
+size_t qube__json_size(const struct qube__json *j); /* items or members; 0 for others */
 const struct qube__json *qube__json_at(const struct qube__json *array, size_t i);
 const struct qube__json *qube__json_get(const struct qube__json *object, const char *key);
 
@@ -76,8 +76,8 @@ int qube__json_append_int(struct qube__json *array, int64_t value);
 int qube__json_append(struct qube__json *array, struct qube__json *child);
 
 enum {
-	QUBE__JSON_SORTED = 1,	/* members by name; without it in the order of insertion */
-	QUBE__JSON_INDENT = 2,	/* one member a line, one space a level, and a last newline */
+	QUBE__JSON_SORTED = 1, /* members by name; without it in the order of insertion */
+	QUBE__JSON_INDENT = 2, /* one member a line, one space a level, and a last newline */
 };
 /* Owned by malloc, NUL-terminated; len may be NULL. */
 int qube__json_dump(char **out, size_t *len, const struct qube__json *j, uint32_t flags);

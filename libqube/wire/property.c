@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Property values as the Admin API writes them (admin-api.md 2.1). The text comes from a server that
- * may be hostile to this client. */
+ * Property values as the Admin API writes them (admin-api.md 2.1). The text comes from a server
+ * that may be hostile to this client. */
 #include "wire/admin.h"
 
 #include <qube/error.h>

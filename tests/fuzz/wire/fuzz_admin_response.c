@@ -33,8 +33,7 @@ static void try_property(const uint8_t *data, size_t size)
 	(void)qube__wire_property_default_parse(&p, data, size);
 	if (qube__wire_property_line_parse(name, &p, &used, data, size) == 0) {
 		assert(used <= size && qube__name_is_property(name, strlen(name)));
-		if (p.len < sizeof(text) &&
-		    qube__wire_property_unescape(text, p.value, p.len) == 0)
+		if (p.len < sizeof(text) && qube__wire_property_unescape(text, p.value, p.len) == 0)
 			assert(strlen(text) <= p.len);
 	}
 }

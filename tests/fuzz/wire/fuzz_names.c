@@ -11,12 +11,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static bool (*const files[])(const void *, size_t) = {
-		qube__name_is_qube, qube__name_is_label, qube__name_is_pool, qube__name_is_volume,
-		qube__name_is_service,
+		qube__name_is_qube,   qube__name_is_label,   qube__name_is_pool,
+		qube__name_is_volume, qube__name_is_service,
 	};
 	static bool (*const words[])(const void *, size_t) = {
-		qube__name_is_tag, qube__name_is_feature, qube__name_is_property, qube__name_is_uuid,
-		qube__name_is_colour, qube__name_is_argument, qube__name_is_descriptor,
+		qube__name_is_tag,	  qube__name_is_feature, qube__name_is_property,
+		qube__name_is_uuid,	  qube__name_is_colour,	 qube__name_is_argument,
+		qube__name_is_descriptor,
 	};
 	int64_t number;
 	bool flag;

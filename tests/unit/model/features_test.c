@@ -94,12 +94,18 @@ QTEST(features, bad_names_and_values_are_refused)
 		const char *value;
 		int want;
 	} rows[] = {
-		{ "a b", "1", QUBE_E_INVALID },	    { "", "1", QUBE_E_INVALID },
-		{ "a/b", "1", QUBE_E_INVALID },	    { "a", "x\n", QUBE_E_INVALID },
-		{ "a", "\xc3\xa9", QUBE_E_INVALID }, { "a", " ~", 0 },
-		{ "service.", "1", QUBE_E_INVALID }, { "service...", "1", QUBE_E_INVALID },
-		{ "service.a", "1", 0 },	    { "vm-config.9", "1", QUBE_E_INVALID },
-		{ "vm-config.a", "1", 0 },	    { "local.userns", "1", 0 },
+		{ "a b", "1", QUBE_E_INVALID },
+		{ "", "1", QUBE_E_INVALID },
+		{ "a/b", "1", QUBE_E_INVALID },
+		{ "a", "x\n", QUBE_E_INVALID },
+		{ "a", "\xc3\xa9", QUBE_E_INVALID },
+		{ "a", " ~", 0 },
+		{ "service.", "1", QUBE_E_INVALID },
+		{ "service...", "1", QUBE_E_INVALID },
+		{ "service.a", "1", 0 },
+		{ "vm-config.9", "1", QUBE_E_INVALID },
+		{ "vm-config.a", "1", 0 },
+		{ "local.userns", "1", 0 },
 		{ "service.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "1",
 		  QUBE_E_INVALID },
 	};
@@ -164,8 +170,7 @@ QTEST(labels, custom_ones_come_and_go)
 
 QTEST(pools, are_configured_and_guarded)
 {
-	static const struct qube__vm_pair options[] = { { "dir_path", "/p" },
-							{ "a_thing", "1" } };
+	static const struct qube__vm_pair options[] = { { "dir_path", "/p" }, { "a_thing", "1" } };
 	AUTO_MODEL *m = house();
 	char text[256];
 

@@ -23,8 +23,9 @@ static inline void house_close(struct qube__model **m)
 static inline struct qube__vm *house_vm(struct qube__model *m, uint32_t vm_class, const char *name,
 					const char *template_name)
 {
-	struct qube__vm_new n = { .name = name, .vm_class = vm_class,
-				  .template_name = template_name, .label = "red" };
+	struct qube__vm_new n = {
+		.name = name, .vm_class = vm_class, .template_name = template_name, .label = "red"
+	};
 	struct qube__vm *vm = NULL;
 
 	return qube__vm_create(&vm, m, &n) == 0 ? vm : NULL;

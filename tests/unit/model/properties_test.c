@@ -287,7 +287,8 @@ QTEST(properties, addresses_follow_the_numbers)
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct qube__vm vm = { .vm_class = rows[i].disp ? QUBE__CLASS_DISP : QUBE__CLASS_APP,
+		struct qube__vm vm = { .vm_class =
+					       rows[i].disp ? QUBE__CLASS_DISP : QUBE__CLASS_APP,
 				       .qid = rows[i].disp ? 77 : rows[i].n,
 				       .dispid = rows[i].disp ? (int32_t)rows[i].n : -1 };
 		char ip[16];

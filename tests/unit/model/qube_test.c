@@ -79,9 +79,11 @@ QTEST(qube, a_bad_wish_is_refused_with_its_reason)
 		int code;
 		int detail;
 	} rows[] = {
-		{ { .name = "work", .vm_class = QUBE__CLASS_APP }, QUBE_E_EXISTS,
+		{ { .name = "work", .vm_class = QUBE__CLASS_APP },
+		  QUBE_E_EXISTS,
 		  QUBE_D_VM_ALREADY_EXISTS },
-		{ { .name = "dom0", .vm_class = QUBE__CLASS_APP }, QUBE_E_EXISTS,
+		{ { .name = "dom0", .vm_class = QUBE__CLASS_APP },
+		  QUBE_E_EXISTS,
 		  QUBE_D_VM_ALREADY_EXISTS },
 		{ { .name = "1x", .vm_class = QUBE__CLASS_APP }, QUBE_E_INVALID, QUBE_D_VALUE },
 		{ { .vm_class = QUBE__CLASS_APP }, QUBE_E_INVALID, QUBE_D_VALUE },
@@ -90,22 +92,31 @@ QTEST(qube, a_bad_wish_is_refused_with_its_reason)
 		{ { .name = "x", .vm_class = QUBE__CLASS_APP }, QUBE_E_INVALID, QUBE_D_VALUE },
 		{ { .name = "x", .vm_class = QUBE__CLASS_DISP }, QUBE_E_INVALID, QUBE_D_VALUE },
 		{ { .name = "x", .vm_class = QUBE__CLASS_APP, .template_name = "ghost" },
-		  QUBE_E_NOENT, QUBE_D_VM_NOT_FOUND },
+		  QUBE_E_NOENT,
+		  QUBE_D_VM_NOT_FOUND },
 		{ { .name = "x", .vm_class = QUBE__CLASS_DISP, .template_name = "work" },
-		  QUBE_E_INVALID, QUBE_D_PROPERTY_VALUE },
+		  QUBE_E_INVALID,
+		  QUBE_D_PROPERTY_VALUE },
 		{ { .name = "x", .vm_class = QUBE__CLASS_TEMPLATE, .template_name = "deb" },
-		  QUBE_E_INVALID, QUBE_D_PROTOCOL },
+		  QUBE_E_INVALID,
+		  QUBE_D_PROTOCOL },
 		{ { .name = "x", .vm_class = QUBE__CLASS_TEMPLATE, .label = "mauve" },
-		  QUBE_E_NOENT, QUBE_D_LABEL_NOT_FOUND },
-		{ { .name = "x", .vm_class = QUBE__CLASS_TEMPLATE, .pool = "lake" }, QUBE_E_NOENT,
+		  QUBE_E_NOENT,
+		  QUBE_D_LABEL_NOT_FOUND },
+		{ { .name = "x", .vm_class = QUBE__CLASS_TEMPLATE, .pool = "lake" },
+		  QUBE_E_NOENT,
 		  QUBE_D_GENERIC },
-		{ { .name = "x", .vm_class = QUBE__CLASS_TEMPLATE, .uuid = "1" }, QUBE_E_INVALID,
+		{ { .name = "x", .vm_class = QUBE__CLASS_TEMPLATE, .uuid = "1" },
+		  QUBE_E_INVALID,
 		  QUBE_D_INVALID_UUID },
-		{ { .name = "x", .vm_class = QUBE__CLASS_TEMPLATE,
-		    .uuid = "00000000-0000-0000-0000-000000000000" }, QUBE_E_EXISTS,
+		{ { .name = "x",
+		    .vm_class = QUBE__CLASS_TEMPLATE,
+		    .uuid = "00000000-0000-0000-0000-000000000000" },
+		  QUBE_E_EXISTS,
 		  QUBE_D_VM_ALREADY_EXISTS },
 		{ { .name = "x", .vm_class = QUBE__CLASS_TEMPLATE, .driver = "a/b" },
-		  QUBE_E_INVALID, QUBE_D_VALUE },
+		  QUBE_E_INVALID,
+		  QUBE_D_VALUE },
 	};
 	AUTO_MODEL *m = house();
 	size_t n = m->n_vms;
@@ -129,12 +140,19 @@ QTEST(qube, takes_everything_at_creation)
 	static const struct qube__vm_pair features[] = { { "service.x", "1" } };
 	static const struct qube__vm_pair volumes[] = { { "private", "fast" } };
 	static const char *const tags[] = { "created-by-dom0", "blue-team" };
-	struct qube__vm_new n = { .name = "x", .vm_class = QUBE__CLASS_APP, .label = "blue",
-				  .driver = "xen", .import_source = "debian/bookworm",
-				  .volume_pools = volumes, .n_volume_pools = 1,
-				  .properties = props, .n_properties = 2,
-				  .features = features, .n_features = 1,
-				  .tags = tags, .n_tags = 2 };
+	struct qube__vm_new n = { .name = "x",
+				  .vm_class = QUBE__CLASS_APP,
+				  .label = "blue",
+				  .driver = "xen",
+				  .import_source = "debian/bookworm",
+				  .volume_pools = volumes,
+				  .n_volume_pools = 1,
+				  .properties = props,
+				  .n_properties = 2,
+				  .features = features,
+				  .n_features = 1,
+				  .tags = tags,
+				  .n_tags = 2 };
 	AUTO_MODEL *m = house();
 	struct qube__vm *vm = NULL;
 	char text[256];
@@ -296,7 +314,7 @@ QTEST(qube, what_others_refer_to_stays)
 	QT_INT(qube__vm_remove(x), QUBE_E_BUSY);
 	QT_TRUE(strstr(qube_error_last()->message, "updatevm"));
 	QT_INT(qube__global_reset(m, "updatevm"), 0);
-	QT_INT(qube__vm_prop_set(x, "default_dispvm", "x"), 0);	/* itself does not hold it */
+	QT_INT(qube__vm_prop_set(x, "default_dispvm", "x"), 0); /* itself does not hold it */
 	QT_INT(qube__vm_prop_set(x, "installed_by_rpm", "1"), 0);
 	QT_INT(qube__vm_remove(x), QUBE_E_BUSY);
 	QT_INT(qube__vm_prop_reset(x, "installed_by_rpm"), 0);

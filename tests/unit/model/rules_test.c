@@ -4,11 +4,11 @@
 #include "house.h"
 
 static const struct row {
-	const char *vm;		/* NULL: global */
+	const char *vm; /* NULL: global */
 	const char *name;
 	const char *value;
 	int want;
-	const char *becomes;	/* NULL: value */
+	const char *becomes; /* NULL: value */
 } rows[] = {
 	{ "work", "name", "x", QUBE_E_INVALID, NULL },
 	{ "work", "qid", "5", QUBE_E_INVALID, NULL },
@@ -183,7 +183,7 @@ QTEST(rules, netvms_make_no_loop)
 	QT_INT(qube__vm_prop_set(net, "netvm", "fw"), QUBE_E_INVALID);
 	QT_INT(qube__global_set(m, "default_netvm", "fw"), 0);
 	QT_INT(qube__vm_prop_reset(net, "netvm"), QUBE_E_INVALID);
-	QT_INT(qube__vm_prop_reset(fw, "netvm"), 0);	/* itself by default: none */
+	QT_INT(qube__vm_prop_reset(fw, "netvm"), 0); /* itself by default: none */
 	QT_INT(qube__global_reset(m, "default_netvm"), 0);
 	/* net would follow the default, which is fw, which leads to net. */
 	QT_INT(qube__vm_prop_set(fw, "netvm", "net"), 0);

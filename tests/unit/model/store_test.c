@@ -280,12 +280,13 @@ QTEST(store, a_batch_is_one_write)
 }
 
 #define HEAD "{\"format\":1,\"name\":\"bad\",\"uuid\":\"0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0ff\","
-#define TAIL "\"class\":\"AppVM\",\"qid\":77,\"properties\":{\"template\":\"deb\"},\"tags\":[]," \
-	     "\"features\":{},\"volumes\":{}}"
+#define TAIL                                                                                       \
+	"\"class\":\"AppVM\",\"qid\":77,\"properties\":{\"template\":\"deb\"},\"tags\":[],"        \
+	"\"features\":{},\"volumes\":{}}"
 
 static const struct {
 	const char *text;
-	const char *reason;	/* NULL: it is fine */
+	const char *reason; /* NULL: it is fine */
 } files[] = {
 	{ HEAD TAIL, NULL },
 	{ "", "bad.json:1 is not JSON" },
@@ -307,23 +308,30 @@ static const struct {
 	{ HEAD "\"class\":\"AppVM\",\"qid\":10000}", "bad qid" },
 	{ HEAD "\"class\":\"DispVM\",\"qid\":7}", "bad dispid" },
 	{ HEAD "\"class\":\"AppVM\",\"qid\":77}", "bad properties" },
-	{ HEAD "\"class\":\"AppVM\",\"qid\":77,\"properties\":{\"xyz\":\"1\"}}", "bad property xyz" },
-	{ HEAD "\"class\":\"AppVM\",\"qid\":77,\"properties\":{\"memory\":1}}", "bad property memory" },
+	{ HEAD "\"class\":\"AppVM\",\"qid\":77,\"properties\":{\"xyz\":\"1\"}}",
+	  "bad property xyz" },
+	{ HEAD "\"class\":\"AppVM\",\"qid\":77,\"properties\":{\"memory\":1}}",
+	  "bad property memory" },
 	{ HEAD "\"class\":\"AppVM\",\"qid\":77,\"properties\":{\"memory\":\"x\"}}",
 	  "bad property memory" },
 	{ HEAD "\"class\":\"AppVM\",\"qid\":77,\"properties\":{\"debug\":\"yes\"}}",
 	  "bad property debug" },
 	{ HEAD "\"class\":\"AppVM\",\"qid\":77,\"properties\":{\"template\":\"../x\"}}",
 	  "bad property template" },
-	{ HEAD "\"class\":\"AppVM\",\"qid\":77,\"properties\":{\"name\":\"x\"}}", "bad property name" },
-	{ HEAD "\"class\":\"AppVM\",\"qid\":77,\"properties\":{},\"tags\":[\"a b\"]}", "Invalid tag" },
+	{ HEAD "\"class\":\"AppVM\",\"qid\":77,\"properties\":{\"name\":\"x\"}}",
+	  "bad property name" },
+	{ HEAD "\"class\":\"AppVM\",\"qid\":77,\"properties\":{},\"tags\":[\"a b\"]}",
+	  "Invalid tag" },
 	{ HEAD "\"class\":\"AppVM\",\"qid\":77,\"properties\":{},\"tags\":[1]}", "bad tag" },
 	{ HEAD "\"class\":\"AppVM\",\"qid\":77,\"properties\":{},\"tags\":[],"
-	  "\"features\":{\"a/\":\"\"}}", "feature 'a/'" },
+	       "\"features\":{\"a/\":\"\"}}",
+	  "feature 'a/'" },
 	{ HEAD "\"class\":\"AppVM\",\"qid\":77,\"properties\":{},\"tags\":[],\"features\":{},"
-	  "\"volumes\":{\"root\":{}}}", "bad volume root" },
+	       "\"volumes\":{\"root\":{}}}",
+	  "bad volume root" },
 	{ HEAD "\"class\":\"AppVM\",\"qid\":1,\"properties\":{},\"tags\":[],\"features\":{},"
-	  "\"volumes\":{}}", "its qid belongs to 'deb'" },
+	       "\"volumes\":{}}",
+	  "its qid belongs to 'deb'" },
 };
 
 QTEST(store, a_damaged_qube_is_named_left_alone_and_hides_no_other)
@@ -394,8 +402,8 @@ QTEST(store, a_damaged_or_newer_system_file_stops_the_opening)
 		{ "{\"format\":2}", QUBE_E_NOTSUP, "system.json has format 2" },
 		{ "{\"format\":1}", QUBE_E_INVALID, "bad labels" },
 		{ "{\"format\":1,\"labels\":[{}]}", QUBE_E_INVALID, "bad label" },
-		{ "{\"format\":1,\"labels\":[{\"name\":\"red\",\"color\":\"0x000000\",\"index\":9}]}",
-		  QUBE_E_INVALID, "bad label" },
+		{ "{\"format\":1,\"labels\":[{\"name\":\"red\",\"color\":\"0x000000\","
+		  "\"index\":9}]}", QUBE_E_INVALID, "bad label" },
 		{ "{\"format\":1,\"labels\":[],\"pools\":[{}]}", QUBE_E_INVALID, "bad pool" },
 		{ "{\"format\":1,\"labels\":[],\"pools\":[],\"properties\":{\"x\":\"1\"}}",
 		  QUBE_E_INVALID, "bad property 'x'" },

@@ -45,17 +45,26 @@ QTEST(admin_request, refuses_every_truncation_of_the_header)
 	const char text[] = "admin.vm.List+ dom0 name dom0";
 
 	for (size_t n = 0; n < sizeof(text); n++)
-		QT_INT(qube__wire_admin_request_parse(&req, text, n), n < sizeof(text) ?
-		       QUBE_E_PROTO : 0);
+		QT_INT(qube__wire_admin_request_parse(&req, text, n),
+		       n < sizeof(text) ? QUBE_E_PROTO : 0);
 	QT_INT(qube__wire_admin_request_parse(&req, text, sizeof(text)), 0);
 }
 
 QTEST(admin_request, refuses_empty_and_doubled_fields)
 {
-	static const char *const bad[] = { "", "   ", " dom0 name dom0", "+x dom0 name dom0",
-					   "a  name dom0", "a dom0  dom0", "a dom0 name ",
-					   "a dom0 name do m0", "a dom0 nam dom0", ".. d name d",
-					   "a/b d name d", "a+/ d name d", "a d name d\n" };
+	static const char *const bad[] = { "",
+					   "   ",
+					   " dom0 name dom0",
+					   "+x dom0 name dom0",
+					   "a  name dom0",
+					   "a dom0  dom0",
+					   "a dom0 name ",
+					   "a dom0 name do m0",
+					   "a dom0 nam dom0",
+					   ".. d name d",
+					   "a/b d name d",
+					   "a+/ d name d",
+					   "a d name d\n" };
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		if (qube__wire_admin_request_parse(&req, bad[i], strlen(bad[i]) + 1) !=
@@ -140,7 +149,8 @@ QTEST(admin_request, the_encoder_refuses_what_would_shift_fields)
 	qube__autobuf b;
 
 	qube__buf_init(&b, 100000);
-	QT_INT(qube__wire_admin_request_encode(&b, "a+b", "", "dom0", "w", NULL, 0), QUBE_E_INVALID);
+	QT_INT(qube__wire_admin_request_encode(&b, "a+b", "", "dom0", "w", NULL, 0),
+	       QUBE_E_INVALID);
 	QT_INT(qube__wire_admin_request_encode(&b, "a", "", "dom0 name x", "w", NULL, 0),
 	       QUBE_E_INVALID);
 	QT_INT(qube__wire_admin_request_encode(&b, "a", "", "dom0", "w x", NULL, 0),
@@ -161,7 +171,10 @@ QTEST(admin_reply, an_exception_doubles_percent_and_hides_control_bytes)
 	qube__buf_init(&b, 4096);
 	QT_INT(qube__wire_admin_fail(&b, QUBE_E_NOENT, QUBE_D_VM_NOT_FOUND, "50%s\x1b[m\xc3"), 0);
 	QT_INT(b.len, 2 + 21 + 1 + 16);
-	QT_MEM(qube__buf_data(&b), "2\0QubesVMNotFoundError\0\0" "50%%s\\x1b[m\\xc3\0", b.len);
+	QT_MEM(qube__buf_data(&b),
+	       "2\0QubesVMNotFoundError\0\0"
+	       "50%%s\\x1b[m\\xc3\0",
+	       b.len);
 	QT_INT(qube__wire_admin_response_parse(&r, qube__buf_data(&b), b.len), 0);
 	QT_INT(r.kind, QUBE__ADMIN_EXCEPTION);
 	QT_INT(r.code, QUBE_E_NOENT);
@@ -192,9 +205,14 @@ QTEST(admin_reply, a_hostile_format_reads_no_further_than_its_arguments)
 		size_t len;
 		const char *want;
 	} rows[] = {
-		{ REQ("2\0E\0\0%s %s\0one\0"), "one %s" },	{ REQ("2\0E\0\0%s\0one"), "%s" },
-		{ REQ("2\0E\0\0%\0"), "%" },			{ REQ("2\0E\0\0%n%x\0a\0b\0"), "%n%x" },
-		{ REQ("2\0E\0\0a\nb\x1b\0"), "a\\x0ab\\x1b" },	{ REQ("2\0E\0tb\0%d%%\0" "5\0"), "5%" },
+		{ REQ("2\0E\0\0%s %s\0one\0"), "one %s" },
+		{ REQ("2\0E\0\0%s\0one"), "%s" },
+		{ REQ("2\0E\0\0%\0"), "%" },
+		{ REQ("2\0E\0\0%n%x\0a\0b\0"), "%n%x" },
+		{ REQ("2\0E\0\0a\nb\x1b\0"), "a\\x0ab\\x1b" },
+		{ REQ("2\0E\0tb\0%d%%\0"
+		      "5\0"),
+		  "5%" },
 	};
 	struct qube__wire_admin_response r;
 
@@ -272,9 +290,14 @@ QTEST(admin_event, the_encoder_refuses_early_ends_and_bytes_beyond_ascii)
 
 QTEST(admin_property, refuses_what_is_not_a_value)
 {
-	static const char *const bad[] = { "", "default=True", "default=True ", "default=maybe type=int 1",
-					   "default=True type=list 1", "default=True type=int",
-					   "default=True type=integer 1", "type=int 1",
+	static const char *const bad[] = { "",
+					   "default=True",
+					   "default=True ",
+					   "default=maybe type=int 1",
+					   "default=True type=list 1",
+					   "default=True type=int",
+					   "default=True type=integer 1",
+					   "type=int 1",
 					   "default=True  type=int 1" };
 	struct qube__wire_property p;
 

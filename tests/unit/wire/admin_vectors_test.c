@@ -73,7 +73,8 @@ QTEST(admin_vectors, requests)
 		QT_INT(r.payload_len, strlen(payload));
 		QT_MEM(r.payload, payload, r.payload_len);
 		QT_INT(qube__wire_admin_request_encode(&b, r.method, r.arg, r.source, r.dest,
-						       r.payload, r.payload_len), 0);
+						       r.payload, r.payload_len),
+		       0);
 		QT_INT(b.len, n);
 		QT_MEM(qube__buf_data(&b), bytes, n);
 	}
@@ -195,7 +196,8 @@ QTEST(admin_vectors, getall_lines)
 		qube__buf_init(&b, 512);
 		qube__json_get_bool(o, "default", &is_default);
 		QT_INT(qube__wire_property_line(&b, text_of(o, "name"), is_default, type_of(o),
-						text_of(o, "value")), 0);
+						text_of(o, "value")),
+		       0);
 		QT_INT(b.len, n);
 		QT_MEM(qube__buf_data(&b), bytes, n);
 		for (size_t cut = 0; cut < n; cut++)

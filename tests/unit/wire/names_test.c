@@ -10,7 +10,7 @@
 static const struct field {
 	const char *what;
 	bool (*check)(const void *untrusted, size_t len);
-	const char *good;	/* a valid text; each byte is tried in its middle */
+	const char *good; /* a valid text; each byte is tried in its middle */
 	const char *alphabet;
 	size_t max;
 } fields[] = {
@@ -119,8 +119,8 @@ QTEST(names, booleans_are_eight_words)
 		const char *text;
 		int want;
 	} rows[] = {
-		{ "0", 0 },    { "no", 0 },    { "False", 0 }, { "OFF", 0 },  { "1", 1 },
-		{ "yes", 1 },  { "TRUE", 1 },  { "on", 1 },    { "", -3 },    { "2", -3 },
+		{ "0", 0 },    { "no", 0 },	{ "False", 0 }, { "OFF", 0 },	{ "1", 1 },
+		{ "yes", 1 },  { "TRUE", 1 },	{ "on", 1 },	{ "", -3 },	{ "2", -3 },
 		{ "tru", -3 }, { "true ", -3 }, { "yess", -3 }, { "none", -3 },
 	};
 
@@ -137,8 +137,17 @@ QTEST(names, booleans_are_eight_words)
 
 QTEST(names, numbers_are_canonical_and_fit)
 {
-	static const char *const bad[] = { "", "-", "+1", "01", "-0", "1 ", " 1", "0x1", "1.0",
-					   "9223372036854775808", "-9223372036854775809",
+	static const char *const bad[] = { "",
+					   "-",
+					   "+1",
+					   "01",
+					   "-0",
+					   "1 ",
+					   " 1",
+					   "0x1",
+					   "1.0",
+					   "9223372036854775808",
+					   "-9223372036854775809",
 					   "99999999999999999999" };
 	int64_t v = 7;
 
