@@ -36,10 +36,10 @@ enum {
 
 /** Where the policy is. */
 struct qube_policy_opts {
-	uint32_t size;		/**< sizeof(struct qube_policy_opts) */
-	uint32_t flags;		/**< QUBE_POLICY_WATCH or 0 */
-	const char *etc_dir;	/**< NULL: /etc/qubes/policy.d */
-	const char *run_dir;	/**< NULL: /run/qubes/policy.d; hides files of that name in etc_dir */
+	uint32_t size;	     /**< sizeof(struct qube_policy_opts) */
+	uint32_t flags;	     /**< QUBE_POLICY_WATCH or 0 */
+	const char *etc_dir; /**< NULL: /etc/qubes/policy.d */
+	const char *run_dir; /**< NULL: /run/qubes/policy.d; hides files of that name in etc_dir */
 	const char *legacy_dir; /**< NULL: /etc/qubes-rpc/policy; only for !compat-4.0 */
 };
 
@@ -56,17 +56,18 @@ struct qube_policy_request {
 
 /**
  * A decision. Filled by the library; all strings are borrowed from the policy until its next
- * evaluate, explain, answer or last unref. A string that does not apply is "" (text and file: NULL).
+ * evaluate, explain, answer or last unref. A string that does not apply is "" (text and file:
+ * NULL).
  */
 struct qube_policy_result {
 	uint32_t size;	    /**< sizeof(struct qube_policy_result), set by the caller */
 	uint32_t result;    /**< QUBE_POLICY_ALLOW, _ASK, _DENY or _ERROR */
 	uint32_t notify;    /**< 1: tell notify_guivm */
 	uint32_t autostart; /**< 1: the target may be started for it */
-	const char *cause;  /**< "rule", "no-match", "no-target", "no-dispvm", "bad-dispvm-template",
-			      "bad-target-token", "autostart", "loopback", "no-ask-targets", "user",
-			      "answer-not-offered", "relay", "config", "policy-error",
-			      "bad-request"; "" for allow and ask */
+	const char *cause; /**< "rule", "no-match", "no-target", "no-dispvm", "bad-dispvm-template",
+			     "bad-target-token", "autostart", "loopback", "no-ask-targets", "user",
+			     "answer-not-offered", "relay", "config", "policy-error",
+			     "bad-request"; "" for allow and ask */
 	const char *explanation;      /**< the cause in one sentence; "" for allow and ask */
 	const char *user;	      /**< allow, ask: "DEFAULT" or a name */
 	const char *target;	      /**< allow: whom to call */
@@ -75,13 +76,13 @@ struct qube_policy_result {
 	const char *service;	      /**< allow for a RemoteVM: call this instead */
 	const char *policy_source;    /**< allow of a relayed call: the source to show */
 	const char *default_target;   /**< ask: what to select at first */
-	const char *guivm;	      /**< ask: where to ask; "": nobody can be asked, answer "deny" */
-	const char *notify_guivm;     /**< whom to notify; "": nobody */
-	const char *file;	      /**< file of the deciding rule, or of the error */
-	const char *text;	      /**< error: what is wrong with the policy */
-	const char *const *targets;   /**< ask: sorted names, n_targets of them */
-	uint32_t n_targets;	      /**< how many targets */
-	uint32_t line;		      /**< line in file, from 1; 0: none */
+	const char *guivm;	  /**< ask: where to ask; "": nobody can be asked, answer "deny" */
+	const char *notify_guivm; /**< whom to notify; "": nobody */
+	const char *file;	  /**< file of the deciding rule, or of the error */
+	const char *text;	  /**< error: what is wrong with the policy */
+	const char *const *targets; /**< ask: sorted names, n_targets of them */
+	uint32_t n_targets;	    /**< how many targets */
+	uint32_t line;		    /**< line in file, from 1; 0: none */
 };
 
 /** A rule that was passed over, and why. Filled by the library; strings as in a result. */
@@ -176,7 +177,7 @@ QUBE_API int qube_policy_check(qube_policy *policy);
  *
  * @param[in] policy  the policy
  * @param[in] text    JSON: {"domains": {NAME: {"type": ..., "tags": [...], ...}}}, as
- *                    qube_ctx_system_info() gives it; borrowed for the call
+ *                    qube_ctx_system_info_fetch() gives it; borrowed for the call
  * @param[in] len     its bytes
  * @return 0, or
  * @retval QUBE_E_PROTO  not such a JSON; what the policy knew before is kept

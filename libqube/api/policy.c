@@ -23,7 +23,7 @@ struct qube_policy {
 	struct qube__policy_system system;
 	bool decided;
 	struct qube__policy_result last;
-	struct qube__policy_rules *near_rules;	/* what the explanation borrows from */
+	struct qube__policy_rules *near_rules; /* what the explanation borrows from */
 	struct qube__policy_explanation why;
 };
 
@@ -207,15 +207,19 @@ static int decide(struct qube_policy_result *out, qube_policy *p,
 
 	if (!out || !p || !req)
 		return qube__fail(QUBE_E_INVALID, "%s is NULL",
-				  !out ? "out" : !p ? "policy" : "req");
+				  !out ? "out" :
+				  !p   ? "policy" :
+					 "req");
 	r = check_size(out->size, sizeof(*out));
 	if (r == 0)
 		r = qube__opts_import(&o, sizeof(o), sizeof(o), req);
 	if (r < 0)
 		return r;
 	if (o.flags || !o.source || !o.service)
-		return qube__fail(QUBE_E_INVALID, "%s", o.flags ? "unknown flags" :
-					   !o.source ? "source is NULL" : "service is NULL");
+		return qube__fail(QUBE_E_INVALID, "%s",
+				  o.flags   ? "unknown flags" :
+				  !o.source ? "source is NULL" :
+					      "service is NULL");
 	r = refresh(p);
 	if (r < 0)
 		return r;
@@ -253,7 +257,9 @@ QUBE_API int qube_policy_answer(struct qube_policy_result *out, qube_policy *pol
 	qube__err_enter(__func__);
 	if (!out || !policy || !answer)
 		return qube__fail(QUBE_E_INVALID, "%s is NULL",
-				  !out ? "out" : !policy ? "policy" : "answer");
+				  !out	  ? "out" :
+				  !policy ? "policy" :
+					    "answer");
 	r = check_size(out->size, sizeof(*out));
 	if (r < 0)
 		return r;
@@ -275,8 +281,7 @@ QUBE_API int qube_policy_explain(struct qube_policy_result *out, qube_policy *po
 	return r < 0 ? r : (int)policy->why.n_near;
 }
 
-QUBE_API int qube_policy_near_get(struct qube_policy_near *out, qube_policy *policy,
-				  uint32_t index)
+QUBE_API int qube_policy_near_get(struct qube_policy_near *out, qube_policy *policy, uint32_t index)
 {
 	struct qube_policy_near full;
 	const struct qube__policy_near *n;
@@ -294,9 +299,15 @@ QUBE_API int qube_policy_near_get(struct qube_policy_near *out, qube_policy *pol
 	n = &policy->why.near[index];
 	size = out->size;
 	full = (struct qube_policy_near){
-		.size = out->size, .column = (uint32_t)n->column, .file = n->file,
-		.service = n->service, .argument = n->argument, .source = n->source,
-		.target = n->target, .action = n->action, .line = n->line,
+		.size = out->size,
+		.column = (uint32_t)n->column,
+		.file = n->file,
+		.service = n->service,
+		.argument = n->argument,
+		.source = n->source,
+		.target = n->target,
+		.action = n->action,
+		.line = n->line,
 	};
 	memset(out, 0, size);
 	memcpy(out, &full, size < sizeof(full) ? size : sizeof(full));
@@ -311,8 +322,7 @@ static int set_text(struct qube__json *o, const char *key, const char *s)
 
 	if (r != QUBE_E_INVALID)
 		return r;
-	return qube__json_set_string(o, key,
-				     qube__text_escape(shown, sizeof(shown), s, strlen(s)));
+	return qube__json_set_string(o, key, qube__text_escape(shown, sizeof(shown), s, strlen(s)));
 }
 
 static int set_opt(struct qube__json *o, const char *key, const char *s)

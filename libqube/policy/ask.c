@@ -15,9 +15,9 @@ enum { OFFER_QUBE = 1, OFFER_DISPVM = 2 };
 
 struct offer {
 	const struct qube__policy_call *call;
-	unsigned char *bits;	/* for each qube of the system */
-	bool dispvm;		/* the plain keyword */
-	bool admin;		/* the keyword, or dom0 that the system does not list */
+	unsigned char *bits; /* for each qube of the system */
+	bool dispvm;	     /* the plain keyword */
+	bool admin;	     /* the keyword, or dom0 that the system does not list */
 };
 
 static void mark(unsigned char *bits, unsigned char bit, bool add)
@@ -103,7 +103,7 @@ static void mark_token(struct offer *o, const struct qube__policy_token *t, bool
 			mark(&o->bits[d->index], OFFER_DISPVM, add);
 		break;
 	default:
-		break;	/* @default offers nothing */
+		break; /* @default offers nothing */
 	}
 }
 
@@ -287,8 +287,7 @@ int qube__policy_offer(struct qube__policy_result *res, const struct qube__polic
 	int r;
 
 	*cause = QUBE__POLICY_CAUSE_NONE;
-	r = rule->redirect.text ? offer_one(res, call, rule, cause) :
-				  offer_rules(res, call, rule);
+	r = rule->redirect.text ? offer_one(res, call, rule, cause) : offer_rules(res, call, rule);
 	if (r < 0 || *cause != QUBE__POLICY_CAUSE_NONE)
 		return r;
 	if (!res->n_targets) {

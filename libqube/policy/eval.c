@@ -130,8 +130,7 @@ static int allow(struct qube__policy_result *res, const struct qube__policy_call
 		return 0;
 	disposable = target.kind == QUBE__PK_DISPVM_NAME || target.kind == QUBE__PK_DISPVM_UUID;
 	*cause = QUBE__POLICY_CAUSE_AUTOSTART;
-	if (!rule->autostart && target.kind != QUBE__PK_ADMIN &&
-	    (disposable || !target.d->running))
+	if (!rule->autostart && target.kind != QUBE__PK_ADMIN && (disposable || !target.d->running))
 		return 0;
 	*cause = QUBE__POLICY_CAUSE_LOOPBACK;
 	if (qube__policy_same(&target, &call->source))

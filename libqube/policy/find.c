@@ -127,9 +127,9 @@ static size_t find_groups(uint32_t out[GROUPS_MAX], const struct qube__policy_ca
 	uint32_t node;
 	size_t n = 0;
 
-	services[0] = qube__policy_interned_id(r, QUBE__PK_SERVICE, call->service,
-					       call->service_len,
-					       qube__policy_hash(call->service, call->service_len));
+	services[0] =
+		qube__policy_interned_id(r, QUBE__PK_SERVICE, call->service, call->service_len,
+					 qube__policy_hash(call->service, call->service_len));
 	services[1] = QUBE__PK_STAR;
 	for (int i = 0; i < 2; i++) {
 		node = qube__policy_node_find(r, 0, services[i]);
@@ -138,7 +138,7 @@ static size_t find_groups(uint32_t out[GROUPS_MAX], const struct qube__policy_ca
 		out[n] = qube__policy_node_find(r, node, QUBE__PK_STAR);
 		n += out[n] != 0;
 		if (i > 0)
-			continue;	/* every service stands with every argument only */
+			continue; /* every service stands with every argument only */
 		arg = qube__policy_interned_id(
 			r, QUBE__PK_ARGUMENT, call->argument, call->argument_len,
 			qube__policy_hash(call->argument, call->argument_len));

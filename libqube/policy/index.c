@@ -124,7 +124,10 @@ int qube__policy_intern(struct qube__policy_rules *r, uint32_t *id, const char *
 			return QUBE_E_NOMEM;
 		got = r->n_interned++;
 		r->interned[got] = (struct qube__policy_interned){
-			.s = copy, .len = (uint32_t)len, .hash = kind_hash(kind, hash), .kind = kind,
+			.s = copy,
+			.len = (uint32_t)len,
+			.hash = kind_hash(kind, hash),
+			.kind = kind,
 		};
 		at = r->interned[got].hash & (r->n_slots - 1);
 		while (r->slots[at])
@@ -143,14 +146,12 @@ static uint32_t edge_slot(const struct qube__policy_rules *r, uint32_t parent, u
 	uint64_t h = ((uint64_t)parent << 32 | token) * 0x9e3779b97f4a7c15u;
 	uint32_t at = (uint32_t)(h >> 32) & (r->cap_edges - 1);
 
-	while (r->edges[at].node &&
-	       (r->edges[at].parent != parent || r->edges[at].token != token))
+	while (r->edges[at].node && (r->edges[at].parent != parent || r->edges[at].token != token))
 		at = (at + 1) & (r->cap_edges - 1);
 	return at;
 }
 
-uint32_t qube__policy_node_find(const struct qube__policy_rules *r, uint32_t parent,
-				uint32_t token)
+uint32_t qube__policy_node_find(const struct qube__policy_rules *r, uint32_t parent, uint32_t token)
 {
 	if (token == QUBE__POLICY_NONE)
 		return 0;
@@ -186,8 +187,8 @@ static int node_make(struct qube__policy_rules *r, uint32_t *out, uint32_t paren
 		return QUBE_E_NOMEM;
 	at = edge_slot(r, parent, token);
 	if (!r->edges[at].node) {
-		r->nodes[r->n_nodes] = (struct qube__policy_node){ QUBE__POLICY_NONE,
-								   QUBE__POLICY_NONE };
+		r->nodes[r->n_nodes] =
+			(struct qube__policy_node){ QUBE__POLICY_NONE, QUBE__POLICY_NONE };
 		r->edges[at] = (struct qube__policy_edge){ parent, token, r->n_nodes++ };
 		r->n_edges++;
 	}

@@ -51,14 +51,17 @@ static int spelled_prefixed(struct qube__policy_spelled *out, const char *s, siz
 
 int qube__policy_spelled_parse(struct qube__policy_spelled *out, const char *s, size_t len)
 {
-#define WORD(text, kind) { text, sizeof(text) - 1, kind }
+#define WORD(text, kind)                                                                           \
+	{                                                                                          \
+		text, sizeof(text) - 1, kind                                                       \
+	}
 	static const struct {
 		const char *text;
 		size_t len;
 		enum qube__policy_kind kind;
 	} words[] = {
-		WORD("dom0", QUBE__PK_ADMIN),	WORD("*", QUBE__PK_STAR),
-		WORD("@anyvm", QUBE__PK_ANYVM),	WORD("@adminvm", QUBE__PK_ADMIN),
+		WORD("dom0", QUBE__PK_ADMIN),	  WORD("*", QUBE__PK_STAR),
+		WORD("@anyvm", QUBE__PK_ANYVM),	  WORD("@adminvm", QUBE__PK_ADMIN),
 		WORD(ADMIN_UUID, QUBE__PK_ADMIN), WORD("@default", QUBE__PK_DEFAULT),
 		WORD("@dispvm", QUBE__PK_DISPVM),
 	};
@@ -89,7 +92,8 @@ bool qube__policy_kind_allowed(enum qube__policy_kind kind, enum qube__policy_pl
 		D = QUBE__PP_REDIRECT,
 		R = QUBE__PP_REQUEST,
 	};
-	static const unsigned char table[] = {	/* policy.md 3 */
+	static const unsigned char table[] = {
+		/* policy.md 3 */
 		[QUBE__PK_STAR] = S | T,
 		[QUBE__PK_ADMIN] = S | T | D | R,
 		[QUBE__PK_ANYVM] = S | T,
@@ -160,8 +164,7 @@ int qube__policy_line_service(struct qube__policy_rules *r, struct qube__policy_
 	}
 	service->kind = QUBE__PK_SERVICE;
 	service->value_at = 0;
-	return qube__policy_intern(r, &service->id, &service->text, QUBE__PK_SERVICE, w->s,
-				   w->len);
+	return qube__policy_intern(r, &service->id, &service->text, QUBE__PK_SERVICE, w->s, w->len);
 }
 
 int qube__policy_line_argument(struct qube__policy_rules *r, struct qube__policy_token *argument,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * From files to rules: policy.md 1, 2 and 8. Everything has a limit, and one mistake anywhere makes
- * the whole policy unusable: it then remembers the file, the line and what is wrong, and refuses. */
+ * the whole policy unusable: it then remembers the file, the line and what is wrong, and refuses.
+ */
 #include "policy/names.h"
 #include "policy/rules.h"
 
@@ -16,12 +17,12 @@
 #include <sys/stat.h>
 
 #define ESCAPED_MAX 160
-#define autonames __attribute__((cleanup(qube__policy_names_fini)))
+#define autonames   __attribute__((cleanup(qube__policy_names_fini)))
 
 /* How the lines of a file are to be read. */
 struct layout {
-	const char *top;	/* relative includes start here; NULL: no files */
-	const struct qube__policy_token *service;	/* old layout, else NULL */
+	const char *top;			  /* relative includes start here; NULL: no files */
+	const struct qube__policy_token *service; /* old layout, else NULL */
 	const struct qube__policy_token *argument;
 };
 
@@ -33,7 +34,7 @@ struct visit {
 struct loader {
 	struct qube__policy_rules *rules;
 	const char *legacy_dir;
-	const char *file;	/* where we are, for errors */
+	const char *file; /* where we are, for errors */
 	uint32_t line;
 	size_t files;
 	size_t bytes;
@@ -56,8 +57,8 @@ static int bad(struct loader *l, enum qube__policy_state state, const char *file
 		r->error = qube__text_format("%s", why);
 	if (!r->error)
 		return QUBE_E_NOMEM;
-	if (file && qube__policy_intern(r, NULL, &r->error_file, QUBE__PK_TEXT, file,
-					strlen(file)) < 0)
+	if (file &&
+	    qube__policy_intern(r, NULL, &r->error_file, QUBE__PK_TEXT, file, strlen(file)) < 0)
 		return QUBE_E_NOMEM;
 	r->error_line = line;
 	r->state = state;
@@ -201,7 +202,7 @@ static int load_line(struct loader *l, const struct layout *lay, const char *s, 
 		s = old_line(l, s, len);
 	line.n = split(words, s, len);
 	if (!line.n)
-		return bad_line(l, "too few columns", NULL);	/* old layout: commas alone */
+		return bad_line(l, "too few columns", NULL); /* old layout: commas alone */
 	if (s[0] == '!')
 		return directive(l, lay, words, line.n);
 	if (lay->service && words[0].len >= skip && !memcmp(words[0].s, old_include, skip)) {
@@ -223,7 +224,8 @@ static int load_line(struct loader *l, const struct layout *lay, const char *s, 
 	return r == QUBE_E_PROTO ? bad_line(l, why, word) : r;
 }
 
-/* UTF-8 without control characters but tabs: a lone CR or a NUL would hide a line from some reader. */
+/* UTF-8 without control characters but tabs: a lone CR or a NUL would hide a line from some reader.
+ */
 static bool is_text(const char *s, size_t len)
 {
 	const unsigned char *p = (const unsigned char *)s;
@@ -293,7 +295,7 @@ static int enter(struct loader *l, const char *path)
 	    qube__policy_rules_watched(l->rules, path, strlen(path)) < 0)
 		return QUBE_E_NOMEM;
 	if (stat(path, &st) < 0)
-		return 0;	/* reading it says why */
+		return 0; /* reading it says why */
 	for (unsigned int i = 0; i < l->depth; i++)
 		if (l->chain[i].dev == st.st_dev && l->chain[i].ino == st.st_ino)
 			return bad_path(l, path, QUBE_E_LIMIT, "a file includes itself");
@@ -352,7 +354,7 @@ static int load_names(struct loader *l, const struct qube__policy_names *names, 
 		qube__autofree char *path = NULL;
 
 		if (i > 0 && !strcmp(at->name, at[-1].name))
-			continue;	/* hidden by the file of that name in the first directory */
+			continue; /* hidden by the file of that name in the first directory */
 		path = join(at->dir, at->name, strlen(at->name));
 		r = path ? load_file(l, path, &lay) : QUBE_E_NOMEM;
 	}
@@ -386,8 +388,11 @@ static int legacy_deny(struct loader *l, const char *path, const struct layout *
 {
 	static const char *const targets[] = { "@anyvm", "@adminvm" };
 	struct qube__policy_rule rule = {
-		.service = *lay->service, .argument = *lay->argument, .action = QUBE__PA_DENY,
-		.notify = true, .autostart = true,
+		.service = *lay->service,
+		.argument = *lay->argument,
+		.action = QUBE__PA_DENY,
+		.notify = true,
+		.autostart = true,
 	};
 	const char *why = NULL;
 	int r = qube__policy_token_make(l->rules, &rule.source, "@anyvm", strlen("@anyvm"),
@@ -397,8 +402,8 @@ static int legacy_deny(struct loader *l, const char *path, const struct layout *
 		r = qube__policy_intern(l->rules, NULL, &rule.file, QUBE__PK_TEXT, path,
 					strlen(path));
 	for (size_t i = 0; i < 2 && r == 0; i++) {
-		r = qube__policy_token_make(l->rules, &rule.target, targets[i],
-					    strlen(targets[i]), QUBE__PP_TARGET, &why);
+		r = qube__policy_token_make(l->rules, &rule.target, targets[i], strlen(targets[i]),
+					    QUBE__PP_TARGET, &why);
 		if (r == 0)
 			r = qube__policy_rules_add(l->rules, &rule);
 	}
@@ -420,8 +425,8 @@ static int load_legacy_file(struct loader *l, const struct qube__policy_name *na
 	if (!path)
 		return QUBE_E_NOMEM;
 	if (name->name[n])
-		argument_word = (struct qube__policy_word){ name->name + n,
-							    strlen(name->name + n) };
+		argument_word =
+			(struct qube__policy_word){ name->name + n, strlen(name->name + n) };
 	r = qube__policy_line_service(l->rules, &service, &service_word, &why);
 	if (r == 0)
 		r = qube__policy_line_argument(l->rules, &argument, &service, &argument_word, &why);

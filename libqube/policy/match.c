@@ -34,7 +34,10 @@ static void who_set(struct qube__policy_who *out, const struct qube__policy_spel
 		    const char *text, size_t len)
 {
 	*out = (struct qube__policy_who){
-		.kind = sp->kind, .text = text, .len = len, .value = sp->value,
+		.kind = sp->kind,
+		.text = text,
+		.len = len,
+		.value = sp->value,
 		.value_len = sp->len,
 	};
 }
@@ -44,7 +47,8 @@ enum qube__policy_cause qube__policy_who_target(struct qube__policy_who *out,
 						const char *text, size_t len)
 {
 	static const struct qube__policy_who unknown = { .kind = QUBE__PK_DEFAULT,
-							 .text = "@default", .len = 8 };
+							 .text = "@default",
+							 .len = 8 };
 	struct qube__policy_spelled sp;
 
 	*out = unknown;

@@ -15,9 +15,9 @@
 
 enum { NAMES_MAX = 16384 };
 
-#define LOWER	"abcdefghijklmnopqrstuvwxyz"
-#define UPPER	"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-#define DIGITS	"0123456789"
+#define LOWER  "abcdefghijklmnopqrstuvwxyz"
+#define UPPER  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGITS "0123456789"
 
 void qube__policy_names_fini(struct qube__policy_names *names)
 {
@@ -158,8 +158,7 @@ static int by_service(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-int qube__policy_names_read_legacy(struct qube__policy_names *names, const char *dir,
-				   char **wrong)
+int qube__policy_names_read_legacy(struct qube__policy_names *names, const char *dir, char **wrong)
 {
 	int r = names_scan(names, dir, legacy_considers, wrong);
 

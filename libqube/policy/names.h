@@ -8,8 +8,8 @@
 
 struct qube__policy_name {
 	char *name;
-	const char *dir;	/* borrowed */
-	size_t order;		/* as read: a directory read earlier hides later ones */
+	const char *dir; /* borrowed */
+	size_t order;	 /* as read: a directory read earlier hides later ones */
 };
 
 struct qube__policy_names {
@@ -23,10 +23,9 @@ void qube__policy_names_fini(struct qube__policy_names *names);
  * QUBE_E_INVALID for a name that disables the policy, with its path in *wrong, owned. Sets the
  * record. */
 int qube__policy_names_read(struct qube__policy_names *names, const char *dir, char **wrong);
-void qube__policy_names_sort(struct qube__policy_names *names);	/* by name, then as read */
+void qube__policy_names_sort(struct qube__policy_names *names); /* by name, then as read */
 /* The same for the legacy directory, whose files are named SERVICE or SERVICE+ARGUMENT: sorted by
  * service, a service's own file behind those of its arguments (policy.md 8). */
-int qube__policy_names_read_legacy(struct qube__policy_names *names, const char *dir,
-				   char **wrong);
+int qube__policy_names_read_legacy(struct qube__policy_names *names, const char *dir, char **wrong);
 
 #endif

@@ -13,7 +13,7 @@
  * also their id among the interned texts. */
 enum qube__policy_kind {
 	QUBE__PK_STAR = 0,
-	QUBE__PK_ADMIN,		/* dom0, @adminvm, uuid:0... */
+	QUBE__PK_ADMIN, /* dom0, @adminvm, uuid:0... */
 	QUBE__PK_ANYVM,
 	QUBE__PK_DEFAULT,
 	QUBE__PK_DISPVM,
@@ -26,7 +26,7 @@ enum qube__policy_kind {
 	QUBE__PK_DISPVM_TAG,
 	QUBE__PK_SERVICE,
 	QUBE__PK_ARGUMENT,
-	QUBE__PK_TEXT,		/* file names, users: interned, never looked up */
+	QUBE__PK_TEXT, /* file names, users: interned, never looked up */
 };
 
 /* A designator taken apart; the value is what stands behind the prefix. */
@@ -37,8 +37,7 @@ struct qube__policy_spelled {
 };
 
 /* Pure. 0, or QUBE_E_PROTO for an unknown keyword, an empty or a nested value. */
-int qube__policy_spelled_parse(struct qube__policy_spelled *out, const char *untrusted,
-			       size_t len);
+int qube__policy_spelled_parse(struct qube__policy_spelled *out, const char *untrusted, size_t len);
 
 enum qube__policy_place {
 	QUBE__PP_SOURCE = 1,
@@ -55,23 +54,23 @@ enum qube__policy_action {
 };
 
 struct qube__policy_token {
-	const char *text;	/* as written; NULL: no such token */
-	uint32_t id;		/* of kind and value; the admin spellings share one */
-	uint32_t value_at;	/* offset of the value in text */
+	const char *text;  /* as written; NULL: no such token */
+	uint32_t id;	   /* of kind and value; the admin spellings share one */
+	uint32_t value_at; /* offset of the value in text */
 	enum qube__policy_kind kind;
 };
 
 struct qube__policy_rule {
-	struct qube__policy_token service;	/* STAR or SERVICE */
-	struct qube__policy_token argument;	/* STAR or ARGUMENT */
+	struct qube__policy_token service;  /* STAR or SERVICE */
+	struct qube__policy_token argument; /* STAR or ARGUMENT */
 	struct qube__policy_token source;
 	struct qube__policy_token target;
 	struct qube__policy_token redirect;
 	struct qube__policy_token default_target;
-	const char *user;	/* NULL: none */
+	const char *user; /* NULL: none */
 	const char *file;
-	uint32_t line;		/* 0: added behind an argument's file of the legacy directory */
-	uint32_t next;		/* rule with the same service, argument and source */
+	uint32_t line; /* 0: added behind an argument's file of the legacy directory */
+	uint32_t next; /* rule with the same service, argument and source */
 	enum qube__policy_action action;
 	bool notify;
 	bool autostart;
@@ -80,7 +79,7 @@ struct qube__policy_rule {
 struct qube__policy_interned {
 	const char *s;
 	uint32_t len;
-	uint32_t hash;		/* of kind and text */
+	uint32_t hash; /* of kind and text */
 	enum qube__policy_kind kind;
 };
 
@@ -93,7 +92,7 @@ struct qube__policy_node {
 struct qube__policy_edge {
 	uint32_t parent;
 	uint32_t token;
-	uint32_t node;		/* 0: free slot */
+	uint32_t node; /* 0: free slot */
 };
 
 struct qube__policy_arena;
@@ -108,18 +107,18 @@ struct qube__policy_rules {
 	struct qube__policy_arena *arena;
 	struct qube__policy_interned *interned;
 	uint32_t n_interned, cap_interned;
-	uint32_t *slots;		/* id + 1, or 0; open addressing */
-	uint32_t n_slots;		/* a power of two */
+	uint32_t *slots;  /* id + 1, or 0; open addressing */
+	uint32_t n_slots; /* a power of two */
 
 	struct qube__policy_rule *rules;
 	uint32_t n_rules, cap_rules;
 
-	struct qube__policy_node *nodes;	/* 0 is the root */
+	struct qube__policy_node *nodes; /* 0 is the root */
 	uint32_t n_nodes, cap_nodes;
-	struct qube__policy_edge *edges;	/* open addressing */
-	uint32_t n_edges, cap_edges;	/* cap: a power of two */
+	struct qube__policy_edge *edges; /* open addressing */
+	uint32_t n_edges, cap_edges;	 /* cap: a power of two */
 
-	const char **watched;		/* folders and links that files came through */
+	const char **watched; /* folders and links that files came through */
 	uint32_t n_watched, cap_watched;
 };
 
@@ -150,11 +149,11 @@ enum { QUBE__POLICY_WORDS_MAX = 16 };
  * target and action. 0, QUBE_E_NOMEM, QUBE_E_LIMIT or QUBE_E_PROTO with *why set (and *word, which
  * may be NULL, to the offending word). */
 struct qube__policy_line {
-	const char *file;		/* interned */
+	const char *file; /* interned */
 	uint32_t line;
 	const struct qube__policy_word *words;
 	size_t n;
-	const struct qube__policy_token *service;	/* old layout, else NULL */
+	const struct qube__policy_token *service; /* old layout, else NULL */
 	const struct qube__policy_token *argument;
 };
 int qube__policy_line_rule(struct qube__policy_rules *r, const struct qube__policy_line *line,
@@ -173,12 +172,12 @@ int qube__policy_token_make(struct qube__policy_rules *r, struct qube__policy_to
 
 /* A qube, or a keyword, that takes part in a call. */
 struct qube__policy_who {
-	enum qube__policy_kind kind;	/* NAME, UUID, ADMIN, DEFAULT, DISPVM, DISPVM_NAME, _UUID */
-	bool keyword;			/* ADMIN spelled @adminvm: has neither class nor tags */
-	const struct qube__policy_domain *d;	/* NULL if unknown, or a keyword */
-	const char *text;		/* whole spelling */
+	enum qube__policy_kind kind; /* NAME, UUID, ADMIN, DEFAULT, DISPVM, DISPVM_NAME, _UUID */
+	bool keyword;		     /* ADMIN spelled @adminvm: has neither class nor tags */
+	const struct qube__policy_domain *d; /* NULL if unknown, or a keyword */
+	const char *text;		     /* whole spelling */
 	size_t len;
-	const char *value;		/* what stands behind the prefix */
+	const char *value; /* what stands behind the prefix */
 	size_t value_len;
 };
 
@@ -187,10 +186,10 @@ struct qube__policy_call {
 	const struct qube__policy_system *sys;
 	const char *service;
 	size_t service_len;
-	const char *argument;		/* with its '+' */
+	const char *argument; /* with its '+' */
 	size_t argument_len;
 	struct qube__policy_who caller;
-	struct qube__policy_who source;	/* the caller, or whom it relays for */
+	struct qube__policy_who source; /* the caller, or whom it relays for */
 	struct qube__policy_who target;
 	bool relayed;
 };

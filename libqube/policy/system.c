@@ -118,7 +118,8 @@ static const char *none_if_empty(const char *s)
 
 static struct qube__policy_domain *domain_new(const struct qube__policy_qube *q, size_t bytes)
 {
-	struct qube__policy_domain *d = calloc(1, sizeof(*d) + q->n_tags * sizeof(*d->tags) + bytes);
+	struct qube__policy_domain *d =
+		calloc(1, sizeof(*d) + q->n_tags * sizeof(*d->tags) + bytes);
 	char *at;
 
 	if (!d)

@@ -44,8 +44,7 @@ static bool is_set(const struct qube__json *v)
 	}
 }
 
-static int take_tags(struct qube__policy_qube *q, const struct qube__json *o,
-		     const char **tags)
+static int take_tags(struct qube__policy_qube *q, const struct qube__json *o, const char **tags)
 {
 	const struct qube__json *list = qube__json_get(o, "tags");
 
@@ -62,8 +61,7 @@ static int take_tags(struct qube__policy_qube *q, const struct qube__json *o,
 	return 0;
 }
 
-static int take_qube(struct qube__policy_system *sys, const char *name,
-		     const struct qube__json *o)
+static int take_qube(struct qube__policy_system *sys, const char *name, const struct qube__json *o)
 {
 	const char *tags[QUBE__POLICY_TAGS_MAX];
 	struct qube__policy_qube q = { .name = name };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The cost of a decision and of loading: policy_bench --decisions N --rules M. Run it under callgrind with
- * two values of N: the difference of the instructions by the difference of N is the cost of one decision. */
+ * The cost of a decision and of loading: policy_bench --decisions N --rules M. Run it under
+ * callgrind with two values of N: the difference of the instructions by the difference of N is the
+ * cost of one decision. */
 #include "base/clock.h"
 #include "policy/policy.h"
 
@@ -43,7 +44,8 @@ static char *make_rules(long rules, size_t *len)
 			fprintf(f, "app.Do +a%ld vm1 vm%ld ask\n", i, i % QUBES);
 	}
 	fputs("app.Do * @tag:work vm3 deny\napp.Do * vm1 vm2 allow user=root\n"
-	      "app.Do * @anyvm @dispvm ask\n* * @anyvm @anyvm deny\n", f);
+	      "app.Do * @anyvm @dispvm ask\n* * @anyvm @anyvm deny\n",
+	      f);
 	fclose(f);
 	return text;
 }
@@ -56,8 +58,13 @@ static int fill_system(struct qube__policy_system *sys)
 		char name[32];
 		char uuid[40];
 		struct qube__policy_qube q = {
-			.name = name, .uuid = uuid, .type = "AppVM", .power_state = "Running",
-			.guivm = "dom0", .tags = tags, .n_tags = 3,
+			.name = name,
+			.uuid = uuid,
+			.type = "AppVM",
+			.power_state = "Running",
+			.guivm = "dom0",
+			.tags = tags,
+			.n_tags = 3,
 		};
 
 		snprintf(name, sizeof(name), "vm%d", i);
@@ -70,8 +77,9 @@ static int fill_system(struct qube__policy_system *sys)
 
 int main(int argc, char **argv)
 {
-	struct qube__policy_request req = { .source = "vm1", .target = "vm2", .service = "app.Do",
-					    .argument = "+" };
+	struct qube__policy_request req = {
+		.source = "vm1", .target = "vm2", .service = "app.Do", .argument = "+"
+	};
 	struct qube__policy_system sys = { 0 };
 	struct qube__policy_rules *rules = NULL;
 	long decisions = 1000;

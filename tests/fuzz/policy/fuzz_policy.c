@@ -14,8 +14,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void check(const struct qube__policy_rules *rules)
 {
 	static const char *const targets[] = { "", "a", "dom0", "@dispvm", "@dispvm:a" };
-	struct qube__policy_qube q = { .name = "a", .type = "AppVM", .default_dispvm = "a",
-				       .template_for_dispvms = true };
+	struct qube__policy_qube q = {
+		.name = "a", .type = "AppVM", .default_dispvm = "a", .template_for_dispvms = true
+	};
 	struct qube__policy_system sys = { 0 };
 
 	if (qube__policy_system_put(&sys, &q) < 0)
@@ -27,8 +28,9 @@ static void check(const struct qube__policy_rules *rules)
 
 		if (qube__policy_call_init(&call, rules, &sys, &req) != QUBE__POLICY_CAUSE_NONE)
 			abort();
-		while (at < rules->n_rules && qube__policy_rule_mismatch(&rules->rules[at], &call) !=
-						      QUBE__POLICY_COLUMN_NONE)
+		while (at < rules->n_rules &&
+		       qube__policy_rule_mismatch(&rules->rules[at], &call) !=
+			       QUBE__POLICY_COLUMN_NONE)
 			at++;
 		if (qube__policy_find(&call) != (at < rules->n_rules ? at : QUBE__POLICY_NONE))
 			abort();
@@ -66,7 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!qube__policy_rules_error(rules, &file, &line)) {
 		check(rules);
 	} else if (!*qube__policy_rules_error(rules, NULL, NULL) || !file || !line) {
-		abort();	/* an error says where it is */
+		abort(); /* an error says where it is */
 	}
 	qube__policy_rules_unref(rules);
 	return 0;

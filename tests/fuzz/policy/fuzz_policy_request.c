@@ -17,9 +17,17 @@ static int fill(struct qube__policy_system *sys)
 {
 	static const char *const tags[] = { "t" };
 	static const struct qube__policy_qube qubes[] = {
-		{ .name = "dom0", .type = "AdminVM", .uuid = "00000000-0000-0000-0000-000000000000" },
-		{ .name = "a", .type = "AppVM", .default_dispvm = "b", .uuid = "1", .guivm = "dom0",
-		  .tags = tags, .n_tags = 1, .power_state = "Running" },
+		{ .name = "dom0",
+		  .type = "AdminVM",
+		  .uuid = "00000000-0000-0000-0000-000000000000" },
+		{ .name = "a",
+		  .type = "AppVM",
+		  .default_dispvm = "b",
+		  .uuid = "1",
+		  .guivm = "dom0",
+		  .tags = tags,
+		  .n_tags = 1,
+		  .power_state = "Running" },
 		{ .name = "b", .type = "AppVM", .uuid = "2", .template_for_dispvms = true },
 		{ .name = "r", .type = "RemoteVM", .relayvm = "b", .transport_rpc = "t.R" },
 	};
@@ -43,8 +51,9 @@ static void check(const struct qube__policy_result *res, const struct qube__poli
 		t += 8;
 	if (!qube__policy_system_find(sys, t, strlen(t)) && strcmp(t, "dom0") != 0)
 		abort();
-	if (res->service && strspn(res->service, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-						 "0123456789-._+") != strlen(res->service))
+	if (res->service &&
+	    strspn(res->service, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				 "0123456789-._+") != strlen(res->service))
 		abort();
 }
 

@@ -14,8 +14,14 @@ static inline int fixture_qube(struct qube__policy_system *sys, const char *name
 			       const char *uuid, size_t n_tags)
 {
 	struct qube__policy_qube q = {
-		.name = name, .type = type, .uuid = uuid, .power_state = "Running",
-		.default_dispvm = "dvm", .guivm = "dom0", .tags = fixture_tags, .n_tags = n_tags,
+		.name = name,
+		.type = type,
+		.uuid = uuid,
+		.power_state = "Running",
+		.default_dispvm = "dvm",
+		.guivm = "dom0",
+		.tags = fixture_tags,
+		.n_tags = n_tags,
 		.template_for_dispvms = !strcmp(name, "dvm"),
 	};
 

@@ -41,8 +41,13 @@ QTEST(policy_json, reads_every_key_that_decides)
 QTEST(policy_json, refuses_wrong_shapes_and_keeps_what_it_knew)
 {
 	static const char *const bad[] = {
-		"", "[]", "{}", "{\"domains\": []}", "{\"domains\": {\"a\": 1}}",
-		"{\"domains\": {\"a\": {}}}", "{\"domains\": {\"a\": {\"type\": 3}}}",
+		"",
+		"[]",
+		"{}",
+		"{\"domains\": []}",
+		"{\"domains\": {\"a\": 1}}",
+		"{\"domains\": {\"a\": {}}}",
+		"{\"domains\": {\"a\": {\"type\": 3}}}",
 		"{\"domains\": {\"@tag:x\": {\"type\": \"AppVM\"}}}",
 		"{\"domains\": {\"a\": {\"type\": \"AppVM\", \"tags\": \"x\"}}}",
 		"{\"domains\": {\"a\": {\"type\": \"AppVM\", \"tags\": [1]}}}",

@@ -51,8 +51,8 @@ static void tree_drop(struct tree *t)
 	nftw(t->root, drop, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-__attribute__((format(printf, 3, 4)))
-static bool put(const struct tree *t, const char *name, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static bool put(const struct tree *t, const char *name,
+						      const char *fmt, ...)
 {
 	char path[256];
 	FILE *f;
@@ -158,13 +158,12 @@ QTEST(policy_load, the_depth_of_includes_is_limited)
 			else
 				QT_TRUE(put(&t, name, "* * * * deny\n"));
 		}
-		EXPECT_TREE(&t, depth == QUBE__POLICY_DEPTH_MAX ? "ok 1" :
-								  "syntax policy.d/f8:1");
+		EXPECT_TREE(&t, depth == QUBE__POLICY_DEPTH_MAX ? "ok 1" : "syntax policy.d/f8:1");
 	}
 }
 
-/* 16 includes a file, so a level-6 file stands for 273 visits and a level-7 file for 17: the limit of 4096
- * is spent on 5 + 14 * 273 + 1 + 15 * 17 + 1 files and 12 more. */
+/* 16 includes a file, so a level-6 file stands for 273 visits and a level-7 file for 17: the limit
+ * of 4096 is spent on 5 + 14 * 273 + 1 + 15 * 17 + 1 files and 12 more. */
 QTEST(policy_load, files_that_multiply_are_limited)
 {
 	struct tree t;
@@ -175,8 +174,8 @@ QTEST(policy_load, files_that_multiply_are_limited)
 		char line[512] = "";
 
 		for (int k = 0; k < 16; k++)
-			snprintf(line + strlen(line), sizeof(line) - strlen(line),
-				 "!include f%d\n", i + 1);
+			snprintf(line + strlen(line), sizeof(line) - strlen(line), "!include f%d\n",
+				 i + 1);
 		snprintf(name, sizeof(name), "policy.d/f%d", i);
 		QT_TRUE(put(&t, name, "%s", line));
 	}
@@ -205,8 +204,8 @@ QTEST(policy_load, the_length_of_a_line_is_limited)
 QTEST(policy_load, control_characters_and_broken_utf8_are_errors)
 {
 	static const char *const lines[] = {
-		"# a\rb", "a.B * x\vy z allow", "# \xff", "# \xc0\xaf", "# \xed\xa0\x80",
-		"# \xf4\x90\x80\x80", "# \xe2\x82", "# \x7f",
+		"# a\rb",	  "a.B * x\vy z allow", "# \xff",     "# \xc0\xaf",
+		"# \xed\xa0\x80", "# \xf4\x90\x80\x80", "# \xe2\x82", "# \x7f",
 	};
 
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
@@ -221,15 +220,17 @@ QTEST(policy_load, accepts_utf8_crlf_and_a_last_line_without_newline)
 {
 	struct tree t;
 
-	QT_TRUE(tree_make(&t) && put(&t, "policy.d/1.policy", "# \xc3\xa9 \xf0\x9f\x90\x9f\r\n"
-							      "\ta.B\t* x  y allow\r\n"
-							      "a.C * x y ask"));
+	QT_TRUE(tree_make(&t) && put(&t, "policy.d/1.policy",
+				     "# \xc3\xa9 \xf0\x9f\x90\x9f\r\n"
+				     "\ta.B\t* x  y allow\r\n"
+				     "a.C * x y ask"));
 	EXPECT_TREE(&t, "ok 2");
 }
 
 QTEST(policy_load, old_layout_knows_one_directive_only)
 {
-	static const char *const lines[] = { "!compat-4.0", "!include-dir x", "$include:", ",,,",
+	static const char *const lines[] = { "!compat-4.0",  "!include-dir x",
+					     "$include:",    ",,,",
 					     "$include:a b", "!include-service a * b" };
 
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
@@ -246,7 +247,8 @@ QTEST(policy_load, legacy_arguments_end_with_denials)
 	struct tree t;
 
 	QT_TRUE(tree_make(&t) && put(&t, "policy.d/1.policy", "!compat-4.0\n") &&
-		put(&t, "legacy/a.B", "$anyvm $dispvm allow\n") && put(&t, "legacy/a.B+q", "# none\n"));
+		put(&t, "legacy/a.B", "$anyvm $dispvm allow\n") &&
+		put(&t, "legacy/a.B+q", "# none\n"));
 	EXPECT_TREE(&t, "ok 3");
 }
 
@@ -341,9 +343,9 @@ static bool change_back(struct tree *t)
 
 QTEST(policy_watch, notices_every_kind_of_change)
 {
-	static bool (*const changes[])(struct tree *t) = {
-		change_create, change_modify, change_move, change_delete, change_included,
-		change_linked, change_missing, change_back,
+	static bool (*const changes[])(struct tree * t) = {
+		change_create,	 change_modify, change_move,	change_delete,
+		change_included, change_linked, change_missing, change_back,
 	};
 	struct tree t;
 	char target[128];

@@ -56,7 +56,8 @@ QTEST(policy_decide, names_the_deciding_rule)
 	struct qube__policy_result res;
 
 	QT_INT(fixture_decide(&res, "# one\napp.Do +x mail bank deny\napp.Do * mail bank allow\n",
-			      &req), 0);
+			      &req),
+	       0);
 	QT_INT(res.verdict, QUBE__POLICY_ALLOW);
 	QT_STR(res.file, "t.policy");
 	QT_INT(res.line, 3);
@@ -82,13 +83,14 @@ QTEST(policy_decide, splits_a_service_at_its_first_plus)
 QTEST(policy_decide, a_call_to_oneself_is_refused_in_every_spelling)
 {
 	static const char *const spellings[] = {
-		"mail", "uuid:11111111-0000-4000-8000-000000000001",
+		"mail",
+		"uuid:11111111-0000-4000-8000-000000000001",
 	};
 	struct qube__policy_result res;
 
 	for (size_t i = 0; i < 4; i++) {
-		struct qube__policy_request req = { spellings[i / 2], spellings[i % 2], "a.B",
-						    "+", NULL };
+		struct qube__policy_request req = { spellings[i / 2], spellings[i % 2], "a.B", "+",
+						    NULL };
 
 		QT_INT(fixture_decide(&res, "* * * * allow\n", &req), 0);
 		QT_INT(res.cause, QUBE__POLICY_CAUSE_LOOPBACK);
@@ -99,13 +101,15 @@ QTEST(policy_decide, a_call_to_oneself_is_refused_in_every_spelling)
 QTEST(policy_decide, dom0_calling_dom0_is_a_loop_in_every_spelling)
 {
 	static const char *const spellings[] = {
-		"dom0", "@adminvm", "uuid:00000000-0000-0000-0000-000000000000",
+		"dom0",
+		"@adminvm",
+		"uuid:00000000-0000-0000-0000-000000000000",
 	};
 	struct qube__policy_result res;
 
 	for (size_t i = 0; i < 9; i++) {
-		struct qube__policy_request req = { spellings[i / 3], spellings[i % 3], "a.B",
-						    "+", NULL };
+		struct qube__policy_request req = { spellings[i / 3], spellings[i % 3], "a.B", "+",
+						    NULL };
 
 		QT_INT(fixture_decide(&res, "* * * * allow\n", &req), 0);
 		QT_INT(res.cause, QUBE__POLICY_CAUSE_LOOPBACK);
@@ -118,8 +122,11 @@ QTEST(policy_decide, a_redirection_to_the_caller_is_a_loop)
 	struct qube__policy_request req = { "mail", "bank", "a.B", "+", NULL };
 	struct qube__policy_result res;
 
-	QT_INT(fixture_decide(&res, "* * * * allow target=uuid:11111111-0000-4000-8000-"
-				    "000000000001\n", &req), 0);
+	QT_INT(fixture_decide(&res,
+			      "* * * * allow target=uuid:11111111-0000-4000-8000-"
+			      "000000000001\n",
+			      &req),
+	       0);
 	QT_INT(res.cause, QUBE__POLICY_CAUSE_LOOPBACK);
 	QT_TRUE(res.notify);
 	QT_STR(res.notify_guivm, "dom0");
@@ -210,8 +217,11 @@ QTEST(policy_answer, only_the_two_words_are_answers)
 
 QTEST(policy_relay, the_relay_is_told_the_qube_that_was_allowed)
 {
-	struct qube__policy_qube far = { .name = "far", .type = "RemoteVM", .relayvm = "vault",
-					 .transport_rpc = "air.T", .guivm = "dom0" };
+	struct qube__policy_qube far = { .name = "far",
+					 .type = "RemoteVM",
+					 .relayvm = "vault",
+					 .transport_rpc = "air.T",
+					 .guivm = "dom0" };
 	struct qube__policy_request req = { "mail", "bank", "a.B", "+x", NULL };
 	struct qube__policy_system sys = { 0 };
 	struct qube__policy_rules *rules = fixture_rules("a.B * mail bank allow target=far\n");
@@ -305,7 +315,8 @@ QTEST(policy, threat_01_every_byte_of_every_field_is_kept_or_refused)
 			struct qube__policy_result res;
 
 			QT_INT(fixture_decide(&res, "* * * bank allow\n* * * @default deny\n",
-					      &table[i]), 0);
+					      &table[i]),
+			       0);
 			if ((res.cause == QUBE__POLICY_CAUSE_BAD_REQUEST) == good[i])
 				QT_FAIL("field %zu, byte %u: cause %d", i, c, (int)res.cause);
 			if (i == 2 && good[i])
@@ -325,7 +336,8 @@ QTEST(policy, threat_01_a_dollar_is_never_a_keyword_in_a_request)
 		struct qube__policy_request req = { "mail", targets[i], "a.B", "+", NULL };
 
 		QT_INT(fixture_decide(&res, "* * * @adminvm allow\n* * * @dispvm:dvm allow\n",
-				      &req), 0);
+				      &req),
+		       0);
 		QT_INT(res.cause, QUBE__POLICY_CAUSE_NO_MATCH);
 		QT_STR(res.requested_target, "@default");
 		qube__policy_result_fini(&res);
@@ -346,8 +358,10 @@ QTEST(policy, threat_01_over_long_fields_are_refused_not_cut)
 	argument[0] = '+';
 	for (int i = 0; i < 8; i++) {
 		struct qube__policy_request table[] = {
-			req, { "mail", "bank", "a.B", argument, NULL },
-			{ "mail", name, "a.B", "+", NULL }, { name, "bank", "a.B", "+", NULL },
+			req,
+			{ "mail", "bank", "a.B", argument, NULL },
+			{ "mail", name, "a.B", "+", NULL },
+			{ name, "bank", "a.B", "+", NULL },
 		};
 
 		/* One byte too many; then the longest that fits. */
@@ -357,8 +371,7 @@ QTEST(policy, threat_01_over_long_fields_are_refused_not_cut)
 			name[QUBE__POLICY_NAME_MAX] = '\0';
 		}
 		QT_INT(fixture_decide(&res, "* * * * deny\n", &table[i % 4]), 0);
-		QT_INT(res.cause, i < 4 ? QUBE__POLICY_CAUSE_BAD_REQUEST :
-					  QUBE__POLICY_CAUSE_RULE);
+		QT_INT(res.cause, i < 4 ? QUBE__POLICY_CAUSE_BAD_REQUEST : QUBE__POLICY_CAUSE_RULE);
 		qube__policy_result_fini(&res);
 	}
 }
@@ -371,7 +384,8 @@ QTEST(policy, threat_08_a_refusal_carries_no_text_of_the_policy)
 	struct qube__policy_result res;
 
 	QT_INT(fixture_decide(&res, "a.B * mail bank deny\na.B * mail vault allow user=secret\n",
-			      &req), 0);
+			      &req),
+	       0);
 	QT_INT(res.verdict, QUBE__POLICY_DENY);
 	QT_TRUE(!res.user && !res.service && !res.targets && !res.text);
 	QT_STR(res.target, "");

@@ -21,22 +21,50 @@ static uint32_t next(uint32_t *seed)
 static const char *const services[] = { "a.B", "a.C", "*" };
 static const char *const arguments[] = { "*", "*", "+", "+x" };
 static const char *const sources[] = {
-	"*", "@anyvm", "@adminvm", "dom0", "mail", "bank", "ghost",
-	"uuid:11111111-0000-4000-8000-000000000001", "@tag:work", "@tag:none", "@type:AppVM",
-	"@type:AdminVM", "@dispvm:dvm", "@dispvm:@tag:work",
+	"*",	       "@anyvm",
+	"@adminvm",    "dom0",
+	"mail",	       "bank",
+	"ghost",       "uuid:11111111-0000-4000-8000-000000000001",
+	"@tag:work",   "@tag:none",
+	"@type:AppVM", "@type:AdminVM",
+	"@dispvm:dvm", "@dispvm:@tag:work",
 };
 static const char *const targets[] = {
-	"*", "@anyvm", "@adminvm", "dom0", "mail", "bank", "vault", "ghost", "@default", "@dispvm",
-	"@dispvm:dvm", "@dispvm:bank", "@dispvm:@tag:work", "@dispvm:@tag:none", "@tag:work",
-	"@type:AppVM", "@type:AdminVM", "uuid:11111111-0000-4000-8000-000000000002",
+	"*",
+	"@anyvm",
+	"@adminvm",
+	"dom0",
+	"mail",
+	"bank",
+	"vault",
+	"ghost",
+	"@default",
+	"@dispvm",
+	"@dispvm:dvm",
+	"@dispvm:bank",
+	"@dispvm:@tag:work",
+	"@dispvm:@tag:none",
+	"@tag:work",
+	"@type:AppVM",
+	"@type:AdminVM",
+	"uuid:11111111-0000-4000-8000-000000000002",
 	"@dispvm:uuid:11111111-0000-4000-8000-000000000004",
 };
 static const char *const callers[] = {
 	"mail", "bank", "dom0", "ghost", "uuid:11111111-0000-4000-8000-000000000003", "@adminvm",
 };
 static const char *const wanted[] = {
-	"", "mail", "bank", "vault", "dom0", "@adminvm", "ghost", "@default", "@dispvm",
-	"@dispvm:dvm", "uuid:11111111-0000-4000-8000-000000000002",
+	"",
+	"mail",
+	"bank",
+	"vault",
+	"dom0",
+	"@adminvm",
+	"ghost",
+	"@default",
+	"@dispvm",
+	"@dispvm:dvm",
+	"uuid:11111111-0000-4000-8000-000000000002",
 	"@dispvm:uuid:11111111-0000-4000-8000-000000000004",
 };
 
@@ -48,8 +76,8 @@ static void make_policy(char *text, size_t cap, uint32_t *seed, int n)
 		const char *service = PICK(seed, services);
 		const char *argument = service[0] == '*' ? "*" : PICK(seed, arguments);
 
-		at += (size_t)snprintf(text + at, cap - at, "%s %s %s %s deny\n", service,
-				       argument, PICK(seed, sources), PICK(seed, targets));
+		at += (size_t)snprintf(text + at, cap - at, "%s %s %s %s deny\n", service, argument,
+				       PICK(seed, sources), PICK(seed, targets));
 	}
 }
 
@@ -91,8 +119,11 @@ QTEST(policy_index, finds_the_rule_that_a_walk_finds)
 		QT_INT(qube__policy_rules_state(rules), QUBE__POLICY_USABLE);
 		for (int i = 0; i < 50; i++) {
 			struct qube__policy_request req = {
-				PICK(&seed, callers), PICK(&seed, wanted),
-				next(&seed) % 2 ? "a.B" : "a.C", next(&seed) % 2 ? "+" : "+x", NULL,
+				PICK(&seed, callers),
+				PICK(&seed, wanted),
+				next(&seed) % 2 ? "a.B" : "a.C",
+				next(&seed) % 2 ? "+" : "+x",
+				NULL,
 			};
 			struct qube__policy_call call;
 			uint32_t *list;
