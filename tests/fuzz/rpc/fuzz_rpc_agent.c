@@ -15,8 +15,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct qube__agent_opts o = { .service_path = "/nonexistent", .config_path = "/nonexistent",
-				      .trigger_socket = "", .passwd_file = "/dev/null",
+	struct qube__agent_opts o = { .service_path = "/nonexistent",
+				      .config_path = "/nonexistent",
+				      .trigger_socket = "",
+				      .passwd_file = "/dev/null",
 				      .group_file = "/dev/null" };
 	struct qube__agent *a;
 	struct qube__loop loop;

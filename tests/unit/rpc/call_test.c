@@ -18,8 +18,9 @@ QTEST(call, goes_from_one_qube_to_the_other_and_back)
 	struct rig r;
 
 	QT_INT(rig_open(&r, true, NULL, NULL), 0);
-	rig_service(&r, "test.Echo", "echo \"$QREXEC_REMOTE_DOMAIN $QREXEC_SERVICE_FULL_NAME "
-				     "[$QREXEC_SERVICE_ARGUMENT] $1\"; cat; exit 7");
+	rig_service(&r, "test.Echo",
+		    "echo \"$QREXEC_REMOTE_DOMAIN $QREXEC_SERVICE_FULL_NAME "
+		    "[$QREXEC_SERVICE_ARGUMENT] $1\"; cat; exit 7");
 	QT_INT(rig_call(&r, 0, "test.Echo+a", "hello", 5, out, sizeof(out)), 7);
 	QT_STR(out, "work test.Echo+a [a] a\nhello");
 	QT_STR(r.decide_line, "1|@default||test.Echo|1|a");
@@ -213,20 +214,35 @@ QTEST(call, a_socket_service_gets_its_descriptor_first)
 	rig_close(&r);
 }
 
+static bool appears(struct rig *r, const char *path)
+{
+	for (int i = 0; i < 500 && access(path, F_OK) < 0; i++)
+		qube__loop_dispatch(&r->loop, 10);
+	return access(path, F_OK) == 0;
+}
+
 QTEST(call, stopping_the_agent_ends_its_services)
 {
 	struct qube__rpc_msg m = { .type = QUBE__RPC_HOST_CALL };
+	char command[400];
+	char ready[96];
+	char got[96];
 	struct rig r;
 
 	QT_INT(rig_open(&r, true, NULL, NULL), 0);
+	snprintf(ready, sizeof(ready), "%s/ready", r.dir);
+	snprintf(got, sizeof(got), "%s/got", r.dir);
+	snprintf(command, sizeof(command),
+		 "root:trap 'mkdir %s; exit 0' TERM; mkdir %s; while :; do sleep 0.02; done", got,
+		 ready);
 	m.host_call.call = 1;
 	m.host_call.guest = 1;
 	m.host_call.just_exec = true;
-	m.host_call.command = "root:sleep 1000";
+	m.host_call.command = command;
 	QT_INT(rig_send(&r, &m, NULL), 0);
-	QT_INT(rig_until_count(&r, &r.ended, 1), 0);
-	qube__agent_stop(r.agent[0], 1000);
-	rig_turn(&r, 10);
+	QT_TRUE(appears(&r, ready));
+	qube__agent_stop(r.agent[0], 60000);
+	QT_TRUE(appears(&r, got));
 	rig_close(&r);
 }
 

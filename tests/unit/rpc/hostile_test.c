@@ -74,11 +74,12 @@ QTEST(broker, greets_each_version_and_refuses_older_ones)
 	}
 }
 
-/* Every type, at hello and after it, at each version: what the table does not list ends the link. */
+/* Every type, at hello and after it, at each version: what the table does not list ends the link.
+ */
 QTEST(broker, threat_03_messages_in_the_wrong_direction_end_the_session)
 {
-	static const uint32_t types[] = { 0x190, 0x191, 0x192, 0x193, 0x200, 0x201, 0x202,
-					  0x203, 0x210, 0x211, 0x212, 0x213, 0x300, 0x301, 0 };
+	static const uint32_t types[] = { 0x190, 0x191, 0x192, 0x193, 0x200, 0x201, 0x202, 0x203,
+					  0x210, 0x211, 0x212, 0x213, 0x300, 0x301, 0 };
 
 	for (size_t t = 0; t < sizeof(types) / sizeof(types[0]); t++) {
 		for (uint32_t v = 2; v <= 4; v++) {
@@ -92,10 +93,11 @@ QTEST(broker, threat_03_messages_in_the_wrong_direction_end_the_session)
 			memset(frame, 0, sizeof(frame));
 			/* A header alone: a refused type ends it before any payload is read. */
 			qube__qrexec_header_put(frame, types[t],
-						types[t] == 0x210 ? 128 :
-						types[t] == 0x211 ? 8 :
+						types[t] == 0x210		       ? 128 :
+						types[t] == 0x211		       ? 8 :
 						types[t] == 0x193 || types[t] == 0x300 ? 4 :
-						types[t] == 0x203 ? 32 : 200);
+						types[t] == 0x203		       ? 32 :
+											 200);
 			QT_INT(write(fd[0], frame, 8), 8);
 			if (ok) {
 				rig_turn(&r, 20);
@@ -152,10 +154,10 @@ QTEST(broker, threat_02_lengths_at_and_beyond_their_bounds)
 		uint32_t len;
 		bool ok;
 	} rows[] = {
-		{ 0x213, 0, false },	 { 0x213, 160, false }, { 0x213, 161, true },
+		{ 0x213, 0, false },	 { 0x213, 160, false },	  { 0x213, 161, true },
 		{ 0x213, 65160, true },	 { 0x213, 65161, false }, { 0x213, 0xffffffff, false },
-		{ 0x212, 96, false },	 { 0x212, 97, true },	 { 0x212, 65096, true },
-		{ 0x212, 65097, false }, { 0x211, 7, false },	 { 0x211, 8, true },
+		{ 0x212, 96, false },	 { 0x212, 97, true },	  { 0x212, 65096, true },
+		{ 0x212, 65097, false }, { 0x211, 7, false },	  { 0x211, 8, true },
 		{ 0x211, 9, false },	 { 0x300, 4, false },
 	};
 
@@ -285,7 +287,9 @@ static ssize_t send_with_fd(int sock, const void *data, size_t len, int fd)
 {
 	char control[CMSG_SPACE(sizeof(int))] = { 0 };
 	struct iovec iov = { (void *)(uintptr_t)data, len };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = control,
 			      .msg_controllen = sizeof(control) };
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 
@@ -329,7 +333,9 @@ QTEST(broker, threat_31_the_channel_between_qubes_is_two_pipes)
 		char bytes[CMSG_SPACE(2 * sizeof(int))];
 	} control;
 	struct iovec iov = { frame, sizeof(frame) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = control.bytes,
 			      .msg_controllen = sizeof(control.bytes) };
 	int got[2];
 	int fd[2];
@@ -390,7 +396,9 @@ QTEST(broker, threat_03_a_host_call_does_not_take_callers_messages)
 		char bytes[CMSG_SPACE(2 * sizeof(int))];
 	} control;
 	struct iovec iov = { frame, sizeof(frame) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = control.bytes,
 			      .msg_controllen = sizeof(control.bytes) };
 	struct rig r;
 	int fds[3];

@@ -68,8 +68,8 @@ static void host_service(struct rig *r, const struct qube__rpc_host_service *s)
 	static uint8_t chunk[32768];
 	size_t left = r->reply_bytes ? r->reply_bytes : 3;
 
-	snprintf(r->host_line, sizeof(r->host_line), "%u|%s|%s|%s", s->guest, s->service,
-		 s->source, s->target);
+	snprintf(r->host_line, sizeof(r->host_line), "%u|%s|%s|%s", s->guest, s->service, s->source,
+		 s->target);
 	r->host_len = s->len;
 	if (s->len < sizeof(r->host_data)) {
 		if (s->len)
@@ -155,7 +155,8 @@ int rig_open(struct rig *r, bool agents, int raw[2], const struct qube__broker_l
 	memset(r, 0, sizeof(*r));
 	snprintf(r->dir, sizeof(r->dir), "/tmp/rig.XXXXXX");
 	r->packet = malloc(QUBE__RPC_MSG_MAX);
-	if (!r->packet || !mkdtemp(r->dir) || qube__loop_init(&r->loop) < 0 || qube__rpc_pair(sv) < 0)
+	if (!r->packet || !mkdtemp(r->dir) || qube__loop_init(&r->loop) < 0 ||
+	    qube__rpc_pair(sv) < 0)
 		return -1;
 	r->sock = sv[0];
 	if (rig_jailed) {
@@ -176,7 +177,8 @@ int rig_open(struct rig *r, bool agents, int raw[2], const struct qube__broker_l
 	for (uint32_t i = 0; i < 2; i++) {
 		char trigger[96];
 		char conf[96];
-		struct qube__agent_opts o = { .service_path = r->dir, .config_path = conf,
+		struct qube__agent_opts o = { .service_path = r->dir,
+					      .config_path = conf,
 					      .trigger_socket = trigger };
 		int pair[2];
 
@@ -296,8 +298,12 @@ int rig_call(struct rig *r, int from, const char *service, const char *input, si
 	struct qube__caller *c;
 	int in[2];
 	int res[2];
-	struct qube__caller_opts o = { .agent_socket = trigger, .target = "@default",
-				       .service = service, .err = -1, .user = r, .done = on_done };
+	struct qube__caller_opts o = { .agent_socket = trigger,
+				       .target = "@default",
+				       .service = service,
+				       .err = -1,
+				       .user = r,
+				       .done = on_done };
 
 	snprintf(trigger, sizeof(trigger), "%s/agent%d", r->dir, from);
 	if (pipe2(in, O_CLOEXEC) < 0 || pipe2(res, O_CLOEXEC) < 0)

@@ -19,14 +19,14 @@ struct rig {
 	struct qube__loop loop;
 	struct qube__source core;
 	struct qube__broker *broker;
-	struct qube__agent *agent[2];	/* guests 1 "work" and 2 "vault" */
-	int broker_pid;		/* of rig_jailed, or 0 */
-	int broker_status;	/* after rig_close() */
+	struct qube__agent *agent[2]; /* guests 1 "work" and 2 "vault" */
+	int broker_pid;		      /* of rig_jailed, or 0 */
+	int broker_status;	      /* after rig_close() */
 	char dir[64];
 	int sock;
 	uint8_t *packet;
 	/* What core heard. */
-	uint32_t up;		/* bit by guest id */
+	uint32_t up; /* bit by guest id */
 	uint32_t down;
 	uint32_t started;
 	uint32_t ended;
@@ -39,9 +39,9 @@ struct rig {
 	char host_line[512];
 	char host_data[128];
 	size_t host_len;
-	bool hold;		/* answer no DECIDE */
+	bool hold; /* answer no DECIDE */
 	uint64_t last_request;
-	size_t reply_bytes;	/* of a host service's answer */
+	size_t reply_bytes; /* of a host service's answer */
 	/* Of the last caller. */
 	bool caller_done;
 	int32_t caller_code;
@@ -60,7 +60,8 @@ int rig_until_count(struct rig *r, const uint32_t *count, uint32_t want);
 void rig_turn(struct rig *r, int turns);
 /* Writes an executable service for both agents. */
 int rig_service(struct rig *r, const char *name, const char *script);
-/* Calls from guest `from` (0 or 1); input is written at once, output up to cap - 1 bytes is read. */
+/* Calls from guest `from` (0 or 1); input is written at once, output up to cap - 1 bytes is read.
+ */
 int rig_call(struct rig *r, int from, const char *service, const char *input, size_t input_len,
 	     char *out, size_t cap);
 int rig_host_call(struct rig *r, uint32_t guest, const char *command, const char *input, char *out,

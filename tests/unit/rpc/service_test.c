@@ -29,11 +29,22 @@ QTEST(command, a_service_call_has_all_its_parts)
 QTEST(command, rejects_what_is_malformed)
 {
 	static const char *const bad[] = {
-		"", "user", ":x", "user:QUBESRPC ", "user:QUBESRPC a.B", "user:QUBESRPC  a.B work",
-		"user:QUBESRPC a.B ", "user:QUBESRPC +a work", "user:QUBESRPC a/b work",
-		"user:QUBESRPC .. work", "user:QUBESRPC a.B work name", "us/er:x",
-		"user:QUBESRPC a.B work name x y", "user:QUBESRPC a.B work other x",
-		"user:QUBESRPC a.B wo$rk", "user:QUBESRPC a;b work",
+		"",
+		"user",
+		":x",
+		"user:QUBESRPC ",
+		"user:QUBESRPC a.B",
+		"user:QUBESRPC  a.B work",
+		"user:QUBESRPC a.B ",
+		"user:QUBESRPC +a work",
+		"user:QUBESRPC a/b work",
+		"user:QUBESRPC .. work",
+		"user:QUBESRPC a.B work name",
+		"us/er:x",
+		"user:QUBESRPC a.B work name x y",
+		"user:QUBESRPC a.B work other x",
+		"user:QUBESRPC a.B wo$rk",
+		"user:QUBESRPC a;b work",
 	};
 	struct qube__command c;
 
@@ -51,8 +62,11 @@ QTEST(service_config, reads_its_keys_and_counts_the_unknown)
 	struct qube__service_config c;
 	uint32_t line;
 
-	QT_INT(parse(&c, "# comment\r\nskip-service-descriptor = true # why\n\n"
-		      "exit-on-client-eof=1\nexit-on-service-eof\t= 0\nother-key = 'x'", &line), 0);
+	QT_INT(parse(&c,
+		     "# comment\r\nskip-service-descriptor = true # why\n\n"
+		     "exit-on-client-eof=1\nexit-on-service-eof\t= 0\nother-key = 'x'",
+		     &line),
+	       0);
 	QT_TRUE(c.skip_service_descriptor && c.exit_on_client_eof && !c.exit_on_service_eof);
 	QT_INT(c.unknown, 1);
 	QT_INT(parse(&c, "force-user = 'root'\nwait-for-session = false\n", &line), 0);
@@ -62,11 +76,21 @@ QTEST(service_config, reads_its_keys_and_counts_the_unknown)
 QTEST(service_config, rejects_and_names_the_line)
 {
 	static const char *const bad[] = {
-		"a = 1\n b = 2", "a = 1\n[section]", "a = 1\nb = \"x\"", "a = 1\nb = 01",
-		"a = 1\nwait-for-session = 'true'", "a = 1\nb = true false", "a = 1\nb",
-		"wait-for-session = 1\nwait-for-session = 1", "a = 1\nb = '''x'''",
-		"a = 1\nwait-for-session = 2", "a = 1\nforce-user = ''", "a = 1\n1a = 1",
-		"a = 1\nb = 'x", "a = 1\nb = -1", "a = 1\nb = ",
+		"a = 1\n b = 2",
+		"a = 1\n[section]",
+		"a = 1\nb = \"x\"",
+		"a = 1\nb = 01",
+		"a = 1\nwait-for-session = 'true'",
+		"a = 1\nb = true false",
+		"a = 1\nb",
+		"wait-for-session = 1\nwait-for-session = 1",
+		"a = 1\nb = '''x'''",
+		"a = 1\nwait-for-session = 2",
+		"a = 1\nforce-user = ''",
+		"a = 1\n1a = 1",
+		"a = 1\nb = 'x",
+		"a = 1\nb = -1",
+		"a = 1\nb = ",
 	};
 	struct qube__service_config c;
 	uint32_t line = 0;
