@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * qube-pty: runs a command on a terminal of its own inside the qube, so that no terminal of the host
- * is ever shared with one. */
+ * qube-pty: runs a command on a terminal of its own inside the qube, so that no terminal of the
+ * host is ever shared with one. */
 #include <qube/error.h>
 #include <qube/guest.h>
 

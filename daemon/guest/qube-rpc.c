@@ -18,7 +18,7 @@ enum { EXIT_LINK = 1, EXIT_USAGE = 2, REFUSED = 126 };
 
 struct args {
 	struct qube_guest_call_opts o;
-	int filter_out;	/* -1: when it is a terminal */
+	int filter_out; /* -1: when it is a terminal */
 	int filter_err;
 	bool use_socket;
 };

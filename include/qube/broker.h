@@ -14,7 +14,7 @@ extern "C" {
 
 /** Flags of qube_broker_serve(). */
 enum {
-	QUBE_BROKER_NO_JAIL = 1,	   /**< no system call filter (debugging) */
+	QUBE_BROKER_NO_JAIL = 1,	  /**< no system call filter (debugging) */
 	QUBE_BROKER_JAIL_IF_SUPPORTED = 2 /**< go on where this machine has no filter */
 };
 

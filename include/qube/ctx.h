@@ -17,12 +17,12 @@ extern "C" {
 enum {
 	QUBE_MODE_EMBEDDED = 0,	 /**< this process is the host */
 	QUBE_MODE_CONNECTED = 1, /**< a running qubed (or qubesd) is */
-	QUBE_MODE_FAKE = 2	 /**< in memory, nothing is run: for tests of programs that link us */
+	QUBE_MODE_FAKE = 2 /**< in memory, nothing is run: for tests of programs that link us */
 };
 
 /** Flags of qube_ctx_open(). */
 enum {
-	QUBE_CTX_NO_GUESTS = 1	/**< embedded: look at and change the store, start nothing */
+	QUBE_CTX_NO_GUESTS = 1 /**< embedded: look at and change the store, start nothing */
 };
 
 /** How isolated a qube is; shown wherever qubes are listed. */
@@ -34,15 +34,16 @@ enum {
 
 /** Options of qube_ctx_open(). Zero and NULL always mean the default. */
 struct qube_ctx_opts {
-	uint32_t size;		 /**< sizeof(struct qube_ctx_opts) */
-	uint32_t flags;		 /**< QUBE_CTX_* */
-	uint32_t mode;		 /**< QUBE_MODE_* */
-	int32_t log_priority;	 /**< least urgent syslog priority that is logged; 0: 6 (info) */
-	const char *driver;	 /**< embedded: "local" */
-	const char *state_dir;	 /**< embedded: "/var/lib/qube"; must be root's alone */
-	const char *run_dir;	 /**< embedded: "/run/qube" */
-	const char *policy_root; /**< folder with policy.d, run.d and legacy; default: the system's */
-	const char *libexec_dir; /**< where qube-box, qube-worker and qube-agent are */
+	uint32_t size;	       /**< sizeof(struct qube_ctx_opts) */
+	uint32_t flags;	       /**< QUBE_CTX_* */
+	uint32_t mode;	       /**< QUBE_MODE_* */
+	int32_t log_priority;  /**< least urgent syslog priority that is logged; 0: 6 (info) */
+	const char *driver;    /**< embedded: "local" */
+	const char *state_dir; /**< embedded: "/var/lib/qube"; must be root's alone */
+	const char *run_dir;   /**< embedded: "/run/qube" */
+	const char
+		*policy_root; /**< folder with policy.d, run.d and legacy; default: the system's */
+	const char *libexec_dir;    /**< where qube-box, qube-worker and qube-agent are */
 	const char *broker_program; /**< program run as PROGRAM --broker; NULL: in this process */
 	const char *socket_path;    /**< connected: "/run/qube/qubed.sock" */
 	/** Receives one line without newline, harmless to print; runs in any call. May be NULL. */
@@ -52,8 +53,10 @@ struct qube_ctx_opts {
 
 /** Static initialiser with the size filled in. */
 #define QUBE_CTX_OPTS_INIT                                                                         \
-	{ (uint32_t)sizeof(struct qube_ctx_opts), 0, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL,     \
-	  NULL, NULL, NULL }
+	{                                                                                          \
+		(uint32_t)sizeof(struct qube_ctx_opts), 0, 0, 0, NULL, NULL, NULL, NULL, NULL,     \
+			NULL, NULL, NULL, NULL                                                     \
+	}
 
 /**
  * Open a context.

@@ -43,19 +43,19 @@ enum {
 
 /** Options of qube_domain_create(). */
 struct qube_domain_create_opts {
-	uint32_t size;		  /**< sizeof(struct qube_domain_create_opts) */
-	uint32_t flags;		  /**< QUBE_DOMAIN_CREATE_* */
-	const char *name;	  /**< must be NULL with QUBE_DOMAIN_CREATE_DISPOSABLE */
-	const char *klass;	  /**< "AppVM", ...; NULL: AppVM, or DispVM for a disposable */
+	uint32_t size;		   /**< sizeof(struct qube_domain_create_opts) */
+	uint32_t flags;		   /**< QUBE_DOMAIN_CREATE_* */
+	const char *name;	   /**< must be NULL with QUBE_DOMAIN_CREATE_DISPOSABLE */
+	const char *klass;	   /**< "AppVM", ...; NULL: AppVM, or DispVM for a disposable */
 	const char *template_name; /**< NULL: the default template or disposable template */
-	const char *label;	  /**< NULL: "red", or the template's for a disposable */
-	const char *pool;	  /**< NULL: the default pool */
+	const char *label;	   /**< NULL: "red", or the template's for a disposable */
+	const char *pool;	   /**< NULL: the default pool */
 };
 
 /** Flags of qube_domain_shutdown(). */
 enum {
-	QUBE_DOMAIN_SHUTDOWN_FORCE = 1,	   /**< even if paused or serving others */
-	QUBE_DOMAIN_SHUTDOWN_OR_KILL = 2   /**< kill it when the time is up */
+	QUBE_DOMAIN_SHUTDOWN_FORCE = 1,	 /**< even if paused or serving others */
+	QUBE_DOMAIN_SHUTDOWN_OR_KILL = 2 /**< kill it when the time is up */
 };
 
 /** Options of qube_domain_shutdown(). */
@@ -82,11 +82,11 @@ enum {
 
 /** One property. Filled by the library. */
 struct qube_property {
-	uint32_t size;	/**< sizeof(struct qube_property), set by the caller */
-	uint32_t flags; /**< QUBE_PROPERTY_IS_DEFAULT */
-	uint32_t type;	/**< QUBE_PROPERTY_STR, ... */
+	uint32_t size;	    /**< sizeof(struct qube_property), set by the caller */
+	uint32_t flags;	    /**< QUBE_PROPERTY_IS_DEFAULT */
+	uint32_t type;	    /**< QUBE_PROPERTY_STR, ... */
 	uint32_t reserved0; /**< 0 */
-	char *value;	/**< owned: qube_free() */
+	char *value;	    /**< owned: qube_free() */
 };
 
 /**

@@ -14,22 +14,22 @@ extern "C" {
 
 /** Results of calls that can fail; values never change. */
 enum {
-	QUBE_OK = 0,		/**< success */
-	QUBE_E_SYSTEM = -1,	/**< a system call failed, see qube_error.os_errno */
-	QUBE_E_NOMEM = -2,	/**< out of memory */
-	QUBE_E_INVALID = -3,	/**< the caller's bug: argument, flag, wrong thread */
-	QUBE_E_NOTSUP = -4,	/**< this driver, machine or build cannot */
-	QUBE_E_PROTO = -5,	/**< the peer broke the protocol */
-	QUBE_E_LIMIT = -6,	/**< a quota or ceiling was reached */
-	QUBE_E_DENIED = -7,	/**< policy said no */
-	QUBE_E_NOENT = -8,	/**< no such thing */
-	QUBE_E_STATE = -9,	/**< not in the current state of the machine */
-	QUBE_E_AGAIN = -10,	/**< nothing yet, try later */
-	QUBE_E_CLOSED = -11,	/**< the peer is gone */
-	QUBE_E_EXISTS = -12,	/**< already there */
-	QUBE_E_BUSY = -13,	/**< in use by another qube, call or host */
-	QUBE_E_TIMEOUT = -14,	/**< a deadline passed */
-	QUBE_E_CANCELED = -15	/**< canceled by the caller */
+	QUBE_OK = 0,	      /**< success */
+	QUBE_E_SYSTEM = -1,   /**< a system call failed, see qube_error.os_errno */
+	QUBE_E_NOMEM = -2,    /**< out of memory */
+	QUBE_E_INVALID = -3,  /**< the caller's bug: argument, flag, wrong thread */
+	QUBE_E_NOTSUP = -4,   /**< this driver, machine or build cannot */
+	QUBE_E_PROTO = -5,    /**< the peer broke the protocol */
+	QUBE_E_LIMIT = -6,    /**< a quota or ceiling was reached */
+	QUBE_E_DENIED = -7,   /**< policy said no */
+	QUBE_E_NOENT = -8,    /**< no such thing */
+	QUBE_E_STATE = -9,    /**< not in the current state of the machine */
+	QUBE_E_AGAIN = -10,   /**< nothing yet, try later */
+	QUBE_E_CLOSED = -11,  /**< the peer is gone */
+	QUBE_E_EXISTS = -12,  /**< already there */
+	QUBE_E_BUSY = -13,    /**< in use by another qube, call or host */
+	QUBE_E_TIMEOUT = -14, /**< a deadline passed */
+	QUBE_E_CANCELED = -15 /**< canceled by the caller */
 };
 
 /** Sub-codes: one for each exception of the Admin API; values never change. */
@@ -67,13 +67,13 @@ enum {
 
 /** What went wrong. Allocated by the library only, so fields may be appended. */
 struct qube_error {
-	int32_t code;		/**< one of QUBE_E_* */
-	int32_t os_errno;	/**< errno, 0 if no system call failed */
-	const char *where;	/**< public function that failed; static storage */
-	const char *message;	/**< one line of English without newline; never NULL */
-	const char *rule_file;	/**< policy or configuration file that decided, or NULL */
-	uint32_t rule_line;	/**< its line, from 1; 0 if none */
-	int32_t detail;		/**< one of QUBE_D_* */
+	int32_t code;	       /**< one of QUBE_E_* */
+	int32_t os_errno;      /**< errno, 0 if no system call failed */
+	const char *where;     /**< public function that failed; static storage */
+	const char *message;   /**< one line of English without newline; never NULL */
+	const char *rule_file; /**< policy or configuration file that decided, or NULL */
+	uint32_t rule_line;    /**< its line, from 1; 0 if none */
+	int32_t detail;	       /**< one of QUBE_D_* */
 };
 
 /**

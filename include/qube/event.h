@@ -26,7 +26,7 @@ struct qube_event {
 struct qube_callback {
 	void (*fn)(void *user, const struct qube_event *ev); /**< called inside dispatch */
 	void *user;					     /**< handed to both */
-	void (*free)(void *user);			     /**< called exactly once; may be NULL */
+	void (*free)(void *user); /**< called exactly once; may be NULL */
 };
 
 /**

@@ -25,7 +25,7 @@ struct qube_guest_agent_opts {
 	const char *const *env;	    /**< environment of services, on top of what qrexec sets */
 	/** One printable line for the log; priority as syslog's. */
 	void (*log)(void *user, int32_t priority, const char *line);
-	void *user;		    /**< handed to log */
+	void *user; /**< handed to log */
 };
 
 /**

@@ -20,11 +20,7 @@ extern "C" {
 #endif
 
 /** Version of these headers. */
-enum {
-	QUBE_VERSION_MAJOR = 0,
-	QUBE_VERSION_MINOR = 1,
-	QUBE_VERSION_PATCH = 0
-};
+enum { QUBE_VERSION_MAJOR = 0, QUBE_VERSION_MINOR = 1, QUBE_VERSION_PATCH = 0 };
 
 /** A connection to, or an instance of, a host of qubes. */
 typedef struct qube_ctx qube_ctx;

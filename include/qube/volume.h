@@ -22,12 +22,12 @@ enum {
 
 /** What a volume says of itself. Filled by the library. */
 struct qube_volume_info {
-	uint32_t size;	     /**< sizeof(struct qube_volume_info), set by the caller */
-	uint32_t flags;	     /**< QUBE_VOLUME_* */
-	uint64_t max_bytes;  /**< nominal size */
-	char pool[64];	     /**< name of its pool */
-	char vid[128];	     /**< its name in the pool */
-	char source[128];    /**< vid that it is a snapshot of, or "" */
+	uint32_t size;	    /**< sizeof(struct qube_volume_info), set by the caller */
+	uint32_t flags;	    /**< QUBE_VOLUME_* */
+	uint64_t max_bytes; /**< nominal size */
+	char pool[64];	    /**< name of its pool */
+	char vid[128];	    /**< its name in the pool */
+	char source[128];   /**< vid that it is a snapshot of, or "" */
 };
 
 /**

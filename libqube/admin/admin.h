@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The Admin API over this host: one table of methods, served on sockets, to qubes, and in-process. */
+ * The Admin API over this host: one table of methods, served on sockets, to qubes, and in-process.
+ */
 #ifndef QUBE_ADMIN_ADMIN_H
 #define QUBE_ADMIN_ADMIN_H
 

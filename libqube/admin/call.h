@@ -17,9 +17,9 @@ enum {
 enum { QUBE__DEST_DOM0 = 1, QUBE__DEST_VM = 2, QUBE__DEST_ANY = 3 };
 enum { QUBE__TAKES_NONE = 0, QUBE__TAKES_SOME = 1, QUBE__TAKES_MAYBE = 2 };
 enum {
-	QUBE__METHOD_STREAM = 1,	/* answers with events: sockets only */
-	QUBE__METHOD_HOST_ONLY = 2,	/* never for a qube, whatever the policy says */
-	QUBE__METHOD_OP = 4,		/* needs the application's dispatch to finish */
+	QUBE__METHOD_STREAM = 1,    /* answers with events: sockets only */
+	QUBE__METHOD_HOST_ONLY = 2, /* never for a qube, whatever the policy says */
+	QUBE__METHOD_OP = 4,	    /* needs the application's dispatch to finish */
 };
 
 struct qube__admin_call;
@@ -38,25 +38,25 @@ struct qube__method {
 struct qube__admin_call {
 	struct qube__host *host;
 	const struct qube__method *method;
-	const char *suffix;		/* of a method whose name ends in a parameter: the class */
-	struct qube__wire_admin_request req;	/* payload: valid while fn runs */
-	struct qube__vm *dest;		/* valid while fn runs */
+	const char *suffix; /* of a method whose name ends in a parameter: the class */
+	struct qube__wire_admin_request req; /* payload: valid while fn runs */
+	struct qube__vm *dest;		     /* valid while fn runs */
 	bool from_host;
 	struct qube__buf reply;
-	int fds[QUBE__CALL_FDS];	/* -1 or owned */
+	int fds[QUBE__CALL_FDS]; /* -1 or owned */
 	struct qube__waiter waiter;
-	qube_op *op;			/* for methods that are operations */
-	void (*finish)(struct qube__admin_call *c, int code);	/* the transport's */
+	qube_op *op;					      /* for methods that are operations */
+	void (*finish)(struct qube__admin_call *c, int code); /* the transport's */
 	/* Sockets: sends a frame now. NULL elsewhere. */
 	void (*stream)(struct qube__admin_call *c);
-	struct qube__listener listener;	/* admin.Events */
+	struct qube__listener listener; /* admin.Events */
 	struct qube__timer tick;	/* progress of an import */
 };
 
 /* The row, or NULL; suffix is set for "admin.vm.Create." + class. */
 const struct qube__method *qube__method_find(const char *name, const char **suffix);
 /* Rows, for the test of access rules and the documentation. */
-const struct qube__method *qube__method_at(size_t i);	/* NULL behind the last */
+const struct qube__method *qube__method_at(size_t i); /* NULL behind the last */
 /* Checks destination, argument and payload, then runs the method. c->req is filled. */
 int qube__admin_run(struct qube__admin_call *c);
 /* Ends a call whose fn returned 1. code < 0: the thread's record. */

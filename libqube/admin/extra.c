@@ -154,8 +154,8 @@ int qube__m_op_clone(struct qube__admin_call *c)
 
 static int parse_payload(struct qube__json **out, const struct qube__admin_call *c)
 {
-	int r = qube__json_parse(out, c->req.payload, c->req.payload_len,
-				 QUBE__ADMIN_REQUEST_MAX, NULL);
+	int r = qube__json_parse(out, c->req.payload, c->req.payload_len, QUBE__ADMIN_REQUEST_MAX,
+				 NULL);
 
 	if (r == QUBE_E_NOMEM)
 		return qube__fail_nomem();

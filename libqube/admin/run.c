@@ -160,8 +160,8 @@ static void guest_finish(struct qube__admin_call *c, int code)
 	else
 		r = qube__wire_admin_fail(&frame, code, qube_error_last()->detail,
 					  qube_error_last()->message);
-	qube__host_service_reply(c->host, g->request, qube__buf_data(&frame),
-				 r < 0 ? 0 : frame.len, r < 0 ? 125 : 0);
+	qube__host_service_reply(c->host, g->request, qube__buf_data(&frame), r < 0 ? 0 : frame.len,
+				 r < 0 ? 125 : 0);
 	qube__buf_fini(&frame);
 	qube__admin_call_fini(c);
 	free(g);
@@ -179,11 +179,9 @@ static int parse_guest_call(struct qube__admin_call *c, const struct qube__host_
 	memcpy(method, s->service, name);
 	method[name] = '\0';
 	qube__buf_init(&text, QUBE__ADMIN_REQUEST_MAX);
-	r = qube__wire_admin_request_encode(&text, method,
-					    s->service[name] ? s->service + name + 1 : NULL,
-					    s->source,
-					    !strcmp(s->target, "@adminvm") ? "dom0" : s->target,
-					    NULL, 0);
+	r = qube__wire_admin_request_encode(
+		&text, method, s->service[name] ? s->service + name + 1 : NULL, s->source,
+		!strcmp(s->target, "@adminvm") ? "dom0" : s->target, NULL, 0);
 	if (r == 0)
 		r = qube__wire_admin_request_parse(&c->req, qube__buf_data(&text), text.len);
 	qube__buf_fini(&text);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Connections of Admin API clients: one request each, read until the peer closes its side, within a
- * size and a deadline; then the answer. Whoever may connect is the host's equal, yet what it sends is
- * parsed like a stranger's. */
+ * size and a deadline; then the answer. Whoever may connect is the host's equal, yet what it sends
+ * is parsed like a stranger's. */
 #include "admin/call.h"
 
 #include "base/cleanup.h"
@@ -16,10 +16,10 @@
 
 enum {
 	CONNS_MAX = 512,
-	READ_MS = 10000,	/* for the whole request */
-	WRITE_MS = 30000,	/* without progress while an answer waits */
+	READ_MS = 10000,  /* for the whole request */
+	WRITE_MS = 30000, /* without progress while an answer waits */
 	OUT_MAX = QUBE__CALL_REPLY_MAX + 65536,
-	STREAM_MAX = 4 << 20,	/* events that a slow reader has not taken */
+	STREAM_MAX = 4 << 20, /* events that a slow reader has not taken */
 };
 
 struct conn {
@@ -27,14 +27,14 @@ struct conn {
 	struct qube__source source;
 	struct qube__timer deadline;
 	struct qube__posted end;
-	struct qube__list link;	/* host->conns */
+	struct qube__list link; /* host->conns */
 	struct qube__host *host;
 	int fd;
 	struct qube__buf in;
 	struct qube__buf out;
-	bool running;		/* a method's body is at work and will say when it is done */
-	bool done;		/* all that will be sent is in out */
-	bool gone;		/* the peer is */
+	bool running; /* a method's body is at work and will say when it is done */
+	bool done;    /* all that will be sent is in out */
+	bool gone;    /* the peer is */
 };
 
 static void conn_free(struct conn *c)
@@ -103,7 +103,7 @@ static void flush(struct conn *c)
 	if (c->done)
 		end(c);
 	else
-		qube__source_set(&c->host->ctx.loop, &c->source, 0);	/* HUP and ERR remain */
+		qube__source_set(&c->host->ctx.loop, &c->source, 0); /* HUP and ERR remain */
 }
 
 static void conn_stream(struct qube__admin_call *call)

@@ -59,8 +59,8 @@ int qube__m_property_get(struct qube__admin_call *c)
 		r = qube__vm_prop_get(&v, c->dest, c->req.arg);
 	if (r < 0)
 		return r;
-	return buf_result(qube__wire_property_encode(&c->reply, v.is_default, v.prop->type,
-						     v.text));
+	return buf_result(
+		qube__wire_property_encode(&c->reply, v.is_default, v.prop->type, v.text));
 }
 
 int qube__m_property_get_all(struct qube__admin_call *c)

@@ -22,7 +22,8 @@ int qube__m_vmclass_list(struct qube__admin_call *c)
 static uint32_t state_of(const struct qube__vm *vm)
 {
 	return vm->vm_class == QUBE__CLASS_ADMIN || vm->vm_class == QUBE__CLASS_REMOTE ?
-		       QUBE__STATE_RUNNING : vm->state;
+		       QUBE__STATE_RUNNING :
+		       vm->state;
 }
 
 static int list_one(struct qube__admin_call *c, const struct qube__vm *vm)

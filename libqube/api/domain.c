@@ -79,8 +79,9 @@ QUBE_API const char *qube_class_name(uint32_t klass)
 
 QUBE_API const char *qube_state_name(uint32_t state)
 {
-	static const char *const names[] = { "NA",	  "Halted",  "Transient", "Running", "Paused",
-					     "Suspended", "Halting", "Dying",	  "Crashed" };
+	static const char *const names[] = { "NA",	"Halted", "Transient",
+					     "Running", "Paused", "Suspended",
+					     "Halting", "Dying",  "Crashed" };
 
 	return state < 9 ? names[state] : "NA";
 }
@@ -117,8 +118,8 @@ QUBE_API int qube_domain_shutdown(qube_domain *d, const struct qube_domain_shutd
 	QUBE__ENTER(d);
 	r = qube__opts_import(&so, sizeof(so), sizeof(so), opts);
 	if (r == 0)
-		r = qube__api_flags(so.flags, QUBE_DOMAIN_SHUTDOWN_FORCE |
-						      QUBE_DOMAIN_SHUTDOWN_OR_KILL);
+		r = qube__api_flags(so.flags,
+				    QUBE_DOMAIN_SHUTDOWN_FORCE | QUBE_DOMAIN_SHUTDOWN_OR_KILL);
 	if (r == 0)
 		r = begin(&o, d->ctx, op);
 	return r < 0 ? r : qube__op_deliver(o, d->ctx->be->domain_shutdown(d, &so, o), op);
@@ -181,8 +182,8 @@ QUBE_API int qube_template_import(qube_ctx *ctx, const struct qube_template_impo
 	QUBE__ENTER(ctx && opts);
 	r = qube__opts_import(&to, sizeof(to), sizeof(to), opts);
 	if (r == 0)
-		r = qube__api_flags(to.flags, QUBE_TEMPLATE_IMPORT_HOST |
-						      QUBE_TEMPLATE_IMPORT_PLAN_ONLY);
+		r = qube__api_flags(to.flags,
+				    QUBE_TEMPLATE_IMPORT_HOST | QUBE_TEMPLATE_IMPORT_PLAN_ONLY);
 	if (r == 0)
 		r = begin(&o, ctx, op);
 	return r < 0 ? r : qube__op_deliver(o, ctx->be->template_import(ctx, &to, o), op);

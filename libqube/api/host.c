@@ -44,7 +44,8 @@ QUBE_API int qube_host_check(struct qube_check **out, size_t *count, const char 
 	(void)libexec_dir;
 	list[0].outcome = QUBE_CHECK_FAIL;
 	snprintf(list[0].name, sizeof(list[0].name), "driver");
-	snprintf(list[0].detail, sizeof(list[0].detail), "this build has no driver that runs qubes");
+	snprintf(list[0].detail, sizeof(list[0].detail),
+		 "this build has no driver that runs qubes");
 	n = 1;
 #endif
 	for (size_t i = 0; i < n; i++)

@@ -7,8 +7,7 @@
 
 #include "api/api.h"
 
-QUBE_API int qube_domain_property_fetch(struct qube_property *out, qube_domain *d,
-					const char *name)
+QUBE_API int qube_domain_property_fetch(struct qube_property *out, qube_domain *d, const char *name)
 {
 	int r;
 

@@ -10,14 +10,14 @@
 
 struct qube__buf {
 	uint8_t *mem;
-	size_t start;	/* first byte that is not consumed */
-	size_t len;	/* bytes queued */
+	size_t start; /* first byte that is not consumed */
+	size_t len;   /* bytes queued */
 	size_t cap;
 	size_t max;
 };
 
 void qube__buf_init(struct qube__buf *b, size_t max);
-void qube__buf_fini(struct qube__buf *b);	/* may be called twice */
+void qube__buf_fini(struct qube__buf *b); /* may be called twice */
 static inline uint8_t *qube__buf_data(struct qube__buf *b)
 {
 	return b->mem ? b->mem + b->start : (uint8_t *)b;

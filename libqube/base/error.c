@@ -124,10 +124,10 @@ QUBE_API const struct qube_error *qube_error_last(void)
 QUBE_API const char *qube_error_name(int32_t code)
 {
 	static const char *const names[] = {
-		"QUBE_OK",	    "QUBE_E_SYSTEM",  "QUBE_E_NOMEM",  "QUBE_E_INVALID",
-		"QUBE_E_NOTSUP",    "QUBE_E_PROTO",   "QUBE_E_LIMIT",  "QUBE_E_DENIED",
-		"QUBE_E_NOENT",	    "QUBE_E_STATE",   "QUBE_E_AGAIN",  "QUBE_E_CLOSED",
-		"QUBE_E_EXISTS",    "QUBE_E_BUSY",    "QUBE_E_TIMEOUT", "QUBE_E_CANCELED",
+		"QUBE_OK",	 "QUBE_E_SYSTEM", "QUBE_E_NOMEM",   "QUBE_E_INVALID",
+		"QUBE_E_NOTSUP", "QUBE_E_PROTO",  "QUBE_E_LIMIT",   "QUBE_E_DENIED",
+		"QUBE_E_NOENT",	 "QUBE_E_STATE",  "QUBE_E_AGAIN",   "QUBE_E_CLOSED",
+		"QUBE_E_EXISTS", "QUBE_E_BUSY",	  "QUBE_E_TIMEOUT", "QUBE_E_CANCELED",
 	};
 
 	if (code > 0 || code < -15)

@@ -8,7 +8,7 @@
 
 /* A copy of a record that outlives the thread's next failure (an op carries one). */
 struct qube__err {
-	struct qube_error pub;	/* its pointers point into this struct */
+	struct qube_error pub; /* its pointers point into this struct */
 	char message[768];
 	char rule_file[512];
 };

@@ -216,8 +216,9 @@ ssize_t qube__io_recv_fds(int sock, void *buf, size_t cap, int *fds, size_t *n)
 		r = recvmsg(sock, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	while (r < 0 && errno == EINTR);
 	if (r < 0)
-		return errno == EAGAIN ? QUBE_E_AGAIN :
-		       errno == ECONNRESET ? QUBE_E_CLOSED : QUBE_E_SYSTEM;
+		return errno == EAGAIN	   ? QUBE_E_AGAIN :
+		       errno == ECONNRESET ? QUBE_E_CLOSED :
+					     QUBE_E_SYSTEM;
 	*n = collect_fds(&msg, fds, room, &too_many);
 	if (too_many || (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
 		for (size_t i = 0; i < *n; i++)

@@ -40,7 +40,7 @@ static inline void qube__list_remove(struct qube__list *item)
 }
 
 #define qube__container_of(ptr, type, member)                                                      \
-	((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+	((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 #define qube__list_foreach(pos, head) for (pos = (head)->next; pos != (head); pos = pos->next)
 /* pos may be removed inside the loop. */
 #define qube__list_foreach_safe(pos, tmp, head)                                                    \

@@ -60,7 +60,7 @@ static inline bool qube__rd_done(const struct qube__rd *r)
 struct qube__wr {
 	uint8_t *p;
 	size_t left;
-	size_t len;	/* bytes written */
+	size_t len; /* bytes written */
 	bool bad;
 };
 

@@ -22,7 +22,7 @@ enum { MAX_FDS = 16, HIGH = 64 };
 struct plan {
 	const struct qube__spawn *s;
 	const char *const *envp;
-	sigset_t mask;	/* the caller's mask, all blocked while the child sets itself up */
+	sigset_t mask; /* the caller's mask, all blocked while the child sets itself up */
 	int err;
 	const char *what;
 };

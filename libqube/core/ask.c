@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * A qube asks to call another: the policy decides, the target is started or made if need be, and the
- * broker is told. The request's fields were checked by the broker and are checked again by proto. */
+ * A qube asks to call another: the policy decides, the target is started or made if need be, and
+ * the broker is told. The request's fields were checked by the broker and are checked again by
+ * proto. */
 #include "core/host.h"
 #include "core/rules.h"
 
@@ -19,7 +20,7 @@ struct qube__ask {
 	struct qube__host *host;
 	uint64_t request;
 	bool decided;
-	bool dispose;		/* target is thrown away when the call ends */
+	bool dispose; /* target is thrown away when the call ends */
 	char source[QUBE__NAME_MAX + 1];
 	char target[QUBE__NAME_MAX + 1];
 	char *user;
@@ -265,7 +266,7 @@ void qube__ask_ended(struct qube__host *h, const struct qube__rpc_call_end *e)
 	struct qube__list *pos;
 	struct qube__list *tmp;
 
-	qube__list_foreach_safe(pos, tmp, &h->asks) {
+	qube__list_foreach_safe (pos, tmp, &h->asks) {
 		struct qube__ask *a = qube__container_of(pos, struct qube__ask, link);
 
 		if (a->request != e->id || !a->decided)
@@ -280,8 +281,7 @@ void qube__ask_ended(struct qube__host *h, const struct qube__rpc_call_end *e)
 void qube__ask_close(struct qube__host *h)
 {
 	while (!qube__list_empty(&h->asks)) {
-		struct qube__ask *a =
-			qube__container_of(h->asks.next, struct qube__ask, link);
+		struct qube__ask *a = qube__container_of(h->asks.next, struct qube__ask, link);
 
 		if (a->dispose)
 			throw_away(h, a->target);

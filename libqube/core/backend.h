@@ -26,7 +26,7 @@ struct qube_domain {
 	uint32_t state;
 	char label[64];
 	char template_name[32];
-	struct qube__list link;	/* remote: ctx's handles, fed by the event stream */
+	struct qube__list link; /* remote: ctx's handles, fed by the event stream */
 };
 
 struct qube__domain_view {
@@ -37,14 +37,14 @@ struct qube__domain_view {
 
 struct qube__backend {
 	const char *name;
-	void (*close)(qube_ctx *ctx);	/* the last reference is gone: frees it */
+	void (*close)(qube_ctx *ctx); /* the last reference is gone: frees it */
 	uint32_t (*isolation)(qube_ctx *ctx);
 	int (*system_info)(char **out, qube_ctx *ctx);
-	int (*subscribed)(qube_ctx *ctx);	/* before a subscription is added */
+	int (*subscribed)(qube_ctx *ctx); /* before a subscription is added */
 
 	int (*domain_open)(qube_domain **out, qube_ctx *ctx, const char *name);
 	int (*domain_list)(qube_domain ***out, size_t *count, qube_ctx *ctx);
-	void (*domain_forget)(qube_domain *d);	/* the last reference is gone */
+	void (*domain_forget)(qube_domain *d); /* the last reference is gone */
 	void (*domain_view)(struct qube__domain_view *out, qube_domain *d);
 	int (*domain_create)(qube_domain **out, qube_ctx *ctx,
 			     const struct qube_domain_create_opts *o);

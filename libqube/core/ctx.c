@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 enum {
-	EVENTS_MAX = 4096,	/* queued for an application that does not dispatch */
+	EVENTS_MAX = 4096, /* queued for an application that does not dispatch */
 	PAIRS_MAX = 8,
 };
 
@@ -30,12 +30,11 @@ struct qube_subscription {
 	struct qube__list link;
 	qube_ctx *ctx;
 	struct qube_callback cb;
-	uint32_t refs;		/* the application's and a running delivery's */
+	uint32_t refs; /* the application's and a running delivery's */
 	bool dead;
 };
 
-int qube__ctx_init(qube_ctx *ctx, const struct qube__backend *be,
-		   const struct qube_ctx_opts *opts)
+int qube__ctx_init(qube_ctx *ctx, const struct qube__backend *be, const struct qube_ctx_opts *opts)
 {
 	int r = qube__loop_init(&ctx->loop);
 
@@ -126,9 +125,9 @@ static void tell_subscribers(qube_ctx *ctx, const struct qube_event *ev)
 
 	if (qube__list_empty(&ctx->subs))
 		return;
-	qube__list_foreach(pos, &ctx->subs)
+	qube__list_foreach (pos, &ctx->subs)
 		qube__container_of(pos, qube_subscription, link)->refs++;
-	qube__list_foreach_safe(pos, tmp, &ctx->subs) {
+	qube__list_foreach_safe (pos, tmp, &ctx->subs) {
 		qube_subscription *sub = qube__container_of(pos, qube_subscription, link);
 		bool is_last = pos == last;
 
@@ -157,7 +156,7 @@ static int deliver(qube_ctx *ctx)
 		ctx->n_events--;
 		qube__list_append(&events, pos);
 	}
-	qube__list_foreach_safe(pos, tmp, &events) {
+	qube__list_foreach_safe (pos, tmp, &events) {
 		struct queued *q = qube__container_of(pos, struct queued, link);
 
 		qube__list_remove(pos);
@@ -262,7 +261,7 @@ void qube__ctx_emit_event(qube_ctx *ctx, const struct qube_event *ev)
 	struct qube__list *pos;
 	struct qube__list *tmp;
 
-	qube__list_foreach_safe(pos, tmp, &ctx->listeners) {
+	qube__list_foreach_safe (pos, tmp, &ctx->listeners) {
 		struct qube__listener *l = qube__container_of(pos, struct qube__listener, link);
 
 		l->fn(l, ev);

@@ -21,13 +21,13 @@ struct qube_ctx {
 	uint32_t mode;
 	const struct qube__backend *be;
 	struct qube__loop loop;
-	struct qube__list listeners;	/* inside the library: called at once */
-	struct qube__list subs;		/* the application's: fed by queued events */
-	struct qube__list events;	/* queued for the application */
+	struct qube__list listeners; /* inside the library: called at once */
+	struct qube__list subs;	     /* the application's: fed by queued events */
+	struct qube__list events;    /* queued for the application */
 	size_t n_events;
-	struct qube__list ready;	/* finished ops whose callback is due */
+	struct qube__list ready; /* finished ops whose callback is due */
 	bool in_callback;
-	pid_t owner;			/* debug builds: the thread that uses it */
+	pid_t owner; /* debug builds: the thread that uses it */
 	int32_t log_priority;
 	void (*log)(void *user, int32_t priority, const char *line);
 	void *log_user;
@@ -40,8 +40,7 @@ struct qube__listener {
 };
 
 /* Fills the common part; opts was imported. */
-int qube__ctx_init(qube_ctx *ctx, const struct qube__backend *be,
-		   const struct qube_ctx_opts *opts);
+int qube__ctx_init(qube_ctx *ctx, const struct qube__backend *be, const struct qube_ctx_opts *opts);
 void qube__ctx_fini(qube_ctx *ctx);
 /* One line, made harmless by its writer. */
 void qube__ctx_log(qube_ctx *ctx, int priority, const char *fmt, ...)

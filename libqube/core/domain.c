@@ -503,7 +503,8 @@ int qube__host_feature(struct qube__host *h, struct qube__vm *vm, const char *na
 
 	if (r < 0)
 		return r;
-	event_name(event, sizeof(event), value ? "domain-feature-set:" : "domain-feature-delete:", name);
+	event_name(event, sizeof(event),
+		   value ? "domain-feature-set:" : "domain-feature-delete:", name);
 	if (value)
 		qube__ctx_emit(&h->ctx, vm->name, event, "feature", name, "value", value, NULL);
 	else

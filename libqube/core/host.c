@@ -87,8 +87,12 @@ static int copy_paths(struct qube__host *h, const struct qube_ctx_opts *o)
 {
 	int fake = o->mode == QUBE_MODE_FAKE;
 
-	if (copy(&h->state_dir, o->state_dir ? o->state_dir : fake ? NULL : "/var/lib/qube") < 0 ||
-	    copy(&h->run_dir, o->run_dir ? o->run_dir : fake ? NULL : "/run/qube") < 0 ||
+	if (copy(&h->state_dir, o->state_dir ? o->state_dir :
+				fake	     ? NULL :
+					       "/var/lib/qube") < 0 ||
+	    copy(&h->run_dir, o->run_dir ? o->run_dir :
+			      fake	 ? NULL :
+					   "/run/qube") < 0 ||
 	    copy(&h->policy_root, o->policy_root) < 0 ||
 	    copy(&h->libexec_dir, o->libexec_dir ? o->libexec_dir : QUBE_LIBEXECDIR) < 0 ||
 	    copy(&h->broker_program, o->broker_program) < 0)
@@ -130,7 +134,8 @@ static int open_parts(struct qube__host *h)
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < h->model->n_damaged; i++)
-		qube__ctx_log(&h->ctx, 3, "the definition of '%s' is damaged and was left alone: %s",
+		qube__ctx_log(&h->ctx, 3,
+			      "the definition of '%s' is damaged and was left alone: %s",
 			      h->model->damaged[i].name, h->model->damaged[i].reason);
 	r = qube__rules_open(h);
 	if (r < 0)
@@ -154,8 +159,7 @@ static void drop_old_disposables(struct qube__host *h)
 
 	for (vm = qube__model_next(h->model, NULL); vm; vm = next) {
 		next = qube__model_next(h->model, vm);
-		if (vm->vm_class == QUBE__CLASS_DISP &&
-		    qube__vm_bool(vm, QUBE__PROP_AUTO_CLEANUP))
+		if (vm->vm_class == QUBE__CLASS_DISP && qube__vm_bool(vm, QUBE__PROP_AUTO_CLEANUP))
 			qube__host_destroy(h, vm);
 	}
 }
@@ -164,7 +168,8 @@ int qube__host_open(qube_ctx **out, const struct qube_ctx_opts *opts)
 {
 	struct qube__host *h = calloc(1, sizeof(*h));
 	const char *driver = opts->mode == QUBE_MODE_FAKE ? "fake" :
-			     opts->driver ? opts->driver : "local";
+			     opts->driver		  ? opts->driver :
+							    "local";
 	int r;
 
 	if (!h)

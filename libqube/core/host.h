@@ -16,8 +16,8 @@
 
 enum {
 	QUBE__HOST_POOLS_MAX = 16,
-	QUBE__LOG_RING = 32 * 1024,	/* of a qube's log, kept in memory */
-	QUBE__HOST_CALLS_MAX = 4096,	/* calls and decisions under way */
+	QUBE__LOG_RING = 32 * 1024,  /* of a qube's log, kept in memory */
+	QUBE__HOST_CALLS_MAX = 4096, /* calls and decisions under way */
 };
 
 /* The volumes a machine has, in the order of qube__vm_volume names. */
@@ -35,15 +35,15 @@ struct qube__run;
 /* What the host is asked by a qube: a call whose target is the host itself. */
 struct qube__host_service {
 	uint64_t request;
-	const char *service;	/* name+argument */
-	const char *source;	/* checked name of a qube */
-	const char *target;	/* as requested, normalised */
+	const char *service; /* name+argument */
+	const char *source;  /* checked name of a qube */
+	const char *target;  /* as requested, normalised */
 	const uint8_t *data;
 	size_t len;
 };
 
 struct qube__host {
-	qube_ctx ctx;		/* first: a host is a context */
+	qube_ctx ctx; /* first: a host is a context */
 	struct qube__model *model;
 	const struct qube__driver_ops *ops;
 	struct qube__driver *driver;
@@ -55,26 +55,26 @@ struct qube__host {
 	char *broker_program;
 	struct qube__pool *pools[QUBE__HOST_POOLS_MAX];
 	size_t n_pools;
-	struct qube__list runs;	/* struct qube__run of every qube that is not halted */
+	struct qube__list runs; /* struct qube__run of every qube that is not halted */
 	uint32_t next_guest;
 
 	/* broker */
 	int sock;
 	struct qube__source sock_source;
-	struct qube__broker *broker;	/* in this process, or NULL */
+	struct qube__broker *broker; /* in this process, or NULL */
 	struct qube__child broker_child;
 	bool broker_spawned;
-	struct qube__list calls;	/* struct qube__call: host calls under way */
-	struct qube__list asks;		/* struct qube__ask: decisions under way */
+	struct qube__list calls; /* struct qube__call: host calls under way */
+	struct qube__list asks;	 /* struct qube__ask: decisions under way */
 	uint64_t next_call;
-	struct qube__list outbox;	/* packets that wait for the socket */
+	struct qube__list outbox; /* packets that wait for the socket */
 	size_t n_outbox;
-	uint8_t *packet;		/* QUBE__RPC_MSG_MAX, for receiving */
+	uint8_t *packet; /* QUBE__RPC_MSG_MAX, for receiving */
 
 	/* policy */
 	struct qube__rules *rules;
 
-	struct qube__list conns;	/* of admin/ */
+	struct qube__list conns; /* of admin/ */
 	size_t n_conns;
 	void (*close_conns)(struct qube__host *h);
 
@@ -89,21 +89,21 @@ struct qube__run {
 	struct qube__host *host;
 	struct qube__vm *vm;
 	struct qube__machine *machine;
-	uint32_t guest;			/* 0 until the broker knows it */
-	bool up;			/* its agent said hello */
-	bool gone;			/* the machine is; volumes are being settled */
-	bool failed;			/* the start failed: err says why */
+	uint32_t guest; /* 0 until the broker knows it */
+	bool up;	/* its agent said hello */
+	bool gone;	/* the machine is; volumes are being settled */
+	bool failed;	/* the start failed: err says why */
 	struct qube__err err;
-	uint32_t pending;		/* volumes whose preparing or stopping is under way */
-	uint32_t started;		/* bit per slot: qube__volume_start() was called */
-	uint32_t slot;			/* being settled */
+	uint32_t pending; /* volumes whose preparing or stopping is under way */
+	uint32_t started; /* bit per slot: qube__volume_start() was called */
+	uint32_t slot;	  /* being settled */
 	struct qube__volume_run volumes[QUBE__SLOT_COUNT];
-	struct qube__timer deadline;	/* start or shutdown */
-	struct qube__posted step;	/* goes on from the loop: never from inside a driver's call */
+	struct qube__timer deadline; /* start or shutdown */
+	struct qube__posted step;    /* goes on from the loop: never from inside a driver's call */
 	void (*next)(struct qube__run *r);
 	struct qube__list start_waiters;
 	struct qube__list stop_waiters;
-	qube_op *trace;			/* the op that began the start, for its stages; or NULL */
+	qube_op *trace; /* the op that began the start, for its stages; or NULL */
 	bool kill_when_late;
 };
 
@@ -160,7 +160,6 @@ void qube__ask_close(struct qube__host *h);
 int qube__rules_open(struct qube__host *h);
 void qube__rules_close(struct qube__host *h);
 
-
 /* --- volumes.c --- */
 int qube__volumes_spec(struct qube__volume_spec *out, struct qube__pool **pool,
 		       struct qube__host *h, struct qube__vm *vm, enum qube__slot slot);
@@ -178,8 +177,7 @@ int qube__host_create(struct qube__vm **out, struct qube__host *h,
 		      const struct qube_domain_create_opts *o, const char *creator);
 int qube__host_destroy(struct qube__host *h, struct qube__vm *vm);
 int qube__host_clone(struct qube__host *h, struct qube__vm *vm, const char *name, qube_op *op);
-int qube__host_import(struct qube__host *h, const struct qube_template_import_opts *o,
-		      qube_op *op);
+int qube__host_import(struct qube__host *h, const struct qube_template_import_opts *o, qube_op *op);
 int qube__host_system_info(char **out, struct qube__host *h);
 /* With their events. */
 int qube__host_property_set(struct qube__host *h, struct qube__vm *vm, const char *name,

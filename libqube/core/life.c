@@ -225,7 +225,7 @@ static void unwind(struct qube__run *r)
 		if (r->guest)
 			qube__link_guest_del(r->host, r);
 		if (r->host->ops->kill(r->machine) == 0)
-			return;	/* STOPPED follows */
+			return; /* STOPPED follows */
 	}
 	if (!r->pending)
 		settle(r);
@@ -357,8 +357,7 @@ static int may_start(struct qube__host *h, struct qube__vm *vm)
 	return 0;
 }
 
-static int begin(struct qube__host *h, struct qube__vm *vm, struct qube__waiter *w,
-		 qube_op *trace)
+static int begin(struct qube__host *h, struct qube__vm *vm, struct qube__waiter *w, qube_op *trace)
 {
 	struct qube__run *r;
 	int64_t seconds = qube__vm_int(vm, QUBE__PROP_QREXEC_TIMEOUT, 60);
@@ -385,7 +384,7 @@ static int begin(struct qube__host *h, struct qube__vm *vm, struct qube__waiter 
 	qube__ctx_emit(&h->ctx, vm->name, "domain-pre-start", "start_guid", "True", NULL);
 	stage(r, "prepare");
 	if (!h->n_pools) {
-		create_machine(r);	/* fake: there is nothing on disk */
+		create_machine(r); /* fake: there is nothing on disk */
 		return 0;
 	}
 	post(r, prepare_next);
@@ -443,7 +442,7 @@ static void connect_agent(struct qube__run *r)
 	r->vm->start_time_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 	r->vm->xid = (int64_t)r->vm->qid;
 	if (r->host->ops->isolation == QUBE__ISOLATION_NONE) {
-		qube__life_guest_up(r);	/* fake: nobody is there to say hello */
+		qube__life_guest_up(r); /* fake: nobody is there to say hello */
 		return;
 	}
 	if (r->host->ops->control_connect(r->machine, &fd) < 0 ||
@@ -512,7 +511,7 @@ void qube__life_guest_down(struct qube__run *r, const char *reason)
 {
 	r->guest = 0;
 	if (r->vm->state == QUBE__STATE_DYING || r->vm->state == QUBE__STATE_HALTING || r->gone)
-		return;	/* as it should be */
+		return; /* as it should be */
 	qube__ctx_log(&r->host->ctx, 4, "lost the agent of '%s': %s", r->vm->name, reason);
 	qube__ctx_emit(&r->host->ctx, r->vm->name, "domain-agent-lost", "reason", reason, NULL);
 	if (r->vm->state == QUBE__STATE_TRANSIENT) {
@@ -532,7 +531,7 @@ struct qube__run *qube__life_find_guest(struct qube__host *h, uint32_t guest)
 {
 	struct qube__list *pos;
 
-	qube__list_foreach(pos, &h->runs) {
+	qube__list_foreach (pos, &h->runs) {
 		struct qube__run *r = qube__container_of(pos, struct qube__run, link);
 
 		if (guest && r->guest == guest)
@@ -562,7 +561,8 @@ int qube__life_shutdown(struct qube__host *h, struct qube__vm *vm, struct qube__
 		if (!(flags & QUBE_DOMAIN_SHUTDOWN_FORCE))
 			return qube__fail_detail(QUBE_E_STATE, QUBE_D_VM_NOT_RUNNING,
 						 "Domain not running (either powered off or "
-						 "paused): '%s'", vm->name);
+						 "paused): '%s'",
+						 vm->name);
 		ret = qube__life_pause(h, vm, false);
 		if (ret < 0)
 			return ret;
@@ -576,7 +576,7 @@ int qube__life_shutdown(struct qube__host *h, struct qube__vm *vm, struct qube__
 	}
 	wait_for(&r->stop_waiters, w);
 	if (vm->state != QUBE__STATE_RUNNING)
-		return 0;	/* on its way already */
+		return 0; /* on its way already */
 	qube__ctx_emit(&h->ctx, vm->name, "domain-pre-shutdown", "force",
 		       flags & QUBE_DOMAIN_SHUTDOWN_FORCE ? "True" : "False", NULL);
 	r->kill_when_late = flags & QUBE_DOMAIN_SHUTDOWN_OR_KILL;
@@ -616,7 +616,7 @@ int qube__life_kill(struct qube__host *h, struct qube__vm *vm, struct qube__wait
 int qube__life_pause(struct qube__host *h, struct qube__vm *vm, bool pause)
 {
 	struct qube__run *r = vm->run;
-	int (*fn)(struct qube__machine *m) = pause ? h->ops->pause : h->ops->unpause;
+	int (*fn)(struct qube__machine * m) = pause ? h->ops->pause : h->ops->unpause;
 	int ret;
 
 	if (!r)
@@ -644,7 +644,7 @@ void qube__life_end_all(struct qube__host *h)
 	struct qube__list *pos;
 	struct qube__list *tmp;
 
-	qube__list_foreach_safe(pos, tmp, &h->runs) {
+	qube__list_foreach_safe (pos, tmp, &h->runs) {
 		struct qube__run *r = qube__container_of(pos, struct qube__run, link);
 
 		qube__life_kill(h, r->vm, NULL);
@@ -652,7 +652,7 @@ void qube__life_end_all(struct qube__host *h)
 	while (!qube__list_empty(&h->runs) && qube__now_ms() < deadline)
 		if (qube__ctx_turn(&h->ctx, 1000) < 0)
 			break;
-	qube__list_foreach(pos, &h->runs) {
+	qube__list_foreach (pos, &h->runs) {
 		struct qube__run *r = qube__container_of(pos, struct qube__run, link);
 
 		qube__ctx_log(&h->ctx, 3, "'%s' did not end", r->vm->name);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The host's end of the broker link (rpc/proto.h): guests come and go, calls from the host, and what
- * the broker asks. The broker may be a process that a guest took over: ids and names are looked up,
- * never believed. */
+ * The host's end of the broker link (rpc/proto.h): guests come and go, calls from the host, and
+ * what the broker asks. The broker may be a process that a guest took over: ids and names are
+ * looked up, never believed. */
 #include "core/host.h"
 
 #include "base/cleanup.h"
@@ -93,7 +93,7 @@ static void flush(struct qube__host *h)
 		packet_free(p);
 		h->n_outbox--;
 		if (n < 0)
-			return;	/* the reading side will notice */
+			return; /* the reading side will notice */
 	}
 	qube__source_set(&h->ctx.loop, &h->sock_source, EPOLLIN);
 }
@@ -181,7 +181,7 @@ static struct qube__call *call_find(struct qube__host *h, uint64_t id)
 {
 	struct qube__list *pos;
 
-	qube__list_foreach(pos, &h->calls) {
+	qube__list_foreach (pos, &h->calls) {
 		struct qube__call *c = qube__container_of(pos, struct qube__call, link);
 
 		if (c->id == id)
@@ -332,8 +332,8 @@ int qube__link_call(struct qube__host *h, struct qube__vm *vm, const struct qube
 	if (vm->state == QUBE__STATE_RUNNING)
 		ret = call_send(c, vm->run);
 	else if (o->flags & QUBE_CALL_NO_START)
-		ret = qube__fail_detail(QUBE_E_STATE, QUBE_D_VM_NOT_RUNNING,
-					"'%s' does not run", vm->name);
+		ret = qube__fail_detail(QUBE_E_STATE, QUBE_D_VM_NOT_RUNNING, "'%s' does not run",
+					vm->name);
 	else if (vm->state == QUBE__STATE_PAUSED)
 		ret = qube__fail_detail(QUBE_E_STATE, QUBE_D_VM_NOT_RUNNING, "'%s' is paused",
 					vm->name);
@@ -441,7 +441,7 @@ static void on_message(struct qube__host *h, const struct qube__rpc_msg *m)
 		on_host_service(h, &m->host_service);
 		break;
 	default:
-		break;	/* the parser lets none of core's own through to here */
+		break; /* the parser lets none of core's own through to here */
 	}
 }
 
@@ -548,11 +548,11 @@ static void fail_calls(struct qube__host *h, int code, const char *why)
 	struct qube__list *pos;
 	struct qube__list *tmp;
 
-	qube__list_foreach_safe(pos, tmp, &h->calls) {
+	qube__list_foreach_safe (pos, tmp, &h->calls) {
 		struct qube__call *c = qube__container_of(pos, struct qube__call, link);
 
 		if (!c->sent && code != QUBE_E_CANCELED)
-			continue;	/* still waits for its qube */
+			continue; /* still waits for its qube */
 		qube__fail(code, "the call into '%s' was lost: %s", c->vm_name, why);
 		call_done(c, code, -1);
 	}
@@ -571,7 +571,7 @@ static void link_lost(struct qube__host *h, const char *why)
 		qube__ctx_log(&h->ctx, 2, "no broker: %s", qube_error_last()->message);
 		return;
 	}
-	qube__list_foreach(pos, &h->runs) {
+	qube__list_foreach (pos, &h->runs) {
 		struct qube__run *r = qube__container_of(pos, struct qube__run, link);
 		qube__autofd fd = -1;
 		bool had = r->guest != 0;

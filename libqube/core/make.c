@@ -86,8 +86,9 @@ int qube__host_create(struct qube__vm **out, struct qube__host *h,
 	snprintf(disp_by, sizeof(disp_by), "disp-created-by-%s", creator);
 	if (disposable ? o->name != NULL : o->name == NULL)
 		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_VALUE,
-					 disposable ? "an unnamed disposable has no name to choose" :
-						      "a qube needs a name");
+					 disposable ?
+						 "an unnamed disposable has no name to choose" :
+						 "a qube needs a name");
 	if (qube__vm_class_parse(&n.vm_class, klass) < 0 || n.vm_class == QUBE__CLASS_ADMIN)
 		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_VALUE, "no class '%s' to create",
 					 klass);

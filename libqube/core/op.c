@@ -14,7 +14,7 @@ int qube__op_create(qube_op **out, qube_ctx *ctx)
 
 	if (!op)
 		return qube__fail_nomem();
-	op->refs = 2;	/* the caller's and the worker's */
+	op->refs = 2; /* the caller's and the worker's */
 	op->ctx = qube_ctx_ref(ctx);
 	op->holds_ctx = true;
 	op->exit_code = -1;
@@ -94,7 +94,7 @@ void qube__op_finish(qube_op *op, int code)
 	op->cancel = NULL;
 	op->work = NULL;
 	if (op->cb.fn) {
-		qube_op_ref(op);	/* the ready list's */
+		qube_op_ref(op); /* the ready list's */
 		qube__list_append(&op->ctx->ready, &op->ready);
 		qube__loop_wakeup(&op->ctx->loop);
 	}

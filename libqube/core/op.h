@@ -19,7 +19,7 @@ struct qube_op {
 	int32_t exit_code;
 	struct qube__err err;
 	struct qube_op_callback cb;
-	struct qube__list ready;	/* ctx->ready while its callback is due */
+	struct qube__list ready; /* ctx->ready while its callback is due */
 	uint64_t began_ns;
 	struct qube_op_stage stages[16];
 	size_t n_stages;
@@ -28,7 +28,7 @@ struct qube_op {
 	uint64_t total_files;
 	/* Asks the worker to stop; it finishes the op later. NULL: cannot be canceled. */
 	int (*cancel)(struct qube_op *op);
-	void *work;		/* the worker's own */
+	void *work; /* the worker's own */
 };
 
 int qube__op_create(qube_op **out, qube_ctx *ctx);

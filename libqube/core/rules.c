@@ -108,7 +108,7 @@ int qube__rules_open(struct qube__host *h)
 	int r;
 
 	if (h->ctx.mode == QUBE_MODE_FAKE && !h->policy_root)
-		return 0;	/* nothing calls anything */
+		return 0; /* nothing calls anything */
 	p = calloc(1, sizeof(*p));
 	if (!p)
 		return qube__fail_nomem();
@@ -159,20 +159,21 @@ static int refresh(struct qube__rules *p)
 		r = qube__vm_view(&v, vm);
 		if (r < 0)
 			break;
-		r = qube__policy_system_put(&fresh, &(struct qube__policy_qube){
-			.name = v.name,
-			.type = v.type,
-			.uuid = v.uuid,
-			.power_state = v.power_state,
-			.default_dispvm = v.default_dispvm,
-			.guivm = v.guivm,
-			.relayvm = v.relayvm,
-			.transport_rpc = v.transport_rpc,
-			.tags = (const char *const *)v.tags,
-			.n_tags = v.n_tags,
-			.template_for_dispvms = v.template_for_dispvms,
-			.internal = v.internal,
-		});
+		r = qube__policy_system_put(&fresh,
+					    &(struct qube__policy_qube){
+						    .name = v.name,
+						    .type = v.type,
+						    .uuid = v.uuid,
+						    .power_state = v.power_state,
+						    .default_dispvm = v.default_dispvm,
+						    .guivm = v.guivm,
+						    .relayvm = v.relayvm,
+						    .transport_rpc = v.transport_rpc,
+						    .tags = (const char *const *)v.tags,
+						    .n_tags = v.n_tags,
+						    .template_for_dispvms = v.template_for_dispvms,
+						    .internal = v.internal,
+					    });
 		qube__vm_view_fini(&v);
 	}
 	if (r < 0) {

@@ -17,8 +17,8 @@ struct qube__rules {
 	struct qube__policy_watch watch;
 	struct qube__source source;
 	struct qube__policy_system system;
-	uint64_t generation;	/* of the model that system shows */
-	bool fresh;		/* system was filled */
+	uint64_t generation; /* of the model that system shows */
+	bool fresh;	     /* system was filled */
 };
 
 /* A decision with the files and the system as they are now. out: qube__policy_result_fini(). */

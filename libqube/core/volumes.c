@@ -124,8 +124,8 @@ int qube__volumes_spec(struct qube__volume_spec *out, struct qube__pool **pool,
 	}
 	v = qube__vm_volume(keeper, name);
 	if (!v)
-		return qube__fail_detail(QUBE_E_NOENT, QUBE_D_STORAGE,
-					 "'%s' has no volume '%s'", keeper->name, name);
+		return qube__fail_detail(QUBE_E_NOENT, QUBE_D_STORAGE, "'%s' has no volume '%s'",
+					 keeper->name, name);
 	out->size_bytes = v->size_bytes;
 	out->revisions_to_keep = v->revisions_to_keep < 0 ? 1 : v->revisions_to_keep;
 	out->read_only = !v->rw;
@@ -177,8 +177,8 @@ int qube__host_volume_info(struct qube_volume_info *out, struct qube__host *h, s
 	struct qube__vm *source;
 
 	if (!v)
-		return qube__fail_detail(QUBE_E_NOENT, QUBE_D_PERMISSION,
-					 "'%s' has no volume '%s'", vm->name, name);
+		return qube__fail_detail(QUBE_E_NOENT, QUBE_D_PERMISSION, "'%s' has no volume '%s'",
+					 vm->name, name);
 	info.max_bytes = v->size_bytes;
 	if (v->rw)
 		info.flags |= QUBE_VOLUME_RW;

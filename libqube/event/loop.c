@@ -143,7 +143,8 @@ void qube__timer_set(struct qube__loop *l, struct qube__timer *t, uint64_t at_ms
 	qube__list_remove(&t->link);
 	t->at_ms = at_ms;
 	pos = l->timers.prev;
-	while (pos != &l->timers && qube__container_of(pos, struct qube__timer, link)->at_ms > at_ms)
+	while (pos != &l->timers &&
+	       qube__container_of(pos, struct qube__timer, link)->at_ms > at_ms)
 		pos = pos->prev;
 	/* Behind pos is in front of pos->next. */
 	qube__list_append(pos->next, &t->link);

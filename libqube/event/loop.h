@@ -14,11 +14,11 @@ struct qube__loop {
 	int epfd;
 	int kick;
 	int timerfd;
-	uint64_t armed_ms;		/* what timerfd is set to; 0: off */
-	struct qube__list timers;	/* by deadline */
-	struct qube__list again;	/* sources with work left though their fd may stay silent */
+	uint64_t armed_ms;	  /* what timerfd is set to; 0: off */
+	struct qube__list timers; /* by deadline */
+	struct qube__list again;  /* sources with work left though their fd may stay silent */
 	struct qube__list posted;
-	struct epoll_event *batch;	/* of the running dispatch: a removed source is struck out */
+	struct epoll_event *batch; /* of the running dispatch: a removed source is struck out */
 	int batch_n;
 	bool kicked;
 };
@@ -59,7 +59,7 @@ void qube__timer_set(struct qube__loop *l, struct qube__timer *t, uint64_t at_ms
 void qube__timer_stop(struct qube__loop *l, struct qube__timer *t);
 
 void qube__posted_init(struct qube__posted *p, void (*fn)(struct qube__posted *p));
-void qube__post(struct qube__loop *l, struct qube__posted *p);	/* twice is once */
+void qube__post(struct qube__loop *l, struct qube__posted *p); /* twice is once */
 void qube__posted_cancel(struct qube__posted *p);
 
 /* From any thread: makes the fd readable. */

@@ -16,12 +16,9 @@ static const struct {
 	const char *event;
 	uint32_t state;
 } changes[] = {
-	{ "domain-pre-start", QUBE_STATE_TRANSIENT },
-	{ "domain-start", QUBE_STATE_RUNNING },
-	{ "domain-start-failed", QUBE_STATE_HALTED },
-	{ "domain-shutdown", QUBE_STATE_HALTED },
-	{ "domain-paused", QUBE_STATE_PAUSED },
-	{ "domain-unpaused", QUBE_STATE_RUNNING },
+	{ "domain-pre-start", QUBE_STATE_TRANSIENT }, { "domain-start", QUBE_STATE_RUNNING },
+	{ "domain-start-failed", QUBE_STATE_HALTED }, { "domain-shutdown", QUBE_STATE_HALTED },
+	{ "domain-paused", QUBE_STATE_PAUSED },	      { "domain-unpaused", QUBE_STATE_RUNNING },
 };
 
 static void remember(qube_domain *d, const struct qube__wire_admin_event *e)
@@ -54,7 +51,7 @@ static void tell(struct qube__remote *r, const struct qube__wire_admin_event *e)
 
 	clock_gettime(CLOCK_REALTIME, &ts);
 	ev.time_ms = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-	qube__list_foreach(pos, &r->handles) {
+	qube__list_foreach (pos, &r->handles) {
 		qube_domain *d = qube__container_of(pos, qube_domain, link);
 
 		if (!strcmp(d->name, e->subject))

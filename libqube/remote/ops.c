@@ -40,8 +40,8 @@ static void watched_end(struct watched *w, int code)
 /* Names of stages live as long as the library. */
 static const char *stage_name(const char *s)
 {
-	static const char *const known[] = { "prepare", "volumes", "create", "run",    "agent",
-					     "up",	"call",	   "kill",   "plan",   "copy",
+	static const char *const known[] = { "prepare", "volumes", "create",  "run",	 "agent",
+					     "up",	"call",	   "kill",    "plan",	 "copy",
 					     "define",	"root",	   "private", "shutdown" };
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
@@ -81,8 +81,7 @@ static int finish_reply(struct watched *w)
 	int r = qube__wire_admin_response_parse(&a, qube__buf_data(&w->in), w->in.len);
 
 	if (r == QUBE_E_CLOSED)
-		return qube__fail(QUBE_E_CLOSED, "the host ended before it answered %s",
-				  w->method);
+		return qube__fail(QUBE_E_CLOSED, "the host ended before it answered %s", w->method);
 	if (r < 0)
 		return qube__fail(QUBE_E_PROTO, "the host's answer to %s is no answer", w->method);
 	if (a.kind != QUBE__ADMIN_OK)

@@ -16,7 +16,7 @@
 
 enum {
 	ANSWER_MAX = 64 << 20,
-	ANSWER_MS = 120000,	/* a host that is silent for so long is not there */
+	ANSWER_MS = 120000, /* a host that is silent for so long is not there */
 };
 
 static int connect_to(const char *path)
@@ -84,7 +84,7 @@ static int read_answer(struct qube__buf *in, int fd)
 		r = qube__buf_reserve(in, 16384, &at);
 		if (r < 0)
 			return r == QUBE_E_NOMEM ? qube__fail_nomem() :
-				       qube__fail(r, "the host's answer is too long");
+						   qube__fail(r, "the host's answer is too long");
 		n = recv(fd, at, 16384, MSG_DONTWAIT);
 		if (n < 0 && errno == EAGAIN) {
 			r = poll(&p, 1, ANSWER_MS);
@@ -158,6 +158,6 @@ int qube__remote_tell(qube_ctx *ctx, const char *method, const char *arg, const 
 
 int qube__remote_call(char **out, size_t *len, qube_ctx *ctx, const struct qube_admin_request *req)
 {
-	return qube__remote_ask(out, len, ctx, req->method, req->argument, req->dest,
-				req->payload, (size_t)req->payload_len);
+	return qube__remote_ask(out, len, ctx, req->method, req->argument, req->dest, req->payload,
+				(size_t)req->payload_len);
 }

@@ -9,14 +9,14 @@
 #include "wire/admin.h"
 
 struct qube__remote {
-	qube_ctx ctx;		/* first: it is a context */
+	qube_ctx ctx; /* first: it is a context */
 	char *socket_path;
 	uint32_t isolation;
 	bool knows_isolation;
-	struct qube__list handles;	/* qube_domain.link */
-	struct qube__list requests;	/* under way: struct watched */
+	struct qube__list handles;  /* qube_domain.link */
+	struct qube__list requests; /* under way: struct watched */
 	struct qube__source events;
-	int events_fd;			/* -1: no stream */
+	int events_fd; /* -1: no stream */
 	struct qube__buf events_buf;
 };
 

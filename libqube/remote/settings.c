@@ -24,8 +24,8 @@ int qube__remote_property_fetch(struct qube_property *out, qube_domain *d, const
 		return r;
 	if (qube__wire_property_parse(&w, text, len) < 0)
 		return qube__fail(QUBE_E_PROTO, "the host's answer is no property");
-	if (!w.len && (w.type == QUBE__TYPE_INT || w.type == QUBE__TYPE_BOOL ||
-		       w.type == QUBE__TYPE_LABEL))
+	if (!w.len &&
+	    (w.type == QUBE__TYPE_INT || w.type == QUBE__TYPE_BOOL || w.type == QUBE__TYPE_LABEL))
 		return qube__fail(QUBE_E_NOENT, "'%s' of '%s' has no value", name, d->name);
 	p.type = w.type + 1;
 	p.flags = w.is_default ? QUBE_PROPERTY_IS_DEFAULT : 0;

@@ -67,8 +67,7 @@ static void session_end(struct qube__agent *a, const char *why)
 static void control_watch(struct qube__agent *a)
 {
 	if (a->t)
-		qube__source_set(a->loop, &a->control,
-				 a->t->ops->events(a->t, a->tx.len != 0));
+		qube__source_set(a->loop, &a->control, a->t->ops->events(a->t, a->tx.len != 0));
 }
 
 static void control_flush(struct qube__agent *a)
@@ -302,17 +301,20 @@ static void on_grace(struct qube__timer *t)
 
 static const char **string_fields(struct qube__agent_opts *o, size_t i)
 {
-	const char **all[] = { &o->default_user, &o->service_path, &o->config_path,
-			       &o->trigger_socket, &o->passwd_file, &o->group_file };
+	const char **all[] = { &o->default_user,   &o->service_path, &o->config_path,
+			       &o->trigger_socket, &o->passwd_file,  &o->group_file };
 
 	return i < sizeof(all) / sizeof(all[0]) ? all[i] : NULL;
 }
 
 static int copy_opts(struct qube__agent *a, const struct qube__agent_opts *opts)
 {
-	static const char *const defaults[] = { "user", QUBE__AGENT_SERVICE_PATH,
-						QUBE__AGENT_CONFIG_PATH, QUBE__AGENT_TRIGGER_SOCKET,
-						"/etc/passwd", "/etc/group" };
+	static const char *const defaults[] = { "user",
+						QUBE__AGENT_SERVICE_PATH,
+						QUBE__AGENT_CONFIG_PATH,
+						QUBE__AGENT_TRIGGER_SOCKET,
+						"/etc/passwd",
+						"/etc/group" };
 	struct qube__agent_opts given = *opts;
 	size_t n = 0;
 	char **env;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The agent engine: the guest's end of the control channel. Runs services and commands that the host
- * asks for and forwards the requests of this qube's own programs. The host is trusted by its guest
- * but its bytes are parsed with the same care; programs in the qube are not trusted. */
+ * The agent engine: the guest's end of the control channel. Runs services and commands that the
+ * host asks for and forwards the requests of this qube's own programs. The host is trusted by its
+ * guest but its bytes are parsed with the same care; programs in the qube are not trusted. */
 #ifndef QUBE_RPC_AGENT_H
 #define QUBE_RPC_AGENT_H
 
@@ -20,16 +20,16 @@ struct qube__agent;
 
 /* Strings are copied. NULL or zero: the default. */
 struct qube__agent_opts {
-	int control_fd;			/* listening or connected stream socket; transferred */
-	const char *default_user;	/* stands for DEFAULT; "user" */
-	const char *service_path;	/* directories, ':' between them */
+	int control_fd;		  /* listening or connected stream socket; transferred */
+	const char *default_user; /* stands for DEFAULT; "user" */
+	const char *service_path; /* directories, ':' between them */
 	const char *config_path;
-	const char *trigger_socket;	/* "": none */
-	const char *passwd_file;	/* /etc/passwd */
-	const char *group_file;		/* /etc/group */
-	const char *const *env;		/* further environment of services: NAME=VALUE ... NULL */
+	const char *trigger_socket; /* "": none */
+	const char *passwd_file;    /* /etc/passwd */
+	const char *group_file;	    /* /etc/group */
+	const char *const *env;	    /* further environment of services: NAME=VALUE ... NULL */
 	void *user;
-	void (*log)(void *user, int priority, const char *line);	/* printable; may be NULL */
+	void (*log)(void *user, int priority, const char *line); /* printable; may be NULL */
 	/* A connected (not listening) control channel ended; from the loop. May be NULL. */
 	void (*on_closed)(void *user);
 	/* After qube__agent_stop(): every service ended. May be NULL. */

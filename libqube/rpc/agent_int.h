@@ -18,7 +18,7 @@
 #include <stdbool.h>
 
 enum {
-	QUBE__AGENT_FDS = 64,		/* descriptors received ahead of their messages */
+	QUBE__AGENT_FDS = 64, /* descriptors received ahead of their messages */
 	QUBE__AGENT_TRIGGERS = 256,
 	QUBE__AGENT_HELLO_MS = 120000,
 };
@@ -26,11 +26,11 @@ enum {
 struct qube__agent {
 	struct qube__loop *loop;
 	struct qube__relay_pool pool;
-	struct qube__agent_opts opts;	/* its strings are owned */
+	struct qube__agent_opts opts; /* its strings are owned */
 	struct qube__source listener;
 	struct qube__source trigger_listener;
 	struct qube__source control;
-	struct qube__transport *t;	/* NULL: no host is connected */
+	struct qube__transport *t; /* NULL: no host is connected */
 	struct qube__buf rx;
 	struct qube__buf tx;
 	struct qube__list calls;
@@ -40,7 +40,7 @@ struct qube__agent {
 	size_t n_triggers;
 	size_t n_fds;
 	int fds[QUBE__AGENT_FDS];
-	int listen_fd;			/* -1: the control channel was given connected */
+	int listen_fd; /* -1: the control channel was given connected */
 	int trigger_fd;
 	enum qube__qrexec_state state;
 	uint32_t version;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * What the host asks an agent to run. A service's program is executed directly: no shell sees a byte
- * that came from a caller. */
+ * What the host asks an agent to run. A service's program is executed directly: no shell sees a
+ * byte that came from a caller. */
 #include "rpc/agent_int.h"
 
 #include "base/cleanup.h"
@@ -18,8 +18,7 @@
 
 enum { ENV_MAX = 96, LOG_WARNING = 4 };
 
-static const char path_env[] =
-	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+static const char path_env[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /* What one request turned out to mean. */
 struct job {
@@ -30,8 +29,8 @@ struct job {
 	struct qube__user user;
 	bool just_exec;
 	bool switch_user;
-	int fd[QUBE__RELAY_ENDS];	/* for the relay */
-	uint32_t flags;			/* of the relay */
+	int fd[QUBE__RELAY_ENDS]; /* for the relay */
+	uint32_t flags;		  /* of the relay */
 };
 
 /* An environment, or arguments: owned strings. */
@@ -270,8 +269,10 @@ static int32_t begin(struct job *j, const char *command, struct qube__child *chi
 		if (r == 0)
 			r = qube__service_config_load(&j->config, j->a->opts.config_path, &j->cmd);
 		if (r == 0 && j->config.wait_for_session && !j->cmd.nogui)
-			r = qube__fail(QUBE_E_NOTSUP, "%s wants to wait for a session, "
-				       "which this agent cannot", j->cmd.name);
+			r = qube__fail(QUBE_E_NOTSUP,
+				       "%s wants to wait for a session, "
+				       "which this agent cannot",
+				       j->cmd.name);
 		if (r == 0 && j->file.kind == QUBE__SERVICE_SOCKET)
 			return connect_service(j) < 0 ? QUBE__QREXEC_EXIT_PROBLEM : -1;
 	}
@@ -378,8 +379,8 @@ void qube__agent_exec(struct qube__agent *a, const struct qube__qrexec_params *p
 		j.flags |= QUBE__RELAY_QUIET;
 	c->child = child;
 	c->has_child = child.pidfd >= 0;
-	if (c->has_child && qube__source_add(a->loop, &c->exited, child.pidfd, EPOLLIN,
-					     on_exited) < 0)
+	if (c->has_child &&
+	    qube__source_add(a->loop, &c->exited, child.pidfd, EPOLLIN, on_exited) < 0)
 		code = QUBE__QREXEC_EXIT_PROBLEM;
 	if (open_relay(c, &j, fds) < 0) {
 		qube__agent_log(a, LOG_WARNING, "%s", qube_error_last()->message);
@@ -395,7 +396,7 @@ void qube__agent_signal_all(struct qube__agent *a, int signal)
 {
 	struct qube__list *pos;
 
-	qube__list_foreach(pos, &a->calls) {
+	qube__list_foreach (pos, &a->calls) {
 		struct acall *c = qube__container_of(pos, struct acall, link);
 
 		/* Its session; and itself, should it have left that. It is not reaped yet, so the
@@ -411,7 +412,7 @@ bool qube__agent_has_children(const struct qube__agent *a)
 {
 	struct qube__list *pos;
 
-	qube__list_foreach(pos, &a->calls)
+	qube__list_foreach (pos, &a->calls)
 		if (qube__container_of(pos, struct acall, link)->has_child)
 			return true;
 	return false;

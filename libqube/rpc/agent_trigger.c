@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * What this qube's programs ask for: any of them may connect. Read without a control buffer, so they
- * hand over nothing but bytes. */
+ * What this qube's programs ask for: any of them may connect. Read without a control buffer, so
+ * they hand over nothing but bytes. */
 #include "rpc/agent_int.h"
 
 #include "base/cleanup.h"
@@ -159,15 +159,14 @@ int qube__agent_trigger_listen(struct qube__agent *a, const char *path)
 	if (chmod(path, 0777) < 0 || listen(fd, BACKLOG) < 0)
 		return qube__fail_os("cannot listen on %s", path);
 	a->trigger_fd = qube__steal_fd(&fd);
-	return qube__source_add(a->loop, &a->trigger_listener, a->trigger_fd, EPOLLIN,
-				on_listener);
+	return qube__source_add(a->loop, &a->trigger_listener, a->trigger_fd, EPOLLIN, on_listener);
 }
 
 static struct atrigger *find(struct qube__agent *a, const char *ident)
 {
 	struct qube__list *pos;
 
-	qube__list_foreach(pos, &a->triggers) {
+	qube__list_foreach (pos, &a->triggers) {
 		struct atrigger *t = qube__container_of(pos, struct atrigger, link);
 
 		if (t->state == QUBE__QREXEC_AT_END && !t->connected &&
@@ -217,7 +216,7 @@ void qube__agent_refuse_waiting(struct qube__agent *a)
 	struct qube__list *pos;
 	struct qube__list *tmp;
 
-	qube__list_foreach_safe(pos, tmp, &a->triggers) {
+	qube__list_foreach_safe (pos, tmp, &a->triggers) {
 		struct atrigger *t = qube__container_of(pos, struct atrigger, link);
 
 		if (t->state == QUBE__QREXEC_AT_END && !t->connected)

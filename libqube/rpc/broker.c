@@ -87,7 +87,7 @@ static void flush(struct qube__broker *b)
 	}
 	qube__source_set(b->loop, &b->src, EPOLLIN);
 	/* Reading from the guests had stopped, perhaps with whole messages already here. */
-	qube__list_foreach(pos, &b->guests)
+	qube__list_foreach (pos, &b->guests)
 		qube__source_again(b->loop, &qube__container_of(pos, struct bguest, link)->src);
 }
 

@@ -14,12 +14,12 @@ struct qube__broker;
 
 /* Zero means the default in each. */
 struct qube__broker_limits {
-	uint32_t pending_max;		/* undecided requests of a guest: 256 */
-	uint32_t calls_max;		/* calls of a guest, either way: 256 */
-	uint32_t hello_ms;		/* to say hello: 60,000 */
-	uint32_t frame_ms;		/* to complete a message once begun: 30,000 */
-	uint32_t connect_ms;		/* the other end of a host's call to say hello: 120,000 */
-	uint64_t bytes_max;		/* queued for or from a guest: 16 MiB */
+	uint32_t pending_max; /* undecided requests of a guest: 256 */
+	uint32_t calls_max;   /* calls of a guest, either way: 256 */
+	uint32_t hello_ms;    /* to say hello: 60,000 */
+	uint32_t frame_ms;    /* to complete a message once begun: 30,000 */
+	uint32_t connect_ms;  /* the other end of a host's call to say hello: 120,000 */
+	uint64_t bytes_max;   /* queued for or from a guest: 16 MiB */
 };
 
 /* sock is one end of qube__rpc_pair(), transferred, also on failure. limits may be NULL. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Calls: between two guests the broker only makes the channel and hands out its ends; of a call to or
- * from the host it is one end itself. */
+ * Calls: between two guests the broker only makes the channel and hands out its ends; of a call to
+ * or from the host it is one end itself. */
 #include "rpc/broker_int.h"
 
 #include "base/cleanup.h"
@@ -98,7 +98,7 @@ static uint32_t port_pick(struct bguest *one, struct bguest *two)
 		if (!side[i])
 			continue;
 		/* Also calls whose other side is gone: the guest may still name them. */
-		qube__list_foreach(pos, &side[i]->calls) {
+		qube__list_foreach (pos, &side[i]->calls) {
 			struct bend *e = qube__container_of(pos, struct bend, link);
 
 			used[e->call->port - QUBE__QREXEC_PORT_FIRST] = true;
@@ -263,8 +263,8 @@ static int open_relay(struct bcall *c, struct qube__relay_opts *o, int fds[2])
 	return qube__relay_open(&c->relay, &c->b->pool, o);
 }
 
-static int connect_to_host(struct bcall *c, const struct qube__rpc_decision *d,
-			   const char *service, const char *ident)
+static int connect_to_host(struct bcall *c, const struct qube__rpc_decision *d, const char *service,
+			   const char *ident)
 {
 	struct qube__relay_opts o = {
 		.role = QUBE__QREXEC_EXECUTOR,
@@ -303,7 +303,7 @@ static struct brequest *request_find(struct bguest *g, uint64_t id)
 
 	if (!g)
 		return NULL;
-	qube__list_foreach(pos, &g->requests) {
+	qube__list_foreach (pos, &g->requests) {
 		struct brequest *q = qube__container_of(pos, struct brequest, link);
 
 		if (q->id == id)
@@ -435,7 +435,7 @@ static struct bcall *call_find(struct qube__broker *b, uint32_t origin, uint64_t
 {
 	struct qube__list *pos;
 
-	qube__list_foreach(pos, &b->calls) {
+	qube__list_foreach (pos, &b->calls) {
 		struct bcall *c = qube__container_of(pos, struct bcall, link);
 
 		if (c->id == id && c->origin == origin)
@@ -495,7 +495,7 @@ void qube__bcall_terminated(struct bguest *g, uint32_t domain, uint32_t port)
 {
 	struct qube__list *pos;
 
-	qube__list_foreach(pos, &g->calls) {
+	qube__list_foreach (pos, &g->calls) {
 		struct bend *e = qube__container_of(pos, struct bend, link);
 
 		/* The other side may be gone; its number is then not known any more. */

@@ -36,7 +36,7 @@ struct bguest *qube__bguest_find(struct qube__broker *b, uint32_t id)
 {
 	struct qube__list *pos;
 
-	qube__list_foreach(pos, &b->guests) {
+	qube__list_foreach (pos, &b->guests) {
 		struct bguest *g = qube__container_of(pos, struct bguest, link);
 
 		if (g->id == id)
@@ -75,7 +75,8 @@ static void transmit(struct bguest *g, bool told)
 		ssize_t n = g->t->ops->send_fds(g->t, m->data + m->sent, m->len - m->sent, m->fds,
 						m->n_fds);
 
-		/* Too many descriptors in flight looks like a full socket, but no event will tell. */
+		/* Too many descriptors in flight looks like a full socket, but no event will tell.
+		 */
 		if (n == QUBE_E_AGAIN && told && m->n_fds) {
 			g->tx_retrying = true;
 			qube__timer_set(g->b->loop, &g->retry, qube__now_ms() + RETRY_MS);
@@ -299,8 +300,7 @@ static void set_deadline(struct bguest *g, bool complete)
 		qube__buf_fini(&g->rx);
 	} else if (complete || !armed) {
 		/* Counted from the message's first byte, so that trickling does not help. */
-		qube__timer_set(g->b->loop, &g->deadline,
-				qube__now_ms() + g->b->limits.frame_ms);
+		qube__timer_set(g->b->loop, &g->deadline, qube__now_ms() + g->b->limits.frame_ms);
 	}
 }
 

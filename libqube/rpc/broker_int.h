@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * What the broker's files share: broker.c (core's messages, the table of guests), broker_guest.c (one
- * guest's control channel) and broker_call.c (calls). */
+ * What the broker's files share: broker.c (core's messages, the table of guests), broker_guest.c
+ * (one guest's control channel) and broker_call.c (calls). */
 #ifndef QUBE_RPC_BROKER_INT_H
 #define QUBE_RPC_BROKER_INT_H
 
@@ -23,13 +23,13 @@ struct qube__broker {
 	struct qube__broker_limits limits;
 	struct qube__source src;
 	struct qube__list guests;
-	struct qube__list dead;		/* freed at the next turn: a callback may still be inside */
+	struct qube__list dead; /* freed at the next turn: a callback may still be inside */
 	struct qube__list calls;
-	struct qube__list backlog;	/* packets that core has not taken */
+	struct qube__list backlog; /* packets that core has not taken */
 	struct qube__posted reap;
 	void (*on_closed)(void *user);
 	void *user;
-	uint8_t *packet;		/* QUBE__RPC_MSG_MAX bytes for receiving */
+	uint8_t *packet; /* QUBE__RPC_MSG_MAX bytes for receiving */
 	uint32_t next_request;
 	int sock;
 	bool closed;
@@ -37,14 +37,14 @@ struct qube__broker {
 
 struct bguest {
 	struct qube__list link;
-	struct qube__list calls;	/* bend.link */
+	struct qube__list calls; /* bend.link */
 	struct qube__list requests;
 	struct qube__list tx;
 	struct qube__broker *b;
 	struct qube__transport *t;
 	struct qube__source src;
-	struct qube__timer deadline;	/* hello, then the message that is coming in */
-	struct qube__timer retry;	/* of a send that no event announces */
+	struct qube__timer deadline; /* hello, then the message that is coming in */
+	struct qube__timer retry;    /* of a send that no event announces */
 	struct qube__buf rx;
 	struct qube__quota quota;
 	uint32_t id;
@@ -62,7 +62,7 @@ struct bguest {
 /* A request that core has not decided. */
 struct brequest {
 	struct qube__list link;
-	uint64_t id;	/* guest id << 32 | number */
+	uint64_t id; /* guest id << 32 | number */
 	size_t cost;
 	uint8_t ident[QUBE__QREXEC_IDENT];
 	char target[QUBE__QREXEC_TARGET];
@@ -76,7 +76,7 @@ struct bend {
 	struct qube__list link;
 	struct bguest *guest;
 	struct bcall *call;
-	bool open;	/* CONNECTION_TERMINATED has not come */
+	bool open; /* CONNECTION_TERMINATED has not come */
 };
 
 struct bcall {
@@ -84,8 +84,8 @@ struct bcall {
 	struct qube__broker *b;
 	struct bend caller;
 	struct bend executor;
-	struct qube__relay *relay;	/* the host's side */
-	struct qube__buf input;		/* of a host service, until its end */
+	struct qube__relay *relay; /* the host's side */
+	struct qube__buf input;	   /* of a host service, until its end */
 	uint64_t id;
 	uint32_t origin;
 	uint32_t flags;
@@ -93,7 +93,7 @@ struct bcall {
 	bool reported;	/* CALL_END was sent */
 	bool refused;	/* host service: input too large */
 	bool asked;	/* HOST_SERVICE was sent */
-	uint32_t guest;	/* id of the caller, for HOST_SERVICE */
+	uint32_t guest; /* id of the caller, for HOST_SERVICE */
 	char *service;
 	char source[QUBE__RPC_NAME_MAX];
 	char target[QUBE__RPC_NAME_MAX];

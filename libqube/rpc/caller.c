@@ -26,13 +26,13 @@ struct qube__caller {
 	struct qube__source agent;
 	struct qube__source exited;
 	struct qube__child child;
-	int agent_fd;	/* open for as long as the call lasts: its end is the call's */
+	int agent_fd; /* open for as long as the call lasts: its end is the call's */
 	int fd[3];
 	uint32_t flags;
 	char *prefix;
 	size_t prefix_len;
 	bool has_child;
-	bool relayed;	/* the relay is over */
+	bool relayed; /* the relay is over */
 	int32_t code;
 	int32_t local_code;
 	const char *why;
@@ -177,8 +177,9 @@ static int run_program(struct qube__caller *c, const struct qube__caller_opts *o
 	const char *env[ENV_MAX + 3];
 	int to[2] = { -1, -1 };
 	int from[2] = { -1, -1 };
-	struct qube__spawn s = { .path = o->program[0], .exec_fd = -1, .argv = o->program,
-				 .envp = env, .n_fds = 5 };
+	struct qube__spawn s = {
+		.path = o->program[0], .exec_fd = -1, .argv = o->program, .envp = env, .n_fds = 5
+	};
 	int fds[5];
 	size_t n = 0;
 	int r;

@@ -13,22 +13,24 @@
 struct qube__caller;
 
 struct qube__caller_opts {
-	const char *agent_socket;	/* NULL: QUBE__AGENT_TRIGGER_SOCKET */
-	const char *target;		/* as qrexec names it; may be "" */
-	const char *service;		/* NAME[+ARG] */
-	const char *source;		/* for a relay, or NULL */
-	const void *prefix;		/* sent before any input */
+	const char *agent_socket; /* NULL: QUBE__AGENT_TRIGGER_SOCKET */
+	const char *target;	  /* as qrexec names it; may be "" */
+	const char *service;	  /* NAME[+ARG] */
+	const char *source;	  /* for a relay, or NULL */
+	const void *prefix;	  /* sent before any input */
 	size_t prefix_len;
-	bool filter_out;		/* make harmless for a terminal */
+	bool filter_out; /* make harmless for a terminal */
 	bool filter_err;
-	/* Transferred, also on failure. With program: in and out are not relayed but handed to it. */
+	/* Transferred, also on failure. With program: in and out are not relayed but handed to it.
+	 */
 	int in;
 	int out;
 	int err;
-	const char *const *program;	/* argv, [0] is a path; NULL: none */
-	const char *const *env;		/* of the program */
+	const char *const *program; /* argv, [0] is a path; NULL: none */
+	const char *const *env;	    /* of the program */
 	void *user;
-	/* Once, from the loop; may destroy. code as qrexec's client gives it; why: NULL or a line. */
+	/* Once, from the loop; may destroy. code as qrexec's client gives it; why: NULL or a line.
+	 */
 	void (*done)(void *user, int32_t code, const char *why);
 };
 

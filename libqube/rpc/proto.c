@@ -16,7 +16,7 @@ struct coder {
 	bool writing;
 	struct qube__wr w;
 	struct qube__rd r;
-	bool bad;	/* a field is not allowed */
+	bool bad; /* a field is not allowed */
 };
 
 static void u32(struct coder *c, uint32_t *v)
@@ -146,8 +146,8 @@ static void decide(struct coder *c, struct qube__rpc_decide *d)
 	if (c->writing || c->bad || c->r.bad)
 		return;
 	/* The broker checked these; core does not take its word. */
-	if (!qube__qrexec_service_ok(d->service, strlen(d->service)) ||
-	    strchr(d->service, '+') || (!d->has_argument && d->argument[0]) ||
+	if (!qube__qrexec_service_ok(d->service, strlen(d->service)) || strchr(d->service, '+') ||
+	    (!d->has_argument && d->argument[0]) ||
 	    !qube__qrexec_target_ok(d->target, strlen(d->target)) ||
 	    !qube__qrexec_target_ok(d->source, strlen(d->source)))
 		c->bad = true;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Between core and the broker: one message a packet over a SOCK_SEQPACKET pair. Core parses what the
- * broker says as untrusted (the broker reads guests' bytes and may have been taken over): names are
- * checked again here, ids only name what core itself knows. Strings in a parsed message are views
- * into the packet and NUL-terminated. */
+ * Between core and the broker: one message a packet over a SOCK_SEQPACKET pair. Core parses what
+ * the broker says as untrusted (the broker reads guests' bytes and may have been taken over): names
+ * are checked again here, ids only name what core itself knows. Strings in a parsed message are
+ * views into the packet and NUL-terminated. */
 #ifndef QUBE_RPC_PROTO_H
 #define QUBE_RPC_PROTO_H
 
@@ -13,52 +13,52 @@
 #include <sys/types.h>
 
 enum {
-	QUBE__RPC_MSG_MAX = 160 * 1024,	/* a whole packet */
-	QUBE__RPC_CHUNK_MAX = 64 * 1024,	/* data of one HOST_SERVICE or HOST_SERVICE_REPLY */
-	QUBE__RPC_NAME_MAX = 64,	/* qube names, users, targets; with NUL */
-	QUBE__RPC_REASON_MAX = 256,	/* with NUL */
+	QUBE__RPC_MSG_MAX = 160 * 1024,	 /* a whole packet */
+	QUBE__RPC_CHUNK_MAX = 64 * 1024, /* data of one HOST_SERVICE or HOST_SERVICE_REPLY */
+	QUBE__RPC_NAME_MAX = 64,	 /* qube names, users, targets; with NUL */
+	QUBE__RPC_REASON_MAX = 256,	 /* with NUL */
 	QUBE__RPC_FDS_MAX = 3,
 };
 
 enum qube__rpc_type {
 	/* core to broker */
-	QUBE__RPC_GUEST_ADD = 1,	/* one fd: the connected control stream */
-	QUBE__RPC_GUEST_DEL = 2,	/* no GUEST_DOWN follows; CALL_END for its calls does */
+	QUBE__RPC_GUEST_ADD = 1, /* one fd: the connected control stream */
+	QUBE__RPC_GUEST_DEL = 2, /* no GUEST_DOWN follows; CALL_END for its calls does */
 	QUBE__RPC_DECISION = 3,
-	QUBE__RPC_HOST_CALL = 4,	/* three fds: stdin, stdout, stderr (not with just_exec) */
+	QUBE__RPC_HOST_CALL = 4, /* three fds: stdin, stdout, stderr (not with just_exec) */
 	QUBE__RPC_CALL_CANCEL = 5,
 	QUBE__RPC_HOST_SERVICE_REPLY = 6,
 	/* broker to core */
-	QUBE__RPC_GUEST_UP = 65,	/* hello passed: the guest can be called */
-	QUBE__RPC_GUEST_DOWN = 66,	/* the session is over and the id forgotten */
-	QUBE__RPC_DECIDE = 67,		/* answer with DECISION, however late */
+	QUBE__RPC_GUEST_UP = 65,   /* hello passed: the guest can be called */
+	QUBE__RPC_GUEST_DOWN = 66, /* the session is over and the id forgotten */
+	QUBE__RPC_DECIDE = 67,	   /* answer with DECISION, however late */
 	QUBE__RPC_CALL_STARTED = 68,
-	QUBE__RPC_CALL_END = 69,	/* the last message about this call */
-	QUBE__RPC_HOST_SERVICE = 70,	/* answer with HOST_SERVICE_REPLY */
+	QUBE__RPC_CALL_END = 69,     /* the last message about this call */
+	QUBE__RPC_HOST_SERVICE = 70, /* answer with HOST_SERVICE_REPLY */
 };
 
 enum qube__rpc_verdict {
 	QUBE__RPC_ALLOW = 1,
-	QUBE__RPC_DENY = 2,	/* policy said no */
-	QUBE__RPC_FAIL = 3,	/* allowed, but it cannot be done (the target did not start) */
+	QUBE__RPC_DENY = 2, /* policy said no */
+	QUBE__RPC_FAIL = 3, /* allowed, but it cannot be done (the target did not start) */
 };
 
 enum {
-	QUBE__RPC_GUEST_HOST = 0,	/* target guest id that means the host itself */
-	QUBE__RPC_DISPOSE = 1,		/* DECISION flag, handed back in CALL_END */
+	QUBE__RPC_GUEST_HOST = 0, /* target guest id that means the host itself */
+	QUBE__RPC_DISPOSE = 1,	  /* DECISION flag, handed back in CALL_END */
 };
 
 /* Which numbering an id belongs to. */
 enum qube__rpc_origin {
-	QUBE__RPC_BY_REQUEST = 1,	/* broker's request id, of DECIDE */
-	QUBE__RPC_BY_CALL = 2,		/* core's call id, of HOST_CALL */
+	QUBE__RPC_BY_REQUEST = 1, /* broker's request id, of DECIDE */
+	QUBE__RPC_BY_CALL = 2,	  /* core's call id, of HOST_CALL */
 };
 
 struct qube__rpc_guest_add {
-	uint32_t guest;			/* core's number, never 0, never reused while it lives */
-	uint32_t qid;			/* what peers are told as domain id; never 0 */
+	uint32_t guest; /* core's number, never 0, never reused while it lives */
+	uint32_t qid;	/* what peers are told as domain id; never 0 */
 	const char *name;
-	const char *user;		/* stands for DEFAULT in commands */
+	const char *user; /* stands for DEFAULT in commands */
 };
 
 struct qube__rpc_guest_del {
@@ -67,20 +67,20 @@ struct qube__rpc_guest_del {
 
 struct qube__rpc_decision {
 	uint64_t request;
-	uint32_t verdict;		/* enum qube__rpc_verdict */
-	uint32_t target;		/* guest id or QUBE__RPC_GUEST_HOST; 0 unless allowed */
-	uint32_t flags;			/* QUBE__RPC_DISPOSE */
-	const char *user;		/* "" or "DEFAULT": the target's default user */
-	const char *service;		/* replaces name and argument; "": as requested */
-	const char *source;		/* presented as the caller; "": the guest's name */
-	const char *requested;		/* for the host as target: the normalised request */
+	uint32_t verdict;      /* enum qube__rpc_verdict */
+	uint32_t target;       /* guest id or QUBE__RPC_GUEST_HOST; 0 unless allowed */
+	uint32_t flags;	       /* QUBE__RPC_DISPOSE */
+	const char *user;      /* "" or "DEFAULT": the target's default user */
+	const char *service;   /* replaces name and argument; "": as requested */
+	const char *source;    /* presented as the caller; "": the guest's name */
+	const char *requested; /* for the host as target: the normalised request */
 };
 
 struct qube__rpc_host_call {
 	uint64_t call;
 	uint32_t guest;
 	bool just_exec;
-	const char *command;	/* "USER:shell command" or "USER:QUBESRPC svc+arg dom0" */
+	const char *command; /* "USER:shell command" or "USER:QUBESRPC svc+arg dom0" */
 };
 
 struct qube__rpc_call_cancel {
@@ -90,30 +90,30 @@ struct qube__rpc_call_cancel {
 
 struct qube__rpc_host_service_reply {
 	uint64_t request;
-	bool more;		/* further chunks follow; else the stream ends with exit_code */
+	bool more; /* further chunks follow; else the stream ends with exit_code */
 	int32_t exit_code;
 	const uint8_t *data;
-	size_t len;		/* at most QUBE__RPC_CHUNK_MAX */
+	size_t len; /* at most QUBE__RPC_CHUNK_MAX */
 };
 
 struct qube__rpc_guest_up {
 	uint32_t guest;
-	uint32_t version;	/* of qrexec, negotiated */
+	uint32_t version; /* of qrexec, negotiated */
 };
 
 struct qube__rpc_guest_down {
 	uint32_t guest;
-	const char *reason;	/* printable */
+	const char *reason; /* printable */
 };
 
 struct qube__rpc_decide {
 	uint64_t request;
 	uint32_t guest;
-	const char *target;	/* as written by the caller, alphabet checked; may be "" */
-	const char *source;	/* requested source of a relay, or "" */
-	const char *service;	/* name */
-	const char *argument;	/* behind the '+', may be "" */
-	bool has_argument;	/* there was a '+' */
+	const char *target;   /* as written by the caller, alphabet checked; may be "" */
+	const char *source;   /* requested source of a relay, or "" */
+	const char *service;  /* name */
+	const char *argument; /* behind the '+', may be "" */
+	bool has_argument;    /* there was a '+' */
 };
 
 struct qube__rpc_call_started {
@@ -124,17 +124,17 @@ struct qube__rpc_call_started {
 struct qube__rpc_call_end {
 	uint32_t origin;
 	uint64_t id;
-	uint32_t flags;		/* of the DECISION */
-	int32_t exit_code;	/* -1: unknown to the host (between qubes) or the link was lost */
-	const char *reason;	/* printable; "" for a plain end */
+	uint32_t flags;	    /* of the DECISION */
+	int32_t exit_code;  /* -1: unknown to the host (between qubes) or the link was lost */
+	const char *reason; /* printable; "" for a plain end */
 };
 
 struct qube__rpc_host_service {
 	uint64_t request;
-	uint32_t guest;		/* caller */
-	const char *service;	/* name+argument, always with a '+' */
-	const char *source;	/* name to present */
-	const char *target;	/* what was requested, normalised by core's DECISION */
+	uint32_t guest;	     /* caller */
+	const char *service; /* name+argument, always with a '+' */
+	const char *source;  /* name to present */
+	const char *target;  /* what was requested, normalised by core's DECISION */
 	const uint8_t *data;
 	size_t len;
 };

@@ -29,8 +29,8 @@ struct flow {
 };
 
 struct pty {
-	struct flow in;		/* to the terminal */
-	struct flow out;	/* from it */
+	struct flow in;	 /* to the terminal */
+	struct flow out; /* from it */
 	struct qube__child child;
 	int master;
 	int in_fd;
@@ -48,8 +48,7 @@ static int open_master(struct pty *p, int *slave, uint16_t rows, uint16_t cols)
 	p->master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
 	if (p->master < 0)
 		return qube__fail_os("cannot make a terminal");
-	if (ioctl(p->master, TIOCSPTLCK, &unlock) < 0 ||
-	    ioctl(p->master, TIOCSWINSZ, &size) < 0)
+	if (ioctl(p->master, TIOCSPTLCK, &unlock) < 0 || ioctl(p->master, TIOCSWINSZ, &size) < 0)
 		return qube__fail_os("cannot set the terminal up");
 	/* By the master's descriptor: no name is looked up. */
 	*slave = ioctl(p->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
@@ -104,7 +103,8 @@ static void turn(struct pty *p, const struct pollfd *fds)
 	if (fds[0].revents) {
 		p->code = qube__child_reap(&p->child);
 		p->running = false;
-		/* A background process may keep the terminal: what is there is passed on, no more. */
+		/* A background process may keep the terminal: what is there is passed on, no more.
+		 */
 		p->drain_until = qube__now_ms() + DRAIN_MS;
 	}
 	if (fds[1].revents & POLLOUT && full(&p->in))
@@ -160,8 +160,12 @@ int qube__pty_run(const char *const *argv, const char *const *env, uint16_t rows
 	int in_flags = fcntl(in_fd, F_GETFL);
 	int out_flags = fcntl(out_fd, F_GETFL);
 	int fds[3];
-	struct qube__spawn s = { .path = argv[0], .exec_fd = -1, .argv = argv, .envp = env,
-				 .fds = fds, .n_fds = 3,
+	struct qube__spawn s = { .path = argv[0],
+				 .exec_fd = -1,
+				 .argv = argv,
+				 .envp = env,
+				 .fds = fds,
+				 .n_fds = 3,
 				 .flags = QUBE__SPAWN_SETSID | QUBE__SPAWN_CTTY };
 	int r;
 

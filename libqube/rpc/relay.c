@@ -68,7 +68,8 @@ static void end_close(struct qube__relay *r, struct qube__relay_end *e)
 	if (e->fd < 0)
 		return;
 	unwatch(r, e);
-	/* For a socket that somebody else holds too (a service's connection) the end must be said. */
+	/* For a socket that somebody else holds too (a service's connection) the end must be said.
+	 */
 	if (e == &r->end[QUBE__RELAY_OUT])
 		shutdown(e->fd, SHUT_WR);
 	if (e->flags >= 0)
@@ -398,7 +399,8 @@ static int rx_header(struct qube__relay *r)
 		r->state = QUBE__QREXEC_AT_END;
 		r->have_exit = true;
 		return qube__qrexec_exit_parse(&r->exit_code, p + QUBE__QREXEC_HEADER, 4) < 0 ?
-			       QUBE_E_PROTO : 1;
+			       QUBE_E_PROTO :
+			       1;
 	}
 	r->rx.start += QUBE__QREXEC_HEADER;
 	r->frame_type = h.type;
@@ -408,7 +410,8 @@ static int rx_header(struct qube__relay *r)
 	return 1;
 }
 
-/* One read; a full-sized frame and nothing of the next, so that its payload goes out in one write. */
+/* One read; a full-sized frame and nothing of the next, so that its payload goes out in one write.
+ */
 static bool rx_read(struct qube__relay *r)
 {
 	size_t want;
@@ -628,8 +631,8 @@ int qube__relay_open(struct qube__relay **out, struct qube__relay_pool *pool,
 		qube__relay_free(r);
 		return qube__fail_nomem();
 	}
-	r->tx.end = (size_t)qube__qrexec_hello_put(r->tx.buf, QUBE__RELAY_BUF,
-						   QUBE__QREXEC_VERSION);
+	r->tx.end =
+		(size_t)qube__qrexec_hello_put(r->tx.buf, QUBE__RELAY_BUF, QUBE__QREXEC_VERSION);
 	if (opts->hello_ms)
 		qube__timer_set(pool->loop, &r->hello, qube__now_ms() + opts->hello_ms);
 	qube__post(pool->loop, &r->again);

@@ -21,8 +21,8 @@ enum { QUBE__RELAY_BUF = QUBE__QREXEC_HEADER + QUBE__QREXEC_CHUNK };
 /* Shared by the relays of one engine; buffers go back when a relay is idle. */
 struct qube__relay_pool {
 	struct qube__loop *loop;
-	uint32_t budget;	/* frames a relay moves in one turn */
-	bool guard_sigpipe;	/* the process has not SIGPIPE ignored: mask it around writes */
+	uint32_t budget;    /* frames a relay moves in one turn */
+	bool guard_sigpipe; /* the process has not SIGPIPE ignored: mask it around writes */
 	void *spare[4];
 	size_t n_spare;
 };
@@ -30,34 +30,34 @@ struct qube__relay_pool {
 void qube__relay_pool_fini(struct qube__relay_pool *p);
 
 enum {
-	QUBE__RELAY_IN,		/* local, read from: the main stream */
-	QUBE__RELAY_IN_ERR,	/* local, read from: stderr (executor) */
-	QUBE__RELAY_OUT,	/* local, written to: the main stream */
-	QUBE__RELAY_OUT_ERR,	/* local, written to: stderr (caller) */
+	QUBE__RELAY_IN,	     /* local, read from: the main stream */
+	QUBE__RELAY_IN_ERR,  /* local, read from: stderr (executor) */
+	QUBE__RELAY_OUT,     /* local, written to: the main stream */
+	QUBE__RELAY_OUT_ERR, /* local, written to: stderr (caller) */
 	QUBE__RELAY_ENDS,
 };
 
 enum {
-	QUBE__RELAY_RESTORE = 1,	/* put the descriptors' flags back before closing them */
-	QUBE__RELAY_QUIET = 2,		/* executor of JUST_EXEC: nothing but the exit code */
-	QUBE__RELAY_PUSH = 4,		/* the main stream comes by qube__relay_push() first */
-	QUBE__RELAY_FILTER_OUT = 8,	/* what a terminal might obey becomes '_' */
+	QUBE__RELAY_RESTORE = 1,    /* put the descriptors' flags back before closing them */
+	QUBE__RELAY_QUIET = 2,	    /* executor of JUST_EXEC: nothing but the exit code */
+	QUBE__RELAY_PUSH = 4,	    /* the main stream comes by qube__relay_push() first */
+	QUBE__RELAY_FILTER_OUT = 8, /* what a terminal might obey becomes '_' */
 	QUBE__RELAY_FILTER_ERR = 16,
 	QUBE__RELAY_END_ON_CLIENT_EOF = 32,
 	QUBE__RELAY_END_ON_SERVICE_EOF = 64,
-	QUBE__RELAY_SOCKET = 128,	/* executor without a process: exit code 0 when both ways ended */
+	QUBE__RELAY_SOCKET = 128, /* executor without a process: exit code 0 when both ways ended */
 };
 
 struct qube__relay;
 
 struct qube__relay_opts {
-	enum qube__qrexec_role role;	/* CALLER or EXECUTOR */
+	enum qube__qrexec_role role; /* CALLER or EXECUTOR */
 	uint32_t flags;
-	struct qube__transport *chan;	/* transferred, also on failure */
-	int fd[QUBE__RELAY_ENDS];	/* transferred, also on failure; -1: not there */
-	uint32_t hello_ms;		/* for the peer's hello */
-	size_t push_max;		/* with PUSH: what may wait */
-	struct qube__quota *quota;	/* charged for buffers; may be NULL */
+	struct qube__transport *chan; /* transferred, also on failure */
+	int fd[QUBE__RELAY_ENDS];     /* transferred, also on failure; -1: not there */
+	uint32_t hello_ms;	      /* for the peer's hello */
+	size_t push_max;	      /* with PUSH: what may wait */
+	struct qube__quota *quota;    /* charged for buffers; may be NULL */
 	void *user;
 	/* Received main stream instead of a descriptor; len 0 is its end. False ends the link.
 	 * Must not release the relay. */
@@ -69,9 +69,9 @@ struct qube__relay_opts {
 struct qube__relay_end {
 	struct qube__relay *r;
 	struct qube__source src;
-	int fd;			/* -1: closed */
-	int flags;		/* to be put back, or -1 */
-	bool always;		/* epoll refuses it (a file): always ready */
+	int fd;	     /* -1: closed */
+	int flags;   /* to be put back, or -1 */
+	bool always; /* epoll refuses it (a file): always ready */
 	bool ready;
 };
 
@@ -96,21 +96,21 @@ struct qube__relay {
 	void *user;
 	bool (*sink)(struct qube__relay *r, const void *data, size_t len);
 	void (*done)(struct qube__relay *r);
-	int own_fd;		/* a second descriptor of a socket, or -1 */
+	int own_fd; /* a second descriptor of a socket, or -1 */
 	uint32_t flags;
-	uint32_t version;	/* of the data link; 0 before hello */
+	uint32_t version; /* of the data link; 0 before hello */
 	uint32_t frame_type;
 	uint32_t frame_left;
 	int32_t exit_code;
 	enum qube__qrexec_role role;
 	enum qube__qrexec_state state;
-	bool have_exit;		/* executor: known. caller: received */
-	bool lost;		/* no more can be exchanged */
-	bool mute;		/* nothing more can be sent */
+	bool have_exit; /* executor: known. caller: received */
+	bool lost;	/* no more can be exchanged */
+	bool mute;	/* nothing more can be sent */
 	bool push_open;
-	bool eof_sent;		/* of the main stream */
+	bool eof_sent; /* of the main stream */
 	bool eof_err_sent;
-	bool out_open;		/* somebody still takes the received main stream */
+	bool out_open; /* somebody still takes the received main stream */
 	bool exit_sent;
 	bool finished;
 	bool err_turn;

@@ -74,8 +74,8 @@ int qube__command_parse(struct qube__command *out, const char *untrusted_command
 	const char *p = strchr(untrusted_command, ':');
 	int r = 0;
 
-	if (!p || !take_name(c.user, sizeof(c.user), untrusted_command,
-			     (size_t)(p - untrusted_command)))
+	if (!p ||
+	    !take_name(c.user, sizeof(c.user), untrusted_command, (size_t)(p - untrusted_command)))
 		return QUBE_E_PROTO;
 	p++;
 	if (strncmp(p, nogui, sizeof(nogui) - 1) == 0) {

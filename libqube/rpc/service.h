@@ -19,16 +19,16 @@ struct qube__command {
 	char user[QUBE__USER_MAX];
 	bool is_service;
 	bool nogui;
-	const char *shell;		/* the command of a legacy call */
-	const char *rest;		/* text behind "QUBESRPC " */
-	const char *descriptor;		/* NAME[+ARG], not terminated */
+	const char *shell;	/* the command of a legacy call */
+	const char *rest;	/* text behind "QUBESRPC " */
+	const char *descriptor; /* NAME[+ARG], not terminated */
 	size_t descriptor_len;
 	char name[QUBE__QREXEC_NAME_MAX + 1];
-	const char *argument;		/* not terminated */
+	const char *argument; /* not terminated */
 	size_t argument_len;
 	bool has_argument;
 	char source[QUBE__QREXEC_TARGET];
-	char type[16];			/* "name", "keyword" or "" */
+	char type[16]; /* "name", "keyword" or "" */
 	char target[QUBE__QREXEC_TARGET];
 };
 
@@ -55,8 +55,8 @@ struct qube__service_config {
 	bool skip_service_descriptor;
 	bool exit_on_client_eof;
 	bool exit_on_service_eof;
-	char force_user[QUBE__USER_MAX];	/* "": as policy says */
-	uint32_t unknown;		/* keys that were not known, and ignored */
+	char force_user[QUBE__USER_MAX]; /* "": as policy says */
+	uint32_t unknown;		 /* keys that were not known, and ignored */
 };
 
 /* *line: where a refused file is wrong, from 1. 0 or QUBE_E_PROTO. */

@@ -40,8 +40,8 @@ static size_t key(struct cursor *c)
 
 	if (c->p == c->end || !letter(*c->p))
 		return 0;
-	while (c->p < c->end && (letter(*c->p) || digit(*c->p) || *c->p == '.' || *c->p == '-' ||
-				 *c->p == '_'))
+	while (c->p < c->end &&
+	       (letter(*c->p) || digit(*c->p) || *c->p == '.' || *c->p == '-' || *c->p == '_'))
 		c->p++;
 	return (size_t)(c->p - from);
 }

@@ -16,7 +16,7 @@ enum { CHANNEL_BYTES = 1 << 20 };
 struct fd_transport {
 	struct qube__transport base;
 	int recv_fd;
-	int send_fd;	/* the same for a socket */
+	int send_fd; /* the same for a socket */
 };
 
 static struct fd_transport *self(struct qube__transport *t)
@@ -65,8 +65,8 @@ static ssize_t sock_send(struct qube__transport *t, const void *buf, size_t len)
 	return code(n);
 }
 
-static ssize_t sock_send_fds(struct qube__transport *t, const void *buf, size_t len,
-			     const int *fds, size_t n)
+static ssize_t sock_send_fds(struct qube__transport *t, const void *buf, size_t len, const int *fds,
+			     size_t n)
 {
 	return qube__io_send_fds(self(t)->send_fd, buf, len, fds, n);
 }

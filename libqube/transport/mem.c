@@ -14,7 +14,7 @@
 
 struct mem_transport {
 	struct qube__transport base;
-	struct mem_transport *peer;	/* NULL: closed */
+	struct mem_transport *peer; /* NULL: closed */
 	struct qube__buf in;
 	int fd;
 };

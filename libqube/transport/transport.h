@@ -24,13 +24,14 @@ struct qube__transport_ops {
 	/* Optional: the host's end of a local control channel alone. */
 	ssize_t (*send_fds)(struct qube__transport *t, const void *buf, size_t len, const int *fds,
 			    size_t n);
-	/* Optional: the guest's end alone. The host's end has none, so a guest can hand over nothing:
-	 * without a control buffer the kernel drops what was attached. As qube__io_recv_fds(). */
+	/* Optional: the guest's end alone. The host's end has none, so a guest can hand over
+	 * nothing: without a control buffer the kernel drops what was attached. As
+	 * qube__io_recv_fds(). */
 	ssize_t (*recv_fds)(struct qube__transport *t, void *buf, size_t cap, int *fds, size_t *n);
 	/* The epoll mask for the receiving descriptor. */
 	uint32_t (*events)(struct qube__transport *t, bool want_write);
-	void (*ack)(struct qube__transport *t);	/* the descriptor fired */
-	void (*close)(struct qube__transport *t);	/* releases t */
+	void (*ack)(struct qube__transport *t);	  /* the descriptor fired */
+	void (*close)(struct qube__transport *t); /* releases t */
 };
 
 struct qube__transport {

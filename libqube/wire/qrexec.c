@@ -199,8 +199,7 @@ int qube__qrexec_params_parse(struct qube__qrexec_params *out, bool with_command
 	return 0;
 }
 
-int qube__qrexec_refused_parse(uint8_t ident[QUBE__QREXEC_IDENT], const void *untrusted,
-			       size_t len)
+int qube__qrexec_refused_parse(uint8_t ident[QUBE__QREXEC_IDENT], const void *untrusted, size_t len)
 {
 	if (len != QUBE__QREXEC_IDENT || !qube__qrexec_ident_ok(untrusted))
 		return QUBE_E_PROTO;
@@ -365,8 +364,8 @@ int qube__qrexec_trigger_put(void *out, size_t cap, uint32_t version, const char
 	qube__wr_padded(&w, target, QUBE__QREXEC_TARGET);
 	qube__wr_padded(&w, ident, QUBE__QREXEC_IDENT);
 	qube__wr_bytes(&w, service, n + 1);
-	return finish(&w, out, version >= 4 ? QUBE__QREXEC_TRIGGER_SERVICE4 :
-					      QUBE__QREXEC_TRIGGER_SERVICE3);
+	return finish(&w, out,
+		      version >= 4 ? QUBE__QREXEC_TRIGGER_SERVICE4 : QUBE__QREXEC_TRIGGER_SERVICE3);
 }
 
 int qube__qrexec_exit_put(void *out, size_t cap, int32_t code)

@@ -31,18 +31,18 @@ enum {
 	QUBE__QREXEC_VERSION_MIN = 2,
 	QUBE__QREXEC_HEADER = 8,
 	QUBE__QREXEC_CHUNK_V2 = 4096,
-	QUBE__QREXEC_CHUNK = 65536,		/* version 3 and newer */
-	QUBE__QREXEC_PARAMS = 8,		/* exec_params without its command */
-	QUBE__QREXEC_PARAMS_MAX = 65535,	/* with command and NUL */
+	QUBE__QREXEC_CHUNK = 65536,	 /* version 3 and newer */
+	QUBE__QREXEC_PARAMS = 8,	 /* exec_params without its command */
+	QUBE__QREXEC_PARAMS_MAX = 65535, /* with command and NUL */
 	QUBE__QREXEC_COMMAND_MAX = QUBE__QREXEC_PARAMS_MAX - QUBE__QREXEC_PARAMS - 1,
-	QUBE__QREXEC_SERVICE_MAX = 65000,	/* name+argument with NUL in a trigger */
-	QUBE__QREXEC_NAME_MAX = 255,		/* of the service's name alone */
+	QUBE__QREXEC_SERVICE_MAX = 65000, /* name+argument with NUL in a trigger */
+	QUBE__QREXEC_NAME_MAX = 255,	  /* of the service's name alone */
 	QUBE__QREXEC_IDENT = 32,
 	QUBE__QREXEC_TARGET = 64,
 	QUBE__QREXEC_TRIGGER2 = 128,
 	QUBE__QREXEC_TRIGGER3 = 96,
 	QUBE__QREXEC_TRIGGER4 = 160,
-	QUBE__QREXEC_CONTROL_MAX = QUBE__QREXEC_PARAMS_MAX,	/* longest control payload */
+	QUBE__QREXEC_CONTROL_MAX = QUBE__QREXEC_PARAMS_MAX, /* longest control payload */
 	QUBE__QREXEC_PORT_FIRST = 513,
 	QUBE__QREXEC_PORT_LAST = 768,
 	/* Exit codes of the machinery itself. */
@@ -54,18 +54,18 @@ enum {
 
 /* Who is reading. */
 enum qube__qrexec_role {
-	QUBE__QREXEC_HOST,	/* the broker, from an agent's control channel */
-	QUBE__QREXEC_AGENT,	/* an agent, from its control channel */
-	QUBE__QREXEC_TRIGGER,	/* an agent, from a caller in its own qube */
-	QUBE__QREXEC_CALLER,	/* data channel */
-	QUBE__QREXEC_EXECUTOR,	/* data channel */
+	QUBE__QREXEC_HOST,     /* the broker, from an agent's control channel */
+	QUBE__QREXEC_AGENT,    /* an agent, from its control channel */
+	QUBE__QREXEC_TRIGGER,  /* an agent, from a caller in its own qube */
+	QUBE__QREXEC_CALLER,   /* data channel */
+	QUBE__QREXEC_EXECUTOR, /* data channel */
 	QUBE__QREXEC_ROLES,
 };
 
 enum qube__qrexec_state {
-	QUBE__QREXEC_AT_HELLO,	/* nothing was received yet */
+	QUBE__QREXEC_AT_HELLO, /* nothing was received yet */
 	QUBE__QREXEC_AT_WORK,
-	QUBE__QREXEC_AT_END,	/* data: the exit code passed. trigger: one request passed */
+	QUBE__QREXEC_AT_END, /* data: the exit code passed. trigger: one request passed */
 	QUBE__QREXEC_STATES,
 };
 
@@ -77,8 +77,8 @@ struct qube__qrexec_header {
 struct qube__qrexec_params {
 	uint32_t domain;
 	uint32_t port;
-	const char *command;	/* NUL-terminated view; "" where the message has none */
-	size_t command_len;	/* without the NUL */
+	const char *command; /* NUL-terminated view; "" where the message has none */
+	size_t command_len;  /* without the NUL */
 };
 
 /* Why a well-framed trigger is answered with SERVICE_REFUSED. */
@@ -91,11 +91,11 @@ enum qube__qrexec_refusal {
 };
 
 struct qube__qrexec_trigger {
-	uint8_t ident[QUBE__QREXEC_IDENT];	/* as received, to be sent back unchanged */
-	enum qube__qrexec_refusal refusal;	/* if set, nothing below is filled in */
-	char source[QUBE__QREXEC_TARGET];	/* "" unless the caller is a relay */
-	char target[QUBE__QREXEC_TARGET];	/* may be "" */
-	const char *service;			/* name[+argument], NUL-terminated view */
+	uint8_t ident[QUBE__QREXEC_IDENT]; /* as received, to be sent back unchanged */
+	enum qube__qrexec_refusal refusal; /* if set, nothing below is filled in */
+	char source[QUBE__QREXEC_TARGET];  /* "" unless the caller is a relay */
+	char target[QUBE__QREXEC_TARGET];  /* may be "" */
+	const char *service;		   /* name[+argument], NUL-terminated view */
 	size_t service_len;
 };
 
@@ -124,7 +124,7 @@ int qube__qrexec_exit_parse(int32_t *code, const void *untrusted, size_t len);
 /* Each writes header and payload, pads with zeros and returns the whole size, or QUBE_E_LIMIT. */
 int qube__qrexec_hello_put(void *out, size_t cap, uint32_t version);
 int qube__qrexec_params_put(void *out, size_t cap, uint32_t type, uint32_t domain, uint32_t port,
-			    const char *command);	/* NULL: none */
+			    const char *command); /* NULL: none */
 int qube__qrexec_refused_put(void *out, size_t cap, const uint8_t ident[QUBE__QREXEC_IDENT]);
 /* Picks the layout by version. QUBE_E_LIMIT also when an old layout has no room for a field. */
 int qube__qrexec_trigger_put(void *out, size_t cap, uint32_t version, const char *source,
@@ -132,8 +132,8 @@ int qube__qrexec_trigger_put(void *out, size_t cap, uint32_t version, const char
 int qube__qrexec_exit_put(void *out, size_t cap, int32_t code);
 
 /* Alphabets; each whole string, s may hold any byte. */
-bool qube__qrexec_service_ok(const char *s, size_t len);	/* name[+argument], not empty */
-bool qube__qrexec_target_ok(const char *s, size_t len);		/* also a source; may be empty */
+bool qube__qrexec_service_ok(const char *s, size_t len); /* name[+argument], not empty */
+bool qube__qrexec_target_ok(const char *s, size_t len);	 /* also a source; may be empty */
 bool qube__qrexec_ident_ok(const uint8_t ident[QUBE__QREXEC_IDENT]);
 
 #endif

@@ -14,9 +14,10 @@ __attribute__((constructor)) static void lend_malloc(void)
 	json_set_alloc_funcs(malloc, free);
 }
 
-static const char text[] = "{\"name\":\"work\",\"tags\":[\"a\",\"b\",17,true,null,1.5],"
-			   "\"long\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\","
-			   "\"features\":{\"x\":\"1\",\"y\":\"\\u00e9\",\"z\":{}}}";
+static const char text[] =
+	"{\"name\":\"work\",\"tags\":[\"a\",\"b\",17,true,null,1.5],"
+	"\"long\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\","
+	"\"features\":{\"x\":\"1\",\"y\":\"\\u00e9\",\"z\":{}}}";
 
 QTEST(oom, json_parse_survives_every_failed_allocation)
 {

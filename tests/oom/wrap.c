@@ -33,8 +33,7 @@ int __wrap_posix_memalign(void **out, size_t align, size_t size);
 char *__wrap_strdup(const char *s);
 char *__wrap_strndup(const char *s, size_t n);
 int __wrap_asprintf(char **out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-int __wrap_vasprintf(char **out, const char *fmt, va_list ap)
-	__attribute__((format(printf, 2, 0)));
+int __wrap_vasprintf(char **out, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 DIR *__wrap_opendir(const char *path);
 DIR *__wrap_fdopendir(int fd);
 

@@ -142,8 +142,7 @@ QTEST(text, escape_makes_terminal_bytes_harmless)
 	char out[64];
 	char tiny[12];
 
-	QT_STR(qube__text_escape(out, sizeof(out), "a\033[2J\n\x9b", 7),
-	       "a\\x1b[2J\\x0a\\x9b");
+	QT_STR(qube__text_escape(out, sizeof(out), "a\033[2J\n\x9b", 7), "a\\x1b[2J\\x0a\\x9b");
 	QT_STR(qube__text_escape(tiny, sizeof(tiny), "aaaaaaaaaaaaaaaaaaaa", 20), "aaaaa...");
 }
 
@@ -218,7 +217,7 @@ static int wait_child(struct qube__child *c)
 QTEST(spawn, child_gets_its_descriptors_and_no_others)
 {
 	int pipefd[2];
-	int stray = open("/dev/null", O_RDONLY);	/* not close-on-exec */
+	int stray = open("/dev/null", O_RDONLY); /* not close-on-exec */
 	const char *const argv[] = { "sh", "-c", "ls /proc/self/fd; exit 7", NULL };
 	const char *const envp[] = { "PATH=/usr/bin:/bin", NULL };
 	struct qube__child c;
@@ -228,8 +227,12 @@ QTEST(spawn, child_gets_its_descriptors_and_no_others)
 	QT_INT(pipe2(pipefd, O_CLOEXEC), 0);
 	{
 		int fds[3] = { -1, pipefd[1], 2 };
-		struct qube__spawn s = { .path = "/bin/sh", .exec_fd = -1, .argv = argv,
-					 .envp = envp, .fds = fds, .n_fds = 3 };
+		struct qube__spawn s = { .path = "/bin/sh",
+					 .exec_fd = -1,
+					 .argv = argv,
+					 .envp = envp,
+					 .fds = fds,
+					 .n_fds = 3 };
 
 		QT_INT(qube__spawn(&c, &s), 0);
 	}
@@ -237,7 +240,7 @@ QTEST(spawn, child_gets_its_descriptors_and_no_others)
 	QT_INT(wait_child(&c), 7);
 	n = read(pipefd[0], out, sizeof(out) - 1);
 	QT_TRUE(n > 0);
-	QT_STR(out, "0\n1\n2\n3\n");	/* 3 is ls reading the folder */
+	QT_STR(out, "0\n1\n2\n3\n"); /* 3 is ls reading the folder */
 	close(pipefd[0]);
 	close(stray);
 }

@@ -26,8 +26,9 @@ struct guests {
 static int spawn(struct qube__child *c, const char *const *argv, const int *fds, size_t n)
 {
 	static const char *const env[] = { "PATH=/usr/bin:/bin", NULL };
-	struct qube__spawn s = { .path = argv[0], .exec_fd = -1, .argv = argv, .envp = env,
-				 .fds = fds, .n_fds = n };
+	struct qube__spawn s = {
+		.path = argv[0], .exec_fd = -1, .argv = argv, .envp = env, .fds = fds, .n_fds = n
+	};
 
 	return qube__spawn(c, &s);
 }
@@ -40,9 +41,10 @@ static int guests_open(struct guests *g)
 		return -1;
 	for (int i = 0; i < 2; i++) {
 		char trigger[96];
-		const char *argv[] = { BIN "/qube-agent", "--control-fd", "3", "--user", "root",
-				       "--service-path", g->r.dir, "--config-path", "/nonexistent",
-				       "--trigger-socket", trigger, NULL };
+		const char *argv[] = { BIN "/qube-agent",  "--control-fd",  "3",
+				       "--user",	   "root",	    "--service-path",
+				       g->r.dir,	   "--config-path", "/nonexistent",
+				       "--trigger-socket", trigger,	    NULL };
 		int fds[4] = { -1, -1, 2, raw[i] };
 
 		snprintf(trigger, sizeof(trigger), "%s/agent%d", g->r.dir, i);
@@ -138,7 +140,7 @@ QTEST(guest, threat_14_a_service_inherits_no_descriptor)
 static int pty(struct rig *r, const char *script, const char *input, bool keep_open)
 {
 	const char *argv[] = { BIN "/qube-pty", "--rows", "33", "--cols", "77", "--", "sh", "-c",
-			       script, NULL };
+			       script,		NULL };
 	struct qube__child c;
 	int in[2];
 	int res[2];
@@ -172,7 +174,8 @@ QTEST(guest, threat_15_a_command_has_a_terminal_of_its_own)
 
 	QT_INT(rig_open(&r, false, raw, NULL), 0);
 	QT_INT(pty(&r, "stty size; test -t 0 -a -t 1 && read x && echo \"[$x]\"; exit 6", "line\n",
-		   true), 6);
+		   true),
+	       6);
 	QT_TRUE(strstr(out, "33 77") != NULL);
 	QT_TRUE(strstr(out, "[line]") != NULL);
 	/* The end of the input hangs it up. */

@@ -12,8 +12,9 @@ static uint8_t buf[70000];
 QTEST(qrexec, numbers_are_those_of_the_protocol)
 {
 	static const uint8_t hello[] = { 0, 3, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0 };
-	static const uint8_t exec[] = { 0, 2, 0, 0, 11, 0, 0, 0, 5, 0, 0, 0, 1, 2, 0, 0,
-					'a', 'b', 0 };
+	static const uint8_t exec[] = {
+		0, 2, 0, 0, 11, 0, 0, 0, 5, 0, 0, 0, 1, 2, 0, 0, 'a', 'b', 0
+	};
 
 	QT_INT(qube__qrexec_hello_put(buf, sizeof(buf), 4), 12);
 	QT_MEM(buf, hello, 12);
@@ -61,7 +62,8 @@ QTEST(qrexec, threat_02_every_truncation_is_refused)
 		r = qube__qrexec_trigger_parse(&t, 0x213, exact, len);
 		/* Framed, but its service has no end: refused with the ident. */
 		QT_INT(len <= 160 ? r == QUBE_E_PROTO :
-				    r == 0 && t.refusal == QUBE__QREXEC_BAD_SERVICE, 1);
+				    r == 0 && t.refusal == QUBE__QREXEC_BAD_SERVICE,
+		       1);
 		free(exact);
 	}
 	QT_INT(qube__qrexec_trigger_parse(&t, 0x210, buf, 127), QUBE_E_PROTO);
@@ -93,8 +95,10 @@ QTEST(qrexec, threat_02_a_hidden_nul_is_refused)
 
 QTEST(qrexec, threat_01_alphabets_byte_by_byte)
 {
-	static const char service[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.+";
-	static const char target[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.@:";
+	static const char service[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.+";
+	static const char target[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.@:";
 
 	for (int c = 0; c < 256; c++) {
 		char s[3] = { 'x', (char)c, 'y' };

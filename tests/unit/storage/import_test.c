@@ -59,7 +59,8 @@ static void plant_database(void)
 		status, sizeof(status),
 		"Package: app\nStatus: install ok installed\nArchitecture: amd64\nDepends: libx\n"
 		"Conffiles:\n /etc/app/same.conf %s\n /etc/app/changed.conf %s\n\n"
-		"Package: libx\nStatus: install ok installed\nArchitecture: amd64\nMulti-Arch: same\n\n"
+		"Package: libx\nStatus: install ok installed\nArchitecture: amd64\n"
+		"Multi-Arch: same\n\n"
 		"Package: other\nStatus: install ok installed\nArchitecture: amd64\n"
 		"Essential: yes\n\n",
 		md5, md5);

@@ -24,6 +24,13 @@ const char *scratch_make(void)
 	return mkdtemp(scratch);
 }
 
+const char *scratch_make_in_memory(void)
+{
+	if (!scratch_make() || mount("none", scratch, "tmpfs", 0, "mode=0700") < 0)
+		return NULL;
+	return scratch;
+}
+
 void scratch_remove(void)
 {
 	struct worker_job job = { .sock = -1 };
@@ -32,6 +39,7 @@ void scratch_remove(void)
 	if (!scratch[0])
 		return;
 	umount2(at("pools/main"), MNT_DETACH);
+	umount2(scratch, MNT_DETACH);
 	worker_remove_tree(&job, fd, scratch + strlen("/tmp/"));
 	close(fd);
 	scratch[0] = '\0';

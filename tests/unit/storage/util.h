@@ -11,6 +11,8 @@
 
 /* A fresh directory below /tmp, owner root, mode 0700; scratch_remove() undoes its mounts too. */
 const char *scratch_make(void);
+/* In memory: for trees of so many directories that a busy disk takes a minute for them. */
+const char *scratch_make_in_memory(void);
 void scratch_remove(void);
 /* Formats a path below the scratch directory into one of eight static buffers. */
 const char *at(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
