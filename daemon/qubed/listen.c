@@ -28,7 +28,8 @@ static int fill_address(struct sockaddr_un *a, const char *path)
 	return 0;
 }
 
-/* The directories above path, as root's. What is there already stays as it is. */
+/* The directories above path. What is there already stays as it is; the last one, which the library
+ * wants to itself when it is the runtime directory, is root's alone. */
 static int make_parents(const char *path)
 {
 	char dir[sizeof(((struct sockaddr_un *)0)->sun_path)];
@@ -38,7 +39,7 @@ static int make_parents(const char *path)
 
 		memcpy(dir, path, len);
 		dir[len] = '\0';
-		if (mkdir(dir, 0755) < 0 && errno != EEXIST) {
+		if (mkdir(dir, strchr(slash + 1, '/') ? 0755 : 0700) < 0 && errno != EEXIST) {
 			qubed_log(3, "cannot make the directory %s: %m", dir);
 			return -1;
 		}
