@@ -299,6 +299,7 @@ QTEST(call, threat_16_the_broker_works_in_its_jail)
 	chmod(r.dir, 0755);
 	rig_service(&r, "test.Cat", "cat");
 	QT_INT(rig_call(&r, 0, "test.Cat", big, sizeof(big), out, sizeof(out)), 0);
+	QT_INT(rig_until_count(&r, &r.ended, 1), 0);
 	QT_INT(rig_host_call(&r, 2, "root:cat; exit 4", "in", out, sizeof(out)), 4);
 	QT_STR(out, "in");
 	r.reply_bytes = 300000;
