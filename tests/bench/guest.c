@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * What a bench runs inside a qube, and the same by hand as a yardstick. Static, so it runs in any
+ * tree. Times are nanoseconds on standard output. */
+#include <errno.h>
+#include <spawn.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { CHUNK = 64 * 1024 };
+static char chunk[CHUNK];
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a;
+	uint64_t y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Median of vfork + exec + wait of a program. */
+static int do_spawn(int n, char **argv)
+{
+	uint64_t *t = calloc((size_t)n, sizeof(*t));
+
+	for (int i = 0; t && i < n; i++) {
+		uint64_t start = now_ns();
+		pid_t pid = vfork();
+
+		if (pid == 0) {
+			execv(argv[0], argv);
+			_exit(127);
+		}
+		waitpid(pid, NULL, 0);
+		t[i] = now_ns() - start;
+	}
+	if (!t)
+		return 1;
+	qsort(t, (size_t)n, sizeof(*t), compare);
+	printf("%llu\n", (unsigned long long)t[n / 2]);
+	return 0;
+}
+
+/* A socket service: one byte for each connection, after the descriptor's NUL if asked to. */
+static int do_serve(const char *path, int descriptor)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
+	unlink(path);
+	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, 64) < 0)
+		return 1;
+	for (;;) {
+		int c = accept(fd, NULL, NULL);
+		char byte = 1;
+
+		if (c < 0)
+			return 1;
+		while (descriptor && read(c, &byte, 1) == 1 && byte)
+			;
+		if (write(c, "x", 1) < 0)
+			return 1;
+		close(c);
+	}
+}
+
+static int write_all(const char *p, size_t n)
+{
+	while (n) {
+		ssize_t w = write(1, p, n);
+
+		if (w < 0)
+			return -1;
+		p += w;
+		n -= (size_t)w;
+	}
+	return 0;
+}
+
+static int do_pump(unsigned long long bytes)
+{
+	while (bytes) {
+		size_t n = bytes > CHUNK ? CHUNK : (size_t)bytes;
+
+		if (write_all(chunk, n) < 0)
+			return 1;
+		bytes -= n;
+	}
+	return 0;
+}
+
+static int do_copy(void)
+{
+	for (;;) {
+		ssize_t n = read(0, chunk, CHUNK);
+
+		if (n <= 0)
+			return n < 0;
+		if (write_all(chunk, (size_t)n) < 0)
+			return 1;
+	}
+}
+
+/* Bytes and nanoseconds from the first to the last. */
+static int do_sink(void)
+{
+	unsigned long long bytes = 0;
+	uint64_t start = 0;
+	ssize_t n;
+
+	while ((n = read(0, chunk, CHUNK)) > 0) {
+		if (!start)
+			start = now_ns();
+		bytes += (unsigned long long)n;
+	}
+	printf("%llu %llu\n", bytes, (unsigned long long)(now_ns() - start));
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const char *mode = argc > 1 ? argv[1] : "";
+
+	if (!strcmp(mode, "spawn") && argc > 3)
+		return do_spawn((int)strtol(argv[2], NULL, 10), argv + 3);
+	if (!strcmp(mode, "serve") && argc == 3)
+		return do_serve(argv[2], 1);
+	if (!strcmp(mode, "serve-raw") && argc == 3)
+		return do_serve(argv[2], 0);
+	if (!strcmp(mode, "pump") && argc == 3)
+		return do_pump(strtoull(argv[2], NULL, 10));
+	if (!strcmp(mode, "copy"))
+		return do_copy();
+	if (!strcmp(mode, "sink"))
+		return do_sink();
+	if (!strcmp(mode, "byte"))
+		return write(1, "x", 1) == 1 ? 0 : 1;
+	fprintf(stderr, "usage: bench-guest spawn|serve|serve-raw|pump|copy|sink|byte ...\n");
+	return 2;
+}
