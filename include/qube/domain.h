@@ -502,7 +502,7 @@ QUBE_API int qube_domain_log_fetch(char **out, qube_domain *d);
  * What its definition asks for and this machine does not enforce: "memory vcpus".
  *
  * @param[in] d  the qube
- * @return static storage; "" if all is enforced or it does not run
+ * @return borrowed until the next call with d; "" if all is enforced or it does not run
  * @par Thread  The context's.
  * @par Since   0.1
  */

@@ -26,6 +26,7 @@ struct qube_domain {
 	uint32_t state;
 	char label[64];
 	char template_name[32];
+	char unenforced[128];
 	struct qube__list link; /* remote: ctx's handles, fed by the event stream */
 };
 

@@ -27,12 +27,21 @@ static const struct qube__driver_ops *find_driver(const char *name)
 	return NULL;
 }
 
-/* A line of a guest's log: "NAME: text" goes to the context's log as well as to the qube's file. */
 static void driver_log(void *user, int priority, const char *line)
 {
 	struct qube__host *h = user;
 
 	qube__ctx_log(&h->ctx, priority, "%s", line);
+}
+
+/* A guest's line is kept in the qube's own file as well. */
+static void guest_log(void *user, void *machine_user, const char *line)
+{
+	struct qube__host *h = user;
+	struct qube__run *r = machine_user;
+
+	qube__life_log(h, r->vm->name, line);
+	qube__ctx_log(&h->ctx, 6, "%s: %s", r->vm->name, line);
 }
 
 static int open_driver(struct qube__host *h)
@@ -43,6 +52,7 @@ static int open_driver(struct qube__host *h)
 		.libexec_dir = h->libexec_dir,
 		.user = h,
 		.on_machine = qube__life_on_machine,
+		.guest_log = guest_log,
 		.log = driver_log,
 	};
 

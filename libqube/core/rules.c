@@ -60,32 +60,23 @@ static void tell_state(struct qube__rules *p)
 
 static void on_change(struct qube__source *s, uint32_t revents);
 
-static void unwatch(struct qube__rules *p)
-{
-	qube__source_remove(&p->host->ctx.loop, &p->source);
-	if (p->watch.fd >= 0)
-		qube__policy_watch_fini(&p->watch);
-	p->watch.fd = -1;
-}
-
-/* Watches first and reads after, so that no change falls between the two. */
 static int load(struct qube__rules *p)
 {
 	struct qube__policy_rules *rules = NULL;
 	int r;
 
-	unwatch(p);
-	if (qube__policy_watch_init(&p->watch, &p->dirs, p->rules) < 0) {
-		p->watch.fd = -1;
+	qube__source_remove(&p->host->ctx.loop, &p->source);
+	r = qube__policy_load_watched(&rules, &p->watch, &p->dirs);
+	if (r < 0) {
 		qube__ctx_log(&p->host->ctx, 4, "policy files are not watched: %s",
 			      qube_error_last()->message);
-	} else if (qube__source_add(&p->host->ctx.loop, &p->source, p->watch.fd, EPOLLIN,
-				    on_change) < 0) {
-		return QUBE_E_SYSTEM;
+		r = qube__policy_load(&rules, &p->dirs);
 	}
-	r = qube__policy_load(&rules, &p->dirs);
 	if (r < 0)
 		return r;
+	if (p->watch.fd >= 0 && qube__source_add(&p->host->ctx.loop, &p->source, p->watch.fd,
+						 EPOLLIN, on_change) < 0)
+		qube__ctx_log(&p->host->ctx, 4, "policy files are looked at when a call is made");
 	qube__policy_rules_unref(p->rules);
 	p->rules = rules;
 	tell_state(p);
@@ -118,13 +109,6 @@ int qube__rules_open(struct qube__host *h)
 	r = set_dirs(p, h->policy_root);
 	if (r < 0)
 		return r;
-	r = load(p);
-	if (r < 0 || !p->rules || p->watch.fd < 0)
-		return r;
-	/* The first load did not know which folders are included. */
-	qube__source_remove(&h->ctx.loop, &p->source);
-	qube__policy_watch_fini(&p->watch);
-	p->watch.fd = -1;
 	return load(p);
 }
 
@@ -134,7 +118,9 @@ void qube__rules_close(struct qube__host *h)
 
 	if (!p)
 		return;
-	unwatch(p);
+	qube__source_remove(&h->ctx.loop, &p->source);
+	if (p->watch.fd >= 0)
+		qube__policy_watch_fini(&p->watch);
 	qube__policy_rules_unref(p->rules);
 	qube__policy_system_fini(&p->system);
 	free(p->etc_dir);

@@ -72,6 +72,8 @@ struct qube__driver_env {
 	 */
 	void (*on_machine)(void *user, struct qube__machine *m, void *machine_user,
 			   enum qube__machine_event event, int status);
+	/* One line that a guest's agent or programs wrote; harmless to print. NULL: to log. */
+	void (*guest_log)(void *user, void *machine_user, const char *line);
 	/* One line for the context's log; text is already harmless. Priority as syslog's. */
 	void (*log)(void *user, int priority, const char *line);
 };

@@ -114,16 +114,12 @@ int qube__remote_log_fetch(char **out, qube_domain *d)
 
 const char *qube__remote_unenforced(qube_domain *d)
 {
-	/* The answers that exist; the caller gets static storage. */
-	static const char *const known[] = { "", "memory", "vcpus", "memory vcpus" };
 	qube__autofree char *text = NULL;
 
-	if (qube__remote_ask(&text, NULL, d->ctx, "qube.Unenforced", NULL, d->name, NULL, 0) < 0)
-		return "";
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (!strcmp(known[i], text))
-			return known[i];
-	return "some";
+	if (qube__remote_ask(&text, NULL, d->ctx, "qube.Unenforced", NULL, d->name, NULL, 0) < 0 ||
+	    qube__text_copy(d->unenforced, sizeof(d->unenforced), text) < 0)
+		d->unenforced[0] = '\0';
+	return d->unenforced;
 }
 
 int qube__remote_volume_list(char ***out, qube_domain *d)

@@ -35,6 +35,10 @@ static void log_text(struct qube__local_machine *m, int priority, const char *un
 	char line[QUBE__LOCAL_LINE_MAX + 80];
 
 	qube__text_escape(text, sizeof(text), untrusted, len);
+	if (m->d->env.guest_log) {
+		m->d->env.guest_log(m->d->env.user, m->user, text);
+		return;
+	}
 	snprintf(line, sizeof(line), "%s: %s", m->name, text);
 	m->d->env.log(m->d->env.user, priority, line);
 }
