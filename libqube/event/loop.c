@@ -55,9 +55,11 @@ void qube__loop_fini(struct qube__loop *l)
 	qube__close_fd(&l->epfd);
 }
 
+/* Makes the descriptor readable for work that no descriptor tells of. Inside a round that is left to
+ * the round's end, which does the work itself. */
 static void kick(struct qube__loop *l)
 {
-	if (l->kicked)
+	if (l->kicked || l->batch)
 		return;
 	l->kicked = true;
 	eventfd_write(l->kick, 1);
@@ -111,6 +113,8 @@ void qube__source_again(struct qube__loop *l, struct qube__source *s)
 	kick(l);
 }
 
+/* The timer is set anew for an earlier deadline only: one that fires for nothing costs less than
+ * setting it at every start and stop of a request's deadline. */
 static void arm(struct qube__loop *l)
 {
 	struct qube__list *first = l->timers.next;
@@ -122,7 +126,7 @@ static void arm(struct qube__loop *l)
 		if (!at)
 			at = 1;
 	}
-	if (at == l->armed_ms)
+	if (!at || (l->armed_ms && at >= l->armed_ms))
 		return;
 	when.it_value.tv_sec = (time_t)(at / 1000);
 	when.it_value.tv_nsec = (long)(at % 1000) * 1000000;
@@ -249,7 +253,6 @@ int qube__loop_dispatch(struct qube__loop *l, int32_t timeout_ms)
 		l->kicked = false;
 		eventfd_read(l->kick, &ignored);
 	}
-	run_queued(l);
 	for (int i = 0; i < l->batch_n; i++) {
 		void *tag = batch[i].data.ptr;
 
@@ -259,19 +262,22 @@ int qube__loop_dispatch(struct qube__loop *l, int32_t timeout_ms)
 			if (!l->kicked)
 				eventfd_read(l->kick, &ignored);
 		} else if (tag == &l->timerfd) {
-			if (read(l->timerfd, &expirations, sizeof(expirations)) < 0 &&
-			    errno != EAGAIN)
-				return qube__fail_os("cannot read the timer");
-			run_timers(l);
+			/* Nothing to read: it was set anew meanwhile. */
+			if (read(l->timerfd, &expirations, sizeof(expirations)) > 0)
+				run_timers(l);
 		} else {
 			struct qube__source *s = tag;
 
 			s->fn(s, batch[i].events);
 		}
 	}
+	/* What was queued before or in this round; what that queues in turn waits for the next. */
+	run_queued(l);
 	l->batch_n = 0;
 	l->batch = NULL;
-	if (n == BATCH || !qube__list_empty(&l->again) || !qube__list_empty(&l->posted))
+	if (!qube__list_empty(&l->again) || !qube__list_empty(&l->posted)) {
+		kick(l);
 		return 1;
-	return 0;
+	}
+	return n == BATCH;
 }

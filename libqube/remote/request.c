@@ -8,15 +8,15 @@
 #include "base/io.h"
 #include "base/text.h"
 
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 enum {
 	ANSWER_MAX = 64 << 20,
-	ANSWER_MS = 120000, /* a host that is silent for so long is not there */
+	ANSWER_S = 120, /* a host that is silent for so long is not there */
 };
 
 static int connect_to(const char *path)
@@ -75,8 +75,11 @@ int qube__remote_send(int *out_fd, qube_ctx *ctx, const char *method, const char
 
 static int read_answer(struct qube__buf *in, int fd)
 {
+	struct timeval patience = { .tv_sec = ANSWER_S };
+
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
+		return qube__fail_os("cannot set a time limit on the host's answer");
 	for (;;) {
-		struct pollfd p = { .fd = fd, .events = POLLIN };
 		uint8_t *at;
 		ssize_t n;
 		int r;
@@ -85,13 +88,9 @@ static int read_answer(struct qube__buf *in, int fd)
 		if (r < 0)
 			return r == QUBE_E_NOMEM ? qube__fail_nomem() :
 						   qube__fail(r, "the host's answer is too long");
-		n = recv(fd, at, 16384, MSG_DONTWAIT);
-		if (n < 0 && errno == EAGAIN) {
-			r = poll(&p, 1, ANSWER_MS);
-			if (r == 0)
-				return qube__fail(QUBE_E_TIMEOUT, "the host does not answer");
-			continue;
-		}
+		n = recv(fd, at, 16384, 0);
+		if (n < 0 && errno == EAGAIN)
+			return qube__fail(QUBE_E_TIMEOUT, "the host does not answer");
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
