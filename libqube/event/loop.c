@@ -55,8 +55,8 @@ void qube__loop_fini(struct qube__loop *l)
 	qube__close_fd(&l->epfd);
 }
 
-/* Makes the descriptor readable for work that no descriptor tells of. Inside a round that is left to
- * the round's end, which does the work itself. */
+/* Makes the descriptor readable for work that no descriptor tells of. Inside a round that is left
+ * to the round's end, which does the work itself. */
 static void kick(struct qube__loop *l)
 {
 	if (l->kicked || l->batch)
@@ -238,6 +238,7 @@ int qube__loop_dispatch(struct qube__loop *l, int32_t timeout_ms)
 	struct epoll_event batch[BATCH];
 	eventfd_t ignored;
 	uint64_t expirations;
+	bool worked = false;
 	int n;
 
 	if (!qube__list_empty(&l->again) || !qube__list_empty(&l->posted))
@@ -268,6 +269,8 @@ int qube__loop_dispatch(struct qube__loop *l, int32_t timeout_ms)
 		} else {
 			struct qube__source *s = tag;
 
+			/* It may have left something: who waits for edges must look again. */
+			worked = true;
 			s->fn(s, batch[i].events);
 		}
 	}
@@ -279,5 +282,5 @@ int qube__loop_dispatch(struct qube__loop *l, int32_t timeout_ms)
 		kick(l);
 		return 1;
 	}
-	return n == BATCH;
+	return worked || n == BATCH;
 }

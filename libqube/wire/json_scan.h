@@ -14,7 +14,7 @@ struct qube__json_scan {
 	const uint8_t *p;
 	const uint8_t *end;
 	uint32_t line;
-	uint64_t sum;	/* of all keys and values in their order */
+	uint64_t sum; /* of all keys and values in their order */
 };
 
 /* RFC 8259 and no more: one object or array, at most QUBE__JSON_DEPTH_MAX deep, well-formed UTF-8,

@@ -403,7 +403,8 @@ QTEST(store, a_damaged_or_newer_system_file_stops_the_opening)
 		{ "{\"format\":1}", QUBE_E_INVALID, "bad labels" },
 		{ "{\"format\":1,\"labels\":[{}]}", QUBE_E_INVALID, "bad label" },
 		{ "{\"format\":1,\"labels\":[{\"name\":\"red\",\"color\":\"0x000000\","
-		  "\"index\":9}]}", QUBE_E_INVALID, "bad label" },
+		  "\"index\":9}]}",
+		  QUBE_E_INVALID, "bad label" },
 		{ "{\"format\":1,\"labels\":[],\"pools\":[{}]}", QUBE_E_INVALID, "bad pool" },
 		{ "{\"format\":1,\"labels\":[],\"pools\":[],\"properties\":{\"x\":\"1\"}}",
 		  QUBE_E_INVALID, "bad property 'x'" },

@@ -55,15 +55,14 @@ static void plant_database(void)
 	char md5[33];
 
 	worker_md5(md5, "default\n", 8);
-	snprintf(
-		status, sizeof(status),
-		"Package: app\nStatus: install ok installed\nArchitecture: amd64\nDepends: libx\n"
-		"Conffiles:\n /etc/app/same.conf %s\n /etc/app/changed.conf %s\n\n"
-		"Package: libx\nStatus: install ok installed\nArchitecture: amd64\n"
-		"Multi-Arch: same\n\n"
-		"Package: other\nStatus: install ok installed\nArchitecture: amd64\n"
-		"Essential: yes\n\n",
-		md5, md5);
+	snprintf(status, sizeof(status),
+		 "Package: app\nStatus: install ok installed\nArchitecture: amd64\nDepends: libx\n"
+		 "Conffiles:\n /etc/app/same.conf %s\n /etc/app/changed.conf %s\n\n"
+		 "Package: libx\nStatus: install ok installed\nArchitecture: amd64\n"
+		 "Multi-Arch: same\n\n"
+		 "Package: other\nStatus: install ok installed\nArchitecture: amd64\n"
+		 "Essential: yes\n\n",
+		 md5, md5);
 	put_file(at("host/var/lib/dpkg/status"), status, 0644);
 	put_file(at("host/var/lib/dpkg/info/app.list"),
 		 "/.\n/bin\n/bin/app\n/etc\n/etc/app\n/etc/app/same.conf\n/etc/app/changed.conf\n"

@@ -100,8 +100,11 @@ QTEST(job, death_of_the_helper_fails_its_job_and_the_next_gets_a_new_one)
 	QT_INT(setup(&f, QUBE_TEST_HELPER), 0);
 	QT_INT(start(f.h, &first, "die", NULL), 0);
 	QT_INT(start(f.h, &second, "well", NULL), 0);
-	QT_INT(wait_until(&f.loop, is_done, &first), 0);
+	for (int i = 0; i < 100 && !qube__helper_pid(f.h); i++)
+		QT_TRUE(qube__loop_dispatch(&f.loop, 100) >= 0);
 	pid = qube__helper_pid(f.h);
+	QT_TRUE(pid > 0);
+	QT_INT(wait_until(&f.loop, is_done, &first), 0);
 	QT_INT(first.code, QUBE_E_CLOSED);
 	QT_TRUE(strstr(first.message, "status") != NULL || strstr(first.message, "signal") != NULL);
 	QT_INT(wait_until(&f.loop, is_done, &second), 0);
