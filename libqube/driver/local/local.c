@@ -134,6 +134,8 @@ static int prepare(struct qube__local_driver *d)
 		r = load_agent(d, libexec);
 	if (r == 0)
 		r = qube__local_cgroup_open(d);
+	if (r == 0)
+		qube__local_reclaim(d);
 	d->env.run_dir = d->run_dir;
 	d->env.libexec_dir = NULL;
 	return r;

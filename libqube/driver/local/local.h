@@ -95,6 +95,14 @@ void qube__local_unref(struct qube__local_driver *d);
 int qube__local_watch(struct qube__local_machine *m);
 void qube__local_unwatch(struct qube__local_machine *m);
 
+/* reclaim.c: what a dead host left */
+/* QUBE_E_BUSY when another host has a machine of this name. Held until dir_fd is closed. */
+int qube__local_claim(struct qube__local_machine *m);
+int qube__local_note_group(struct qube__local_machine *m);
+void qube__local_forget_group(struct qube__local_machine *m);
+/* Ends machines of dead hosts with this run directory, for two seconds at most. */
+void qube__local_reclaim(struct qube__local_driver *d);
+
 /* cgroup.c */
 /* The directory where groups may be made: *fd -1 and 0 when this machine has no cgroup v2. */
 int qube__local_cgroup_open(struct qube__local_driver *d);

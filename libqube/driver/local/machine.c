@@ -106,7 +106,13 @@ static int make_dir(struct qube__local_machine *m)
 	m->dir_fd = openat(m->d->run_fd, m->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (m->dir_fd < 0 || fchmod(m->dir_fd, 0700) < 0)
 		return qube__fail_os("cannot open the run directory of %s", m->name);
-	return 0;
+	r = qube__local_claim(m);
+	if (r < 0) {
+		/* Its files are not ours to remove. */
+		qube__close_fd(&m->dir_fd);
+		m->name[0] = '\0';
+	}
+	return r;
 }
 
 static int spawn_box(struct qube__local_machine *m, int control, int sock, int log)
@@ -181,6 +187,8 @@ static int build(struct qube__local_machine *m, const struct qube__machine_spec 
 	r = make_dir(m);
 	if (r == 0)
 		r = qube__local_cgroup_make(m, spec);
+	if (r == 0)
+		r = qube__local_note_group(m);
 	if (r == 0)
 		r = start(m, bytes, len);
 	if (r == 0)
@@ -316,13 +324,16 @@ void qube__local_clean(struct qube__local_machine *m)
 	qube__close_fd(&m->log_fd);
 	qube__close_fd(&m->launcher.pidfd);
 	qube__close_fd(&m->box.pidfd);
+	qube__local_cgroup_remove(m);
+	qube__close_fd(&m->group_fd);
 	if (m->dir_fd >= 0)
 		unlinkat(m->dir_fd, "control.sock", 0);
+	/* A group that stayed is noted for the next host. */
+	if (!m->group[0])
+		qube__local_forget_group(m);
 	qube__close_fd(&m->dir_fd);
 	if (m->name[0])
 		unlinkat(d->run_fd, m->name, AT_REMOVEDIR); /* core may keep files there */
-	qube__local_cgroup_remove(m);
-	qube__close_fd(&m->group_fd);
 	m->name[0] = '\0';
 	m->state = QUBE__LOCAL_GONE;
 }
