@@ -218,7 +218,8 @@ class Host:
             w.close()
         code = self.stop()
         # Links of the template's files; another host's are not touched by that.
-        subprocess.run(["rm", "-rf", "--one-file-system", self.dir], check=False, timeout=60)
+        subprocess.run(["rm", "-rf", "--one-file-system", self.dir], check=False, timeout=60,
+                       stderr=subprocess.DEVNULL)
         expect(code == 0, "qubed did not end in order")
 
     def __enter__(self):
