@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # From a fresh clone on Debian 12 to running qubes: builds libqube, starts qubed on a store of its
-# own, makes a template from this machine's packages and shows what qubes are good for. Every claim is
-# checked: the script ends with an error at the first thing that is not as promised. Run it as root,
-# from any directory, as often as you like; it leaves nothing behind but the build.
+# own, makes a template from this machine's packages and shows what qubes are good for. Every claim
+# is checked: the script ends with an error at the first thing that is not as promised. Run it as
+# root, from any directory, as often as you like; it leaves nothing behind but the build.
 #
 #   examples/quickstart.sh
 #
@@ -151,7 +151,10 @@ descendants() {
 		END { found[root] = 1
 		      do { more = 0
 			   for (p in parent)
-				if (!(p in found) && (parent[p] in found)) { found[p] = 1; more = 1 }
+				if (!(p in found) && (parent[p] in found)) {
+					found[p] = 1
+					more = 1
+				}
 		      } while (more)
 		      delete found[root]
 		      for (p in found) print p }' <(cat /proc/[0-9]*/stat 2>/dev/null)
@@ -244,7 +247,8 @@ print(pages)' "$1"
 serve() {
 	local file=/usr/local/etc/qubes-rpc/$2
 
-	qube run -u root "$1" -- "mkdir -p /usr/local/etc/qubes-rpc && cat >$file && chmod 755 $file"
+	qube run -u root "$1" -- \
+		"mkdir -p /usr/local/etc/qubes-rpc && cat >$file && chmod 755 $file"
 }
 
 make_qubes() {
@@ -327,7 +331,8 @@ show_disposable() {
 	result "$wanted pages in ${pdf##*/}"
 
 	stage "look for a network in a disposable"
-	lines=$(qube run --disposable=dvm -- 'grep -c : /proc/net/dev; grep -c "^ *lo:" /proc/net/dev')
+	lines=$(qube run --disposable=dvm -- \
+		'grep -c : /proc/net/dev; grep -c "^ *lo:" /proc/net/dev')
 	expect "1 1" "$(echo $lines)" "network interfaces of a disposable, and how many are lo"
 	result "none but its own loopback"
 

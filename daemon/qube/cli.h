@@ -22,7 +22,8 @@ enum {
 	CLI_TIMEOUT = 124,
 	CLI_NO_CALL = 125, /* run, call: failed before or beside the service */
 	CLI_DENIED = 126,
-	CLI_CANCELED = 130
+	CLI_CANCELED = 130,
+	CLI_NO_READER = 141 /* what a shell shows for SIGPIPE */
 };
 
 /* Options: indexes into cli_optdefs. */

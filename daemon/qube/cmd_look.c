@@ -66,6 +66,32 @@ static const char *isolation_of(struct cli *c, qube_domain *d)
 		       qube_isolation_name(qube_ctx_get_isolation(c->ctx));
 }
 
+/* The features that give a qube more of a shared kernel. */
+static bool has_feature(qube_domain *d, const char *name)
+{
+	char *value = NULL;
+	bool set;
+
+	if (qube_domain_get_class(d) == QUBE_CLASS_ADMIN ||
+	    qube_domain_feature_fetch(&value, d, name) < 0)
+		return false;
+	set = *value != '\0';
+	qube_free(value);
+	return set;
+}
+
+/* The isolation with what weakens it: listings show both together. */
+static const char *describe_isolation(struct cli *c, qube_domain *d, char *out, size_t cap)
+{
+	const char *level = isolation_of(c, d);
+
+	if (!level)
+		return NULL;
+	snprintf(out, cap, "%s%s%s", level, has_feature(d, "local.userns") ? ", userns" : "",
+		 has_feature(d, "local.new-privs") ? ", new-privs" : "");
+	return out;
+}
+
 static const char *or_null(const char *text)
 {
 	return *text ? text : NULL;
@@ -90,6 +116,8 @@ static void print_json(struct cli *c, qube_domain **list, size_t n, uint32_t kla
 		cli_json_string(&j, "label", or_null(qube_domain_get_label(d)));
 		cli_json_string(&j, "template", or_null(qube_domain_get_template(d)));
 		cli_json_string(&j, "isolation", isolation_of(c, d));
+		cli_json_bool(&j, "userns", has_feature(d, "local.userns"));
+		cli_json_bool(&j, "new_privs", has_feature(d, "local.new-privs"));
 		cli_json_string(&j, "unenforced", qube_domain_get_unenforced(d));
 		cli_json_close_object(&j);
 	}
@@ -99,12 +127,14 @@ static void print_json(struct cli *c, qube_domain **list, size_t n, uint32_t kla
 
 static void add_row(struct cli *c, struct cli_table *t, qube_domain *d)
 {
+	char isolation[64];
+
 	cli_table_add(t, qube_domain_get_name(d));
 	cli_table_add(t, qube_state_name(qube_domain_get_state(d)));
 	cli_table_add(t, qube_class_name(qube_domain_get_class(d)));
 	cli_table_add(t, or_null(qube_domain_get_label(d)));
 	cli_table_add(t, or_null(qube_domain_get_template(d)));
-	cli_table_add(t, isolation_of(c, d));
+	cli_table_add(t, describe_isolation(c, d, isolation, sizeof(isolation)));
 	if (t->columns == 7)
 		cli_table_add(t, or_null(qube_domain_get_unenforced(d)));
 }

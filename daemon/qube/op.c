@@ -29,6 +29,7 @@ struct watch {
 	bool planned;	/* the plan was told */
 	int interrupts;
 	bool timed_out;
+	bool no_reader; /* of what the call writes: it was canceled */
 };
 
 static int64_t now_ms(void)
@@ -174,6 +175,11 @@ static bool wait_round(struct watch *w, int signals)
 		return false;
 	if (w->opts->relay)
 		cli_relay_serve(w->opts->relay, fds + 2, n);
+	if (w->opts->relay && w->opts->relay->broken && !w->no_reader) {
+		w->no_reader = true;
+		if (qube_op_cancel(w->op) < 0 && qube_op_get_state(w->op) == QUBE_OP_RUNNING)
+			return false;
+	}
 	if (qube_ctx_dispatch(w->c->ctx, 0) < 0)
 		return false;
 	if (w->opts->timeout_ms && !w->timed_out && now_ms() - w->began_ms >= w->opts->timeout_ms) {
@@ -232,6 +238,9 @@ static int finish(struct watch *w, bool left)
 		cli_relay_drain(w->opts->relay, 2000);
 	if (cli_given(&w->c->o, O_TRACE))
 		print_trace(w->c, w->op);
+	/* Like any program that writes to a pipe which nobody reads: it ends, silently. */
+	if (w->no_reader && qube_op_get_state(w->op) != QUBE_OP_DONE)
+		return CLI_NO_READER;
 	if (w->timed_out && qube_op_get_state(w->op) != QUBE_OP_DONE)
 		return cli_fail_text(w->c, CLI_TIMEOUT, "the time was up");
 	if (qube_op_get_state(w->op) == QUBE_OP_FAILED)

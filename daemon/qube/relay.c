@@ -133,9 +133,10 @@ void cli_relay_serve(struct cli_relay *r, const struct pollfd *fds, size_t n)
 		for (int i = 0; fds[k].revents && i < CLI_RELAY_STREAMS; i++) {
 			struct cli_stream *s = &r->stream[i];
 
-			if (fds[k].fd == s->to && (fds[k].events & POLLOUT))
+			if (fds[k].fd == s->to && (fds[k].events & POLLOUT)) {
 				write_some(s);
-			else if (fds[k].fd == s->to && (fds[k].revents & (POLLERR | POLLHUP)))
+				r->broken = r->broken || (i == 1 && s->to < 0);
+			} else if (fds[k].fd == s->to && (fds[k].revents & (POLLERR | POLLHUP)))
 				end_stream(s);
 			else if (fds[k].fd == s->from && (fds[k].events & POLLIN))
 				read_some(s);

@@ -26,6 +26,7 @@ struct cli_stream {
 struct cli_relay {
 	struct cli_stream stream[CLI_RELAY_STREAMS]; /* input, output, errors */
 	int guest_fd[CLI_RELAY_STREAMS];	     /* the guest's ends; -1 once closed */
+	bool broken; /* the reader of our standard output went away */
 };
 
 /* Makes the pipes. mode: CLI_FILTER_* for outputs that are terminals. With separate_stderr unset

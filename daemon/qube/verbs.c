@@ -65,8 +65,8 @@ const struct cli_optdef cli_optdefs[O_N_OPTIONS] = {
 const struct cli_verb cli_verbs[] = {
 	{ "ls", "[QUBE...]", "list qubes",
 	  "Shows name, state, class, label, template and how isolated each one is: hypervisor or "
-	  "kernel-shared. What a running qube's definition asks for and this machine does not "
-	  "enforce is listed too.",
+	  "kernel-shared, and what weakens it: userns and new-privs. What a running qube's "
+	  "definition asks for and this machine does not enforce is listed too.",
 	  CLI_BIT(O_NAMES) | CLI_BIT(O_RUNNING) | CLI_BIT(O_CLASS), CLI_V_QUBES, 0, -1, cmd_ls,
 	  NULL },
 	{ "create", "[NAME]", "create a qube",

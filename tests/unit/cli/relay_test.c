@@ -126,6 +126,7 @@ QTEST(cli_relay, tells_the_guest_that_nobody_reads)
 	g.out = -1;
 	QT_INT(write(g.r->guest_fd[1], "x", 1), 1);
 	serve(&g);
+	QT_TRUE(g.r->broken);
 	QT_INT(g.r->stream[1].from, -1);
 	QT_INT(write(g.r->guest_fd[1], "y", 1), -1);
 	rig_fini(&g);
