@@ -20,11 +20,14 @@ struct qube__ask {
 	struct qube__host *host;
 	uint64_t request;
 	bool decided;
+	bool for_host; /* its target is the host: HOST_SERVICE may come, once */
+	bool claimed;
 	bool dispose; /* target is thrown away when the call ends */
 	char source[QUBE__NAME_MAX + 1];
 	char target[QUBE__NAME_MAX + 1];
 	char *user;
 	char *service;
+	char *call; /* what the host is called with: name+argument */
 	char *policy_source;
 	char requested[QUBE__POLICY_SPELLING];
 };
@@ -33,8 +36,10 @@ static void ask_free(struct qube__ask *a)
 {
 	qube__waiter_drop(&a->started);
 	qube__list_remove(&a->link);
+	a->host->n_asks--;
 	free(a->user);
 	free(a->service);
+	free(a->call);
 	free(a->policy_source);
 	free(a);
 }
@@ -93,7 +98,8 @@ static void allow(struct qube__ask *a, uint32_t guest)
 		return;
 	}
 	a->decided = true;
-	if (!a->dispose)
+	a->for_host = guest == QUBE__RPC_GUEST_HOST;
+	if (!a->dispose && !a->for_host)
 		ask_free(a);
 }
 
@@ -175,12 +181,17 @@ static void reach(struct qube__ask *a, const struct qube__policy_result *res)
 static struct qube__ask *ask_new(struct qube__host *h, const struct qube__rpc_decide *d,
 				 const char *source, const struct qube__policy_result *res)
 {
-	struct qube__ask *a = calloc(1, sizeof(*a));
+	struct qube__ask *a;
 
+	/* The broker has a ceiling for each guest; this one holds if it was taken over. */
+	if (h->n_asks >= QUBE__HOST_CALLS_MAX)
+		return NULL;
+	a = calloc(1, sizeof(*a));
 	if (!a)
 		return NULL;
 	qube__list_init(&a->started.link);
 	qube__list_append(&h->asks, &a->link);
+	h->n_asks++;
 	a->started.fn = on_started;
 	a->host = h;
 	a->request = d->request;
@@ -188,8 +199,13 @@ static struct qube__ask *ask_new(struct qube__host *h, const struct qube__rpc_de
 	memcpy(a->requested, res->requested_target, sizeof(a->requested));
 	a->user = strdup(res->user ? res->user : "");
 	a->service = strdup(res->service ? res->service : "");
+	if (res->service && *res->service)
+		a->call = qube__text_format("%s%s", res->service,
+					    strchr(res->service, '+') ? "" : "+");
+	else
+		a->call = qube__text_format("%s+%s", d->service, d->argument);
 	a->policy_source = strdup(res->policy_source);
-	if (!a->user || !a->service || !a->policy_source) {
+	if (!a->user || !a->service || !a->call || !a->policy_source) {
 		ask_free(a);
 		return NULL;
 	}
@@ -283,8 +299,28 @@ void qube__ask_close(struct qube__host *h)
 	while (!qube__list_empty(&h->asks)) {
 		struct qube__ask *a = qube__container_of(h->asks.next, struct qube__ask, link);
 
+		/* Its own waiter would be told when the target is thrown away, and free it. */
+		qube__waiter_drop(&a->started);
 		if (a->dispose)
 			throw_away(h, a->target);
 		ask_free(a);
 	}
+}
+
+bool qube__ask_claim(struct qube__host *h, const struct qube__rpc_host_service *s)
+{
+	struct qube__run *r = qube__life_find_guest(h, s->guest);
+	struct qube__list *pos;
+
+	qube__list_foreach (pos, &h->asks) {
+		struct qube__ask *a = qube__container_of(pos, struct qube__ask, link);
+
+		if (a->request != s->request || !a->for_host || a->claimed || !r ||
+		    strcmp(a->source, r->vm->name) || strcmp(a->call, s->service) ||
+		    strcmp(a->requested, s->target))
+			continue;
+		a->claimed = true;
+		return true;
+	}
+	return false;
 }

@@ -46,6 +46,7 @@ int qube__ctx_init(qube_ctx *ctx, const struct qube__backend *be, const struct q
 	qube__list_init(&ctx->listeners);
 	qube__list_init(&ctx->subs);
 	qube__list_init(&ctx->events);
+	qube__list_init(&ctx->ops);
 	qube__list_init(&ctx->ready);
 	ctx->log = opts->log;
 	ctx->log_user = opts->log_user;
@@ -66,11 +67,19 @@ void qube__ctx_fini(qube_ctx *ctx)
 {
 	while (!qube__list_empty(&ctx->events))
 		drop_first_event(ctx);
+	/* Nobody dispatches any more: their callbacks' data is released, not called. */
+	while (!qube__list_empty(&ctx->ready)) {
+		qube_op *op = qube__container_of(ctx->ready.next, qube_op, ready);
+
+		qube__list_remove(&op->ready);
+		qube__op_drop(op);
+	}
 	qube__loop_fini(&ctx->loop);
 }
 
 void qube__ctx_log(qube_ctx *ctx, int priority, const char *fmt, ...)
 {
+	bool was = ctx->in_callback;
 	char line[1024];
 	va_list ap;
 
@@ -79,7 +88,10 @@ void qube__ctx_log(qube_ctx *ctx, int priority, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
+	/* It runs in the middle of things: what waits or dispatches is refused there. */
+	ctx->in_callback = true;
 	ctx->log(ctx->log_user, priority, line);
+	ctx->in_callback = was;
 }
 
 int qube__ctx_may_block(qube_ctx *ctx)
@@ -88,13 +100,11 @@ int qube__ctx_may_block(qube_ctx *ctx)
 		return qube__fail(QUBE_E_INVALID, "cannot wait inside a callback");
 #ifdef QUBE_DEBUG
 	{
-		pid_t self = (pid_t)syscall(SYS_gettid);
+		pid_t other = __atomic_load_n(&ctx->user_thread, __ATOMIC_RELAXED);
 
-		if (!ctx->owner)
-			ctx->owner = self;
-		if (ctx->owner != self)
-			return qube__fail(QUBE_E_INVALID, "the context belongs to thread %d",
-					  (int)ctx->owner);
+		if (other && other != (pid_t)syscall(SYS_gettid))
+			return qube__fail(QUBE_E_INVALID, "thread %d is in this context",
+					  (int)other);
 	}
 #endif
 	return 0;
@@ -102,7 +112,16 @@ int qube__ctx_may_block(qube_ctx *ctx)
 
 int qube__ctx_turn(qube_ctx *ctx, int32_t timeout_ms)
 {
-	return qube__loop_dispatch(&ctx->loop, timeout_ms);
+	int r;
+
+#ifdef QUBE_DEBUG
+	__atomic_store_n(&ctx->user_thread, (pid_t)syscall(SYS_gettid), __ATOMIC_RELAXED);
+#endif
+	r = qube__loop_dispatch(&ctx->loop, timeout_ms);
+#ifdef QUBE_DEBUG
+	__atomic_store_n(&ctx->user_thread, 0, __ATOMIC_RELAXED);
+#endif
+	return r;
 }
 
 static void sub_drop(qube_subscription *sub)
@@ -170,7 +189,7 @@ static int deliver(qube_ctx *ctx)
 		qube__list_remove(&op->ready);
 		if (op->cb.fn)
 			op->cb.fn(op->cb.user, op);
-		qube_op_unref(op);
+		qube__op_drop(op);
 		count++;
 	}
 	ctx->in_callback = false;
@@ -239,6 +258,13 @@ static void queue_event(qube_ctx *ctx, const struct qube_event *ev)
 	if (ctx->n_events == EVENTS_MAX)
 		drop_first_event(ctx);
 	q = malloc(sizeof(*q) + event_text_size(ev));
+	if (!q || ctx->n_events == EVENTS_MAX - 1) {
+		if (!ctx->events_lost)
+			qube__ctx_log(ctx, 4,
+				      "events are lost: the application does not dispatch "
+				      "or there is no memory");
+		ctx->events_lost = true;
+	}
 	if (!q)
 		return;
 	at = q->text;

@@ -25,9 +25,11 @@ struct qube_ctx {
 	struct qube__list subs;	     /* the application's: fed by queued events */
 	struct qube__list events;    /* queued for the application */
 	size_t n_events;
+	struct qube__list ops;	 /* that run */
 	struct qube__list ready; /* finished ops whose callback is due */
 	bool in_callback;
-	pid_t owner; /* debug builds: the thread that uses it */
+	bool events_lost;  /* said so already */
+	pid_t user_thread; /* debug builds: who waits in it right now, or 0 */
 	int32_t log_priority;
 	void (*log)(void *user, int32_t priority, const char *line);
 	void *log_user;
@@ -48,7 +50,7 @@ void qube__ctx_log(qube_ctx *ctx, int priority, const char *fmt, ...)
 int qube__ctx_dispatch(qube_ctx *ctx, int32_t timeout_ms);
 /* One round of the loop without delivering anything to the application. */
 int qube__ctx_turn(qube_ctx *ctx, int32_t timeout_ms);
-/* QUBE_E_INVALID from inside a callback or, in debug builds, from another thread. */
+/* QUBE_E_INVALID from inside a callback or, in debug builds, while another thread waits in it. */
 int qube__ctx_may_block(qube_ctx *ctx);
 
 void qube__ctx_listen(qube_ctx *ctx, struct qube__listener *l,

@@ -72,7 +72,7 @@ void qube__host_domain_view(struct qube__domain_view *out, qube_domain *d)
 	*out = (struct qube__domain_view){ QUBE_STATE_HALTED, "", "" };
 	if (!vm)
 		return;
-	out->state = vm->vm_class == QUBE__CLASS_ADMIN ? QUBE_STATE_RUNNING : vm->state + 1;
+	out->state = qube__host_state(vm) + 1;
 	out->label = qube__vm_label(vm)->name;
 	template = vm->vm_class == QUBE__CLASS_ADMIN ? NULL : qube__vm_template(vm);
 	if (template)
@@ -175,12 +175,20 @@ int qube__host_domain_kill(qube_domain *d, qube_op *op)
 
 /* --- wait for a state --- */
 
+uint32_t qube__host_state(const struct qube__vm *vm)
+{
+	if (vm->vm_class == QUBE__CLASS_ADMIN || vm->vm_class == QUBE__CLASS_REMOTE)
+		return QUBE__STATE_RUNNING;
+	return vm->state;
+}
+
 struct state_wait {
 	struct qube__listener listener;
 	struct qube__posted check;
 	qube_op *op;
 	qube_ctx *ctx;
 	uint32_t state;
+	bool seen; /* when an event was told; a disposable may be gone at the check */
 	char uuid[40];
 };
 
@@ -199,11 +207,11 @@ static void wait_check(struct qube__posted *p)
 	struct state_wait *w = qube__container_of(p, struct state_wait, check);
 	struct qube__vm *vm = qube__model_vm_by_uuid(qube__host_of(w->ctx)->model, w->uuid);
 
-	if (!vm) {
+	if (w->seen || (vm && qube__host_state(vm) + 1 == w->state)) {
+		wait_end(w, 0);
+	} else if (!vm) {
 		qube__fail_detail(QUBE_E_NOENT, QUBE_D_VM_NOT_FOUND, "the qube was removed");
 		wait_end(w, QUBE_E_NOENT);
-	} else if (vm->state + 1 == w->state) {
-		wait_end(w, 0);
 	}
 }
 
@@ -211,8 +219,14 @@ static void wait_event(struct qube__listener *l, const struct qube_event *ev)
 {
 	struct state_wait *w = qube__container_of(l, struct state_wait, listener);
 
-	if (!strncmp(ev->name, "domain-", 7))
-		qube__post(&w->ctx->loop, &w->check);
+	struct qube__vm *vm;
+
+	if (strncmp(ev->name, "domain-", 7))
+		return;
+	vm = qube__model_vm_by_uuid(qube__host_of(w->ctx)->model, w->uuid);
+	if (vm && qube__host_state(vm) + 1 == w->state)
+		w->seen = true;
+	qube__post(&w->ctx->loop, &w->check);
 }
 
 static int wait_cancel(qube_op *op)
@@ -321,16 +335,47 @@ static void event_name(char *out, size_t cap, const char *prefix, const char *na
 	snprintf(out, cap, "%s%s", prefix, name);
 }
 
+/* What the property is now, as events say it: never the spelling that a caller chose. */
+static const char *event_value(const struct qube__prop_value *v)
+{
+	if (v->text && (*v->text || v->prop->type != QUBE__TYPE_VM))
+		return v->text;
+	return "None";
+}
+
+/* What follows from some properties (admin-api.md 7). */
+static void tell_derived(struct qube__host *h, const struct qube__vm *vm, const char *name)
+{
+	if (!strcmp(name, "label") || !strcmp(name, "template_for_dispvms"))
+		qube__ctx_emit(&h->ctx, vm->name, "property-reset:icon", "name", "icon", NULL);
+	if (strcmp(name, "provides_network"))
+		return;
+	qube__ctx_emit(&h->ctx, vm->name, "property-reset:gateway", "name", "gateway", NULL);
+	qube__ctx_emit(&h->ctx, vm->name, "property-reset:gateway6", "name", "gateway6", NULL);
+}
+
 int qube__host_property_set(struct qube__host *h, struct qube__vm *vm, const char *name,
 			    const char *value)
 {
 	char event[QUBE__PROPERTY_MAX + 32];
-	int r = qube__vm_prop_set(vm, name, value);
+	qube__autofree char *old = NULL;
+	struct qube__prop_value v;
+	int r = qube__vm_prop_get(&v, vm, name);
 
 	if (r < 0)
 		return r;
+	old = strdup(event_value(&v));
+	if (!old)
+		return qube__fail_nomem();
+	r = qube__vm_prop_set(vm, name, value);
+	if (r == 0)
+		r = qube__vm_prop_get(&v, vm, name);
+	if (r < 0)
+		return r;
 	event_name(event, sizeof(event), "property-set:", name);
-	qube__ctx_emit(&h->ctx, vm->name, event, "name", name, "newvalue", value, NULL);
+	qube__ctx_emit(&h->ctx, vm->name, event, "name", name, "newvalue", event_value(&v),
+		       "oldvalue", old, NULL);
+	tell_derived(h, vm, name);
 	return 0;
 }
 
@@ -343,18 +388,22 @@ int qube__host_property_reset(struct qube__host *h, struct qube__vm *vm, const c
 		return r;
 	event_name(event, sizeof(event), "property-reset:", name);
 	qube__ctx_emit(&h->ctx, vm->name, event, "name", name, NULL);
+	tell_derived(h, vm, name);
 	return 0;
 }
 
 int qube__host_global_set(struct qube__host *h, const char *name, const char *value)
 {
 	char event[QUBE__PROPERTY_MAX + 32];
+	struct qube__prop_value v;
 	int r = qube__global_set(h->model, name, value);
 
+	if (r == 0)
+		r = qube__global_get(&v, h->model, name);
 	if (r < 0)
 		return r;
 	event_name(event, sizeof(event), "property-set:", name);
-	qube__ctx_emit(&h->ctx, "", event, "name", name, "newvalue", value, NULL);
+	qube__ctx_emit(&h->ctx, "", event, "name", name, "newvalue", event_value(&v), NULL);
 	return 0;
 }
 

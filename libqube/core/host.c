@@ -67,7 +67,7 @@ static void host_close(qube_ctx *ctx)
 	ctx->refs = 1;
 	if (h->close_conns)
 		h->close_conns(h);
-	if (h->driver && h->model)
+	if (h->model)
 		qube__life_end_all(h);
 	if (h->sock >= 0 || h->packet)
 		qube__link_close(h);
@@ -186,6 +186,7 @@ int qube__host_open(qube_ctx **out, const struct qube_ctx_opts *opts)
 		return qube__fail_nomem();
 	h->sock = -1;
 	qube__list_init(&h->runs);
+	qube__list_init(&h->clones);
 	qube__list_init(&h->calls);
 	qube__list_init(&h->asks);
 	qube__list_init(&h->outbox);
@@ -196,6 +197,8 @@ int qube__host_open(qube_ctx **out, const struct qube_ctx_opts *opts)
 		return r;
 	}
 	h->no_guests = opts->flags & QUBE_CTX_NO_GUESTS;
+	h->conn_read_ms = 10000;
+	h->conn_write_ms = 30000;
 	h->ops = find_driver(driver);
 	if (!h->ops)
 		r = qube__fail(QUBE_E_NOENT, "no driver named '%s'", driver);
@@ -238,8 +241,11 @@ static int one_system_info(struct qube__json *domains, const struct qube__vm_vie
 	if (r < 0)
 		return r;
 	r = qube__json_new_array(&tags);
-	for (size_t i = 0; r == 0 && i < v->n_tags; i++)
+	for (size_t i = 0; r == 0 && i < v->n_tags; i++) {
 		r = qube__json_append_string(tags, v->tags[i]);
+		if (r < 0)
+			qube__json_free(tags);
+	}
 	if (r == 0)
 		r = qube__json_set(o, "tags", tags);
 	if (r == 0)

@@ -55,7 +55,8 @@ struct qube__host {
 	char *broker_program;
 	struct qube__pool *pools[QUBE__HOST_POOLS_MAX];
 	size_t n_pools;
-	struct qube__list runs; /* struct qube__run of every qube that is not halted */
+	struct qube__list runs;	  /* struct qube__run of every qube that is not halted */
+	struct qube__list clones; /* under way: both qubes stay halted and stay */
 	uint32_t next_guest;
 
 	/* broker */
@@ -64,8 +65,12 @@ struct qube__host {
 	struct qube__broker *broker; /* in this process, or NULL */
 	struct qube__child broker_child;
 	bool broker_spawned;
+	uint64_t broker_ms;	/* when it was started */
+	uint32_t broker_losses; /* in a row, each soon after its start */
+	struct qube__timer broker_again;
 	struct qube__list calls; /* struct qube__call: host calls under way */
 	struct qube__list asks;	 /* struct qube__ask: decisions under way */
+	size_t n_asks;
 	uint64_t next_call;
 	struct qube__list outbox; /* packets that wait for the socket */
 	size_t n_outbox;
@@ -76,6 +81,8 @@ struct qube__host {
 
 	struct qube__list conns; /* of admin/ */
 	size_t n_conns;
+	uint32_t conn_read_ms;	/* for a whole request */
+	uint32_t conn_write_ms; /* without progress while an answer waits */
 	void (*close_conns)(struct qube__host *h);
 
 	/* Upward: answers a call to the host with qube__host_service_reply(). NULL: none are
@@ -91,6 +98,7 @@ struct qube__run {
 	struct qube__machine *machine;
 	uint32_t guest; /* 0 until the broker knows it */
 	bool up;	/* its agent said hello */
+	bool relink;	/* the broker that had it is gone */
 	bool gone;	/* the machine is; volumes are being settled */
 	bool failed;	/* the start failed: err says why */
 	struct qube__err err;
@@ -105,6 +113,10 @@ struct qube__run {
 	struct qube__list stop_waiters;
 	qube_op *trace; /* the op that began the start, for its stages; or NULL */
 	bool kill_when_late;
+	bool killing;	 /* the driver was told: STOPPED follows */
+	bool ending;	 /* the host closes and told it */
+	uint32_t losses; /* of its agent, one soon after the other */
+	uint64_t lost_ms;
 };
 
 static inline struct qube__host *qube__host_of(qube_ctx *ctx)
@@ -154,6 +166,8 @@ void qube__host_service_reply(struct qube__host *h, uint64_t request, const void
 /* --- ask.c: decisions --- */
 void qube__ask_decide(struct qube__host *h, const struct qube__rpc_decide *d);
 void qube__ask_ended(struct qube__host *h, const struct qube__rpc_call_end *e);
+/* Was a call of this guest, of this service, with this target, allowed and not made yet? Once. */
+bool qube__ask_claim(struct qube__host *h, const struct qube__rpc_host_service *s);
 void qube__ask_close(struct qube__host *h);
 
 /* --- rules.c: the policy with the host's own view of the system --- */
@@ -173,6 +187,10 @@ int qube__volumes_drop(struct qube__host *h, const char *owner);
 
 /* --- domain.c, also for admin/ --- */
 int qube__host_vm(struct qube__vm **out, struct qube__host *h, const char *name);
+/* The state that everybody is told: dom0 and remote qubes always run. */
+uint32_t qube__host_state(const struct qube__vm *vm);
+/* QUBE_E_BUSY while the qube is cloned or is a clone that is being made. */
+int qube__host_not_cloning(struct qube__host *h, const struct qube__vm *vm);
 int qube__host_create(struct qube__vm **out, struct qube__host *h,
 		      const struct qube_domain_create_opts *o, const char *creator);
 int qube__host_destroy(struct qube__host *h, struct qube__vm *vm);

@@ -23,7 +23,9 @@ enum {
 	ID_BASE = 0x10000000,
 	ID_RANGE = 65536,
 	PIDS_MAX = 4096,
-	LOG_FILE_MAX = 512 * 1024,
+	/* An agent that is lost so often, each time within so long, is not connected again. */
+	LOSSES_MAX = 8,
+	LOSSES_MS = 60000,
 };
 
 static void prepare_next(struct qube__run *r);
@@ -87,6 +89,40 @@ static void fail(struct qube__run *r)
 	}
 }
 
+/* The driver reports STOPPED once, however often it is told. */
+static int kill_machine(struct qube__run *r)
+{
+	uint32_t before = r->vm->state;
+	int ret;
+
+	if (r->killing)
+		return 0;
+	if (before != QUBE__STATE_TRANSIENT)
+		set_state(r, QUBE__STATE_DYING);
+	r->killing = true;
+	ret = r->host->ops->kill(r->machine);
+	if (ret < 0) {
+		r->killing = false;
+		set_state(r, before);
+	}
+	return ret;
+}
+
+/* It runs on: the thread's record says why. */
+static void shutdown_failed(struct qube__run *r)
+{
+	struct qube__err err;
+
+	qube__err_save(&err);
+	set_state(r, QUBE__STATE_RUNNING);
+	qube__timer_stop(&r->host->ctx.loop, &r->deadline);
+	r->kill_when_late = false;
+	qube__ctx_emit(&r->host->ctx, r->vm->name, "domain-shutdown-failed", "reason", err.message,
+		       NULL);
+	qube__err_restore(&err);
+	tell_waiters(&r->stop_waiters, err.pub.code);
+}
+
 static void on_deadline(struct qube__timer *t)
 {
 	struct qube__run *r = qube__container_of(t, struct qube__run, deadline);
@@ -98,15 +134,14 @@ static void on_deadline(struct qube__timer *t)
 		unwind(r);
 		return;
 	}
-	if (r->kill_when_late) {
-		r->host->ops->kill(r->machine);
+	if (r->vm->state != QUBE__STATE_HALTING)
 		return;
-	}
-	qube__fail_detail(QUBE_E_TIMEOUT, QUBE_D_VM_SHUTDOWN_TIMEOUT,
-			  "Domain shutdown timed out: '%s'", r->vm->name);
-	if (r->vm->state == QUBE__STATE_HALTING)
-		set_state(r, QUBE__STATE_RUNNING);
-	tell_waiters(&r->stop_waiters, QUBE_E_TIMEOUT);
+	if (r->kill_when_late && kill_machine(r) == 0)
+		return;
+	if (!r->kill_when_late)
+		qube__fail_detail(QUBE_E_TIMEOUT, QUBE_D_VM_SHUTDOWN_TIMEOUT,
+				  "Domain shutdown timed out: '%s'", r->vm->name);
+	shutdown_failed(r);
 }
 
 /* --- the end --- */
@@ -149,7 +184,7 @@ static void finish(struct qube__run *r)
 		qube__list_append(&stop_waiters, w);
 	}
 	if (r->trace)
-		qube_op_unref(r->trace);
+		qube__op_drop(r->trace);
 	vm->run = NULL;
 	vm->xid = -1;
 	vm->start_time_ms = 0;
@@ -224,7 +259,7 @@ static void unwind(struct qube__run *r)
 	if (r->machine && !r->gone) {
 		if (r->guest)
 			qube__link_guest_del(r->host, r);
-		if (r->host->ops->kill(r->machine) == 0)
+		if (kill_machine(r) == 0)
 			return; /* STOPPED follows */
 	}
 	if (!r->pending)
@@ -351,6 +386,8 @@ static int may_start(struct qube__host *h, struct qube__vm *vm)
 	if (qube__feature_true(why))
 		return qube__fail_detail(QUBE_E_STATE, QUBE_D_GENERIC,
 					 "'%s' must not be started: %s", vm->name, why);
+	if (qube__host_not_cloning(h, vm) < 0)
+		return QUBE_E_BUSY;
 	if (strcmp(vm->driver, h->ops->name))
 		return qube__fail(QUBE_E_NOTSUP, "'%s' belongs to the driver '%s', this is '%s'",
 				  vm->name, vm->driver, h->ops->name);
@@ -371,7 +408,7 @@ static int begin(struct qube__host *h, struct qube__vm *vm, struct qube__waiter 
 	r->host = h;
 	r->vm = vm;
 	if (trace)
-		r->trace = qube_op_ref(trace);
+		r->trace = qube__op_hold(trace);
 	qube__list_init(&r->start_waiters);
 	qube__list_init(&r->stop_waiters);
 	qube__timer_init(&r->deadline, on_deadline);
@@ -497,11 +534,28 @@ void qube__life_guest_up(struct qube__run *r)
 	set_state(r, QUBE__STATE_RUNNING);
 	stage(r, "up");
 	if (r->trace) {
-		qube_op_unref(r->trace);
+		qube__op_drop(r->trace);
 		r->trace = NULL;
 	}
 	qube__ctx_emit(&r->host->ctx, r->vm->name, "domain-start", "start_guid", "True", NULL);
 	tell_waiters(&r->start_waiters, 0);
+}
+
+static void reconnect(struct qube__run *r)
+{
+	qube__autofd fd = -1;
+	uint64_t now = qube__now_ms();
+
+	if (now - r->lost_ms > LOSSES_MS)
+		r->losses = 0;
+	r->lost_ms = now;
+	if (r->losses++ == LOSSES_MAX) {
+		qube__ctx_log(&r->host->ctx, 3, "the agent of '%s' keeps failing and is left alone",
+			      r->vm->name);
+		return;
+	}
+	if (r->losses <= LOSSES_MAX && r->host->ops->control_connect(r->machine, &fd) == 0)
+		qube__link_guest_add(r->host, r, fd);
 }
 
 /* The session is over: it broke the protocol or its agent died. The box restarts a dead agent, so a
@@ -519,11 +573,8 @@ void qube__life_guest_down(struct qube__run *r, const char *reason)
 				  r->vm->name, reason);
 		fail(r);
 		unwind(r);
-	} else if (r->vm->state == QUBE__STATE_RUNNING && !r->gone) {
-		qube__autofd fd = -1;
-
-		if (r->host->ops->control_connect(r->machine, &fd) == 0)
-			qube__link_guest_add(r->host, r, fd);
+	} else if (r->vm->state == QUBE__STATE_RUNNING) {
+		reconnect(r); /* a paused one when it goes on */
 	}
 }
 
@@ -548,15 +599,45 @@ static int not_started(const struct qube__vm *vm)
 				 vm->name);
 }
 
+/* QUBE_E_BUSY while running qubes have it as their netvm. */
+static int serves_nobody(struct qube__host *h, const struct qube__vm *vm)
+{
+	struct qube__list *pos;
+
+	qube__list_foreach (pos, &h->runs) {
+		struct qube__run *r = qube__container_of(pos, struct qube__run, link);
+
+		if (r->vm != vm && qube__vm_netvm(r->vm) == vm)
+			return qube__fail_detail(QUBE_E_BUSY, QUBE_D_VM_IN_USE,
+						 "'%s' is the netvm of '%s', which runs", vm->name,
+						 r->vm->name);
+	}
+	return 0;
+}
+
+/* Of several that ask, the most impatient one counts. */
+static void set_deadline(struct qube__run *r, uint32_t flags, int32_t timeout_ms)
+{
+	int64_t seconds = qube__vm_int(r->vm, QUBE__PROP_SHUTDOWN_TIMEOUT, 60);
+	uint64_t at =
+		qube__now_ms() + (timeout_ms ? (uint64_t)timeout_ms : (uint64_t)seconds * 1000);
+
+	if (flags & QUBE_DOMAIN_SHUTDOWN_OR_KILL)
+		r->kill_when_late = true;
+	if (timeout_ms >= 0 && (qube__list_empty(&r->deadline.link) || at < r->deadline.at_ms))
+		qube__timer_set(&r->host->ctx.loop, &r->deadline, at);
+}
+
 int qube__life_shutdown(struct qube__host *h, struct qube__vm *vm, struct qube__waiter *w,
 			uint32_t flags, int32_t timeout_ms)
 {
 	struct qube__run *r = vm->run;
-	int64_t seconds = qube__vm_int(vm, QUBE__PROP_SHUTDOWN_TIMEOUT, 60);
 	int ret;
 
 	if (!r)
 		return not_started(vm);
+	if (!(flags & QUBE_DOMAIN_SHUTDOWN_FORCE) && serves_nobody(h, vm) < 0)
+		return QUBE_E_BUSY;
 	if (vm->state == QUBE__STATE_PAUSED) {
 		if (!(flags & QUBE_DOMAIN_SHUTDOWN_FORCE))
 			return qube__fail_detail(QUBE_E_STATE, QUBE_D_VM_NOT_RUNNING,
@@ -574,43 +655,46 @@ int qube__life_shutdown(struct qube__host *h, struct qube__vm *vm, struct qube__
 		unwind(r);
 		return 0;
 	}
-	wait_for(&r->stop_waiters, w);
-	if (vm->state != QUBE__STATE_RUNNING)
-		return 0; /* on its way already */
-	qube__ctx_emit(&h->ctx, vm->name, "domain-pre-shutdown", "force",
-		       flags & QUBE_DOMAIN_SHUTDOWN_FORCE ? "True" : "False", NULL);
-	r->kill_when_late = flags & QUBE_DOMAIN_SHUTDOWN_OR_KILL;
-	set_state(r, QUBE__STATE_HALTING);
-	if (timeout_ms >= 0)
-		qube__timer_set(&h->ctx.loop, &r->deadline,
-				qube__now_ms() + (timeout_ms ? (uint64_t)timeout_ms :
-							       (uint64_t)seconds * 1000));
-	ret = h->ops->shutdown(r->machine);
-	if (ret < 0) {
-		set_state(r, QUBE__STATE_RUNNING);
-		if (w)
-			qube__list_remove(&w->link);
+	if (vm->state == QUBE__STATE_RUNNING) {
+		qube__ctx_emit(&h->ctx, vm->name, "domain-pre-shutdown", "force",
+			       flags & QUBE_DOMAIN_SHUTDOWN_FORCE ? "True" : "False", NULL);
+		set_state(r, QUBE__STATE_HALTING);
+		ret = h->ops->shutdown(r->machine);
+		if (ret < 0) {
+			shutdown_failed(r);
+			return ret;
+		}
 	}
-	return ret;
+	wait_for(&r->stop_waiters, w);
+	if (vm->state == QUBE__STATE_HALTING)
+		set_deadline(r, flags, timeout_ms);
+	return 0;
 }
 
 int qube__life_kill(struct qube__host *h, struct qube__vm *vm, struct qube__waiter *w)
 {
 	struct qube__run *r = vm->run;
+	int ret;
+
+	(void)h;
 
 	if (!r)
 		return not_started(vm);
-	wait_for(&r->stop_waiters, w);
-	if (r->gone || vm->state == QUBE__STATE_DYING)
-		return 0;
 	if (vm->state == QUBE__STATE_TRANSIENT) {
 		qube__fail(QUBE_E_STATE, "'%s' was killed while it started", vm->name);
 		fail(r);
-		unwind(r);
+		wait_for(&r->stop_waiters, w);
+		if (!r->gone)
+			unwind(r);
 		return 0;
 	}
-	set_state(r, QUBE__STATE_DYING);
-	return h->ops->kill(r->machine);
+	if (!r->gone && vm->state != QUBE__STATE_DYING) {
+		ret = kill_machine(r);
+		if (ret < 0)
+			return ret;
+	}
+	wait_for(&r->stop_waiters, w);
+	return 0;
 }
 
 int qube__life_pause(struct qube__host *h, struct qube__vm *vm, bool pause)
@@ -634,6 +718,8 @@ int qube__life_pause(struct qube__host *h, struct qube__vm *vm, bool pause)
 	if (ret < 0)
 		return ret;
 	set_state(r, pause ? QUBE__STATE_PAUSED : QUBE__STATE_RUNNING);
+	if (!pause && !r->guest && h->ops->isolation != QUBE__ISOLATION_NONE)
+		reconnect(r);
 	qube__ctx_emit(&h->ctx, vm->name, pause ? "domain-paused" : "domain-unpaused", NULL);
 	return 0;
 }
@@ -641,15 +727,22 @@ int qube__life_pause(struct qube__host *h, struct qube__vm *vm, bool pause)
 void qube__life_end_all(struct qube__host *h)
 {
 	uint64_t deadline = qube__now_ms() + 20000;
-	struct qube__list *pos;
-	struct qube__list *tmp;
+	struct qube__list *pos = h->runs.next;
 
-	qube__list_foreach_safe (pos, tmp, &h->runs) {
+	qube__op_cancel_all(&h->ctx);
+	while (pos != &h->runs) {
 		struct qube__run *r = qube__container_of(pos, struct qube__run, link);
 
+		if (r->ending) {
+			pos = pos->next;
+			continue;
+		}
+		r->ending = true;
 		qube__life_kill(h, r->vm, NULL);
+		pos = h->runs.next; /* that may have ended several */
 	}
-	while (!qube__list_empty(&h->runs) && qube__now_ms() < deadline)
+	while ((!qube__list_empty(&h->runs) || !qube__list_empty(&h->ctx.ops)) &&
+	       qube__now_ms() < deadline)
 		if (qube__ctx_turn(&h->ctx, 1000) < 0)
 			break;
 	qube__list_foreach (pos, &h->runs) {

@@ -20,7 +20,12 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-enum { OUTBOX_MAX = 4096, BATCH = 32 };
+enum {
+	OUTBOX_MAX = 4096,
+	BATCH = 32,
+	SOON_MS = 2000,	 /* a broker that lived shorter was of no use */
+	AGAIN_MS = 5000, /* until the next one, after some such */
+};
 
 struct packet {
 	struct qube__list link;
@@ -46,6 +51,7 @@ struct qube__call {
 };
 
 static void link_lost(struct qube__host *h, const char *why);
+static void on_broker_again(struct qube__timer *t);
 
 /* --- sending --- */
 
@@ -404,6 +410,13 @@ static void on_host_service(struct qube__host *h, const struct qube__rpc_host_se
 		qube__host_service_reply(h, s->request, NULL, 0, 127);
 		return;
 	}
+	/* A broker that was taken over must not call what no policy allowed. */
+	if (!qube__ask_claim(h, s)) {
+		qube__ctx_log(&h->ctx, 2, "a call of '%s' to the host that nobody allowed",
+			      r->vm->name);
+		qube__host_service_reply(h, s->request, NULL, 0, 126);
+		return;
+	}
 	/* Who calls is what we know of the guest, not what the broker says. */
 	call.source = r->vm->name;
 	h->service(h, &call);
@@ -496,6 +509,9 @@ int qube__link_open(struct qube__host *h)
 
 	if (ret < 0)
 		return ret;
+	if (!h->broker_again.fn)
+		qube__timer_init(&h->broker_again, on_broker_again);
+	h->broker_ms = qube__now_ms();
 	if (!h->packet)
 		h->packet = malloc(QUBE__RPC_MSG_MAX);
 	if (!h->packet) {
@@ -558,34 +574,62 @@ static void fail_calls(struct qube__host *h, int code, const char *why)
 	}
 }
 
+static void relink(struct qube__host *h)
+{
+	struct qube__list *pos;
+
+	if (qube__link_open(h) < 0) {
+		qube__ctx_log(&h->ctx, 2, "no broker: %s", qube_error_last()->message);
+		qube__timer_set(&h->ctx.loop, &h->broker_again, qube__now_ms() + AGAIN_MS);
+		return;
+	}
+	qube__list_foreach (pos, &h->runs) {
+		struct qube__run *r = qube__container_of(pos, struct qube__run, link);
+		qube__autofd fd = -1;
+
+		if (r->relink && !r->guest && !r->gone &&
+		    h->ops->control_connect(r->machine, &fd) == 0)
+			qube__link_guest_add(h, r, fd);
+		r->relink = false;
+	}
+}
+
+static void on_broker_again(struct qube__timer *t)
+{
+	relink(qube__container_of(t, struct qube__host, broker_again));
+}
+
 /* The broker is gone; the qubes run on. A new one takes their agents over. */
 static void link_lost(struct qube__host *h, const char *why)
 {
+	uint64_t now = qube__now_ms();
 	struct qube__list *pos;
 
 	qube__ctx_log(&h->ctx, 3, "lost the broker: %s; starting another", why);
 	drop_link(h);
 	fail_calls(h, QUBE_E_CLOSED, why);
 	qube__ask_close(h);
-	if (qube__link_open(h) < 0) {
-		qube__ctx_log(&h->ctx, 2, "no broker: %s", qube_error_last()->message);
-		return;
-	}
 	qube__list_foreach (pos, &h->runs) {
 		struct qube__run *r = qube__container_of(pos, struct qube__run, link);
-		qube__autofd fd = -1;
-		bool had = r->guest != 0;
 
+		r->relink = r->relink || r->guest != 0;
 		r->guest = 0;
-		if (had && !r->gone && h->ops->control_connect(r->machine, &fd) == 0)
-			qube__link_guest_add(h, r, fd);
 	}
+	h->broker_losses = now - h->broker_ms < SOON_MS ? h->broker_losses + 1 : 0;
+	if (h->broker_losses < 3) {
+		relink(h);
+		return;
+	}
+	qube__ctx_log(&h->ctx, 3, "the broker ends again and again; the next one waits");
+	qube__timer_set(&h->ctx.loop, &h->broker_again, now + AGAIN_MS);
 }
 
 void qube__link_close(struct qube__host *h)
 {
 	fail_calls(h, QUBE_E_CANCELED, "the host is closed");
 	qube__ask_close(h);
+	if (h->broker_again.fn)
+		qube__timer_stop(&h->ctx.loop, &h->broker_again);
 	drop_link(h);
 	free(h->packet);
 	h->packet = NULL;

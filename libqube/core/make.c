@@ -60,6 +60,16 @@ static int make_volumes(struct qube__host *h, struct qube__vm *vm, struct qube__
 	return qube__volumes_create(h, vm);
 }
 
+static void tell_tags(struct qube__host *h, struct qube__vm *vm, const char *const *tags, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		char event[QUBE__TAG_MAX + 32];
+
+		snprintf(event, sizeof(event), "domain-tag-add:%s", tags[i]);
+		qube__ctx_emit(&h->ctx, vm->name, event, "tag", tags[i], NULL);
+	}
+}
+
 int qube__host_create(struct qube__vm **out, struct qube__host *h,
 		      const struct qube_domain_create_opts *o, const char *creator)
 {
@@ -92,6 +102,9 @@ int qube__host_create(struct qube__vm **out, struct qube__host *h,
 	if (qube__vm_class_parse(&n.vm_class, klass) < 0 || n.vm_class == QUBE__CLASS_ADMIN)
 		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_VALUE, "no class '%s' to create",
 					 klass);
+	/* A disposable looks like its template; others are red until somebody says otherwise. */
+	if (!n.label && n.vm_class != QUBE__CLASS_DISP)
+		n.label = "red";
 	if (n.vm_class == QUBE__CLASS_STANDALONE) {
 		r = need_template(&root_of, h, o->template_name);
 		if (r < 0)
@@ -108,8 +121,13 @@ int qube__host_create(struct qube__vm **out, struct qube__host *h,
 		qube__vm_remove(vm);
 		return qube__err_restore(&err);
 	}
+	/* The order is that of admin-api.md 7, which differs for disposables. */
 	qube__ctx_emit(&h->ctx, "", "domain-add", "vm", vm->name, NULL);
+	if (!disposable)
+		tell_tags(h, vm, tags, n.n_tags);
 	qube__ctx_emit(&h->ctx, vm->name, "domain-create-on-disk", NULL);
+	if (disposable)
+		tell_tags(h, vm, tags, n.n_tags);
 	*out = vm;
 	return 0;
 }
@@ -117,8 +135,10 @@ int qube__host_create(struct qube__vm **out, struct qube__host *h,
 int qube__host_destroy(struct qube__host *h, struct qube__vm *vm)
 {
 	char name[QUBE__NAME_MAX + 1];
-	int r = qube__vm_removable(vm);
+	int r = qube__host_not_cloning(h, vm);
 
+	if (r == 0)
+		r = qube__vm_removable(vm);
 	if (r < 0)
 		return r;
 	memcpy(name, vm->name, sizeof(name));
@@ -134,6 +154,7 @@ int qube__host_destroy(struct qube__host *h, struct qube__vm *vm)
 /* --- clone --- */
 
 struct clone {
+	struct qube__list link; /* host->clones */
 	struct qube__host *host;
 	qube_op *op;
 	struct qube__pool_op *pool_op;
@@ -152,6 +173,7 @@ static void clone_end(struct clone *c, int code)
 	qube_op *op = c->op;
 
 	qube__posted_cancel(&c->step);
+	qube__list_remove(&c->link);
 	if (code < 0) {
 		qube__err_save(&err);
 		if (vm)
@@ -230,9 +252,27 @@ static int clone_cancel(qube_op *op)
 {
 	struct clone *c = op->work;
 
-	if (!c->pool_op)
-		return qube__fail(QUBE_E_STATE, "the clone is about to finish");
-	qube__pool_op_cancel(c->pool_op);
+	if (c->pool_op) {
+		qube__pool_op_cancel(c->pool_op); /* clone_volume_done() follows */
+		return 0;
+	}
+	qube__fail(QUBE_E_CANCELED, "the clone was canceled");
+	clone_end(c, QUBE_E_CANCELED);
+	return 0;
+}
+
+int qube__host_not_cloning(struct qube__host *h, const struct qube__vm *vm)
+{
+	struct qube__list *pos;
+
+	qube__list_foreach (pos, &h->clones) {
+		struct clone *c = qube__container_of(pos, struct clone, link);
+
+		if (!strcmp(vm->name, c->source) || !strcmp(vm->name, c->name))
+			return qube__fail_detail(QUBE_E_BUSY, QUBE_D_VM_IN_USE,
+						 "'%s' is being cloned to '%s'", c->source,
+						 c->name);
+	}
 	return 0;
 }
 
@@ -257,6 +297,7 @@ int qube__host_clone(struct qube__host *h, struct qube__vm *vm, const char *name
 		return r;
 	}
 	qube__volumes_drop(h, name);
+	qube__list_append(&h->clones, &c->link);
 	c->host = h;
 	c->op = op;
 	qube__posted_init(&c->step, clone_step);
@@ -398,6 +439,8 @@ static int import_where(struct qube__pool **out, struct qube__host *h,
 	if (o->label && !qube__model_label(h->model, o->label))
 		return qube__fail_detail(QUBE_E_NOENT, QUBE_D_LABEL_NOT_FOUND,
 					 "Label does not exist: %s", o->label);
+	if (!h->n_pools)
+		return qube__fail(QUBE_E_NOTSUP, "this host keeps no volumes");
 	if (!name) {
 		qube__global_read(&v, h->model, QUBE__PROP_G_DEFAULT_POOL_ROOT);
 		name = v.text && *v.text ? v.text : "default";

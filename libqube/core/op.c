@@ -8,26 +8,47 @@
 
 #include <stdlib.h>
 
-int qube__op_create(qube_op **out, qube_ctx *ctx)
+int qube__op_create_inner(qube_op **out, qube_ctx *ctx)
 {
 	qube_op *op = calloc(1, sizeof(*op));
 
 	if (!op)
 		return qube__fail_nomem();
-	op->refs = 2; /* the caller's and the worker's */
-	op->ctx = qube_ctx_ref(ctx);
-	op->holds_ctx = true;
+	op->refs = 2;
+	op->inner = 2;
+	op->ctx = ctx;
 	op->exit_code = -1;
 	op->began_ns = qube__now_ns();
 	qube__err_clear(&op->err);
 	qube__list_init(&op->ready);
+	qube__list_append(&ctx->ops, &op->link);
 	*out = op;
+	return 0;
+}
+
+int qube__op_create(qube_op **out, qube_ctx *ctx)
+{
+	int r = qube__op_create_inner(out, ctx);
+
+	if (r < 0)
+		return r;
+	(*out)->inner = 1;
+	qube_ctx_ref(ctx);
 	return 0;
 }
 
 QUBE_API qube_op *qube_op_ref(qube_op *op)
 {
+	if (op->refs == op->inner)
+		qube_ctx_ref(op->ctx);
 	op->refs++;
+	return op;
+}
+
+qube_op *qube__op_hold(qube_op *op)
+{
+	op->refs++;
+	op->inner++;
 	return op;
 }
 
@@ -40,25 +61,53 @@ static void drop_callback(qube_op *op)
 		cb.free(cb.user);
 }
 
+static void op_free(qube_op *op)
+{
+	qube__list_remove(&op->ready);
+	qube__list_remove(&op->link);
+	drop_callback(op);
+	free(op);
+}
+
 QUBE_API void qube_op_unref(qube_op *op)
 {
+	qube_ctx *ctx;
+
 	if (!op)
 		return;
+	ctx = op->ctx;
 	op->refs--;
-	if (op->refs == 1 && op->state == QUBE_OP_RUNNING && op->holds_ctx) {
-		/* Only the worker is left, and it must not keep the context open: closing the
-		 * context ends the work. op may be gone when this returns. */
-		op->holds_ctx = false;
-		qube_ctx_unref(op->ctx);
+	if (op->refs > op->inner)
 		return;
+	/* Who works on it, or waits to call back, must not keep the context open: closing the
+	 * context ends the work. op may be gone after that. */
+	if (!op->refs)
+		op_free(op);
+	qube_ctx_unref(ctx);
+}
+
+void qube__op_drop(qube_op *op)
+{
+	op->inner--;
+	if (--op->refs == 0)
+		op_free(op);
+}
+
+void qube__op_cancel_all(qube_ctx *ctx)
+{
+	struct qube__list *pos = ctx->ops.next;
+
+	while (pos != &ctx->ops) {
+		qube_op *op = qube__container_of(pos, qube_op, link);
+
+		if (!op->cancel || op->canceling) {
+			pos = pos->next;
+			continue;
+		}
+		op->canceling = true;
+		op->cancel(op);
+		pos = ctx->ops.next; /* whatever that ended */
 	}
-	if (op->refs)
-		return;
-	qube__list_remove(&op->ready);
-	drop_callback(op);
-	if (op->holds_ctx)
-		qube_ctx_unref(op->ctx);
-	free(op);
 }
 
 static void end_stage(qube_op *op)
@@ -93,12 +142,13 @@ void qube__op_finish(qube_op *op, int code)
 		qube__err_save(&op->err);
 	op->cancel = NULL;
 	op->work = NULL;
+	qube__list_remove(&op->link);
 	if (op->cb.fn) {
-		qube_op_ref(op); /* the ready list's */
+		qube__op_hold(op); /* the ready list's */
 		qube__list_append(&op->ctx->ready, &op->ready);
 		qube__loop_wakeup(&op->ctx->loop);
 	}
-	qube_op_unref(op);
+	qube__op_drop(op);
 }
 
 int qube__op_block(qube_op *op, int32_t timeout_ms)
@@ -131,7 +181,7 @@ int qube__op_deliver(qube_op *op, int r, qube_op **out)
 {
 	if (r < 0) {
 		/* The worker never began: its reference goes too. */
-		qube_op_unref(op);
+		qube__op_drop(op);
 		qube_op_unref(op);
 		return r;
 	}
@@ -149,7 +199,7 @@ QUBE_API int qube_op_set_callback(qube_op *op, const struct qube_op_callback *cb
 	drop_callback(op);
 	op->cb = *cb;
 	if (op->state != QUBE_OP_RUNNING && op->cb.fn && qube__list_empty(&op->ready)) {
-		qube_op_ref(op);
+		qube__op_hold(op);
 		qube__list_append(&op->ctx->ready, &op->ready);
 		qube__loop_wakeup(&op->ctx->loop);
 	}

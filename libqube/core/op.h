@@ -12,9 +12,11 @@
 #include <stdbool.h>
 
 struct qube_op {
-	uint32_t refs;
-	qube_ctx *ctx;
-	bool holds_ctx;
+	uint32_t refs;		/* all */
+	uint32_t inner;		/* of them the library's own, which do not keep ctx open: the op */
+	qube_ctx *ctx;		/* holds it while the application has a reference */
+	struct qube__list link; /* ctx->ops until it is finished */
+	bool canceling;		/* at the context's close */
 	uint32_t state;
 	int32_t exit_code;
 	struct qube__err err;
@@ -31,7 +33,15 @@ struct qube_op {
 	void *work; /* the worker's own */
 };
 
+/* For the application: its reference and the worker's. */
 int qube__op_create(qube_op **out, qube_ctx *ctx);
+/* For the library: both references are inner ones. */
+int qube__op_create_inner(qube_op **out, qube_ctx *ctx);
+/* References inside the library. */
+qube_op *qube__op_hold(qube_op *op);
+void qube__op_drop(qube_op *op);
+/* Asks everything that still runs to stop; the context closes. */
+void qube__op_cancel_all(qube_ctx *ctx);
 /* The stage that runs now; ends the one before. name: static. */
 void qube__op_stage(qube_op *op, const char *name);
 /* code < 0: the thread's record is kept in the op. Drops the worker's reference. */

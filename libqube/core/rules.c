@@ -74,8 +74,8 @@ static int load(struct qube__rules *p)
 	}
 	if (r < 0)
 		return r;
-	if (p->watch.fd >= 0 && qube__source_add(&p->host->ctx.loop, &p->source, p->watch.fd,
-						 EPOLLIN, on_change) < 0)
+	if (p->watch.fd >= 0 &&
+	    qube__source_add(&p->host->ctx.loop, &p->source, p->watch.fd, EPOLLIN, on_change) < 0)
 		qube__ctx_log(&p->host->ctx, 4, "policy files are looked at when a call is made");
 	qube__policy_rules_unref(p->rules);
 	p->rules = rules;
