@@ -20,6 +20,7 @@ enum {
 	QUBE__METHOD_STREAM = 1,    /* answers with events: sockets only */
 	QUBE__METHOD_HOST_ONLY = 2, /* never for a qube, whatever the policy says */
 	QUBE__METHOD_OP = 4,	    /* needs the application's dispatch to finish */
+	QUBE__METHOD_WAITS = 8,	    /* may be answered later */
 };
 
 struct qube__admin_call;
@@ -61,6 +62,8 @@ const struct qube__method *qube__method_at(size_t i); /* NULL behind the last */
 int qube__admin_run(struct qube__admin_call *c);
 /* Ends a call whose fn returned 1. code < 0: the thread's record. */
 void qube__admin_done(struct qube__admin_call *c, int code);
+/* extra.c: an operation's exit code and stages, into the reply. */
+int qube__admin_put_trace(struct qube__admin_call *c, const qube_op *op);
 void qube__admin_call_init(struct qube__admin_call *c, struct qube__host *h);
 void qube__admin_call_fini(struct qube__admin_call *c);
 

@@ -80,7 +80,7 @@ int qube__m_unenforced(struct qube__admin_call *c)
 
 /* --- operations --- */
 
-static int put_trace(struct qube__admin_call *c, qube_op *op)
+int qube__admin_put_trace(struct qube__admin_call *c, const qube_op *op)
 {
 	int r = 0;
 
@@ -96,7 +96,8 @@ static int put_trace(struct qube__admin_call *c, qube_op *op)
 static void on_op(void *user, qube_op *op)
 {
 	struct qube__admin_call *c = user;
-	int r = op->state == QUBE_OP_DONE ? put_trace(c, op) : qube__err_restore(&op->err);
+	int r = op->state == QUBE_OP_DONE ? qube__admin_put_trace(c, op) :
+					    qube__err_restore(&op->err);
 
 	qube__admin_done(c, r);
 }
@@ -104,7 +105,7 @@ static void on_op(void *user, qube_op *op)
 /* Makes the call's op; the caller starts it and returns run_op()'s result. */
 static int make_op(struct qube__admin_call *c)
 {
-	return qube__op_create(&c->op, &c->host->ctx);
+	return qube__op_create_inner(&c->op, &c->host->ctx);
 }
 
 static int run_op(struct qube__admin_call *c, int r)
@@ -115,7 +116,8 @@ static int run_op(struct qube__admin_call *c, int r)
 		struct qube__err err;
 
 		qube__err_save(&err);
-		qube__op_deliver(c->op, -1, NULL);
+		qube__op_drop(c->op); /* the worker's, who never began */
+		qube__op_drop(c->op);
 		c->op = NULL;
 		return qube__err_restore(&err);
 	}

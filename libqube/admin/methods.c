@@ -5,6 +5,7 @@
 #include "admin/call.h"
 
 #include "base/error.h"
+#include "base/text.h"
 #include "core/rules.h"
 
 #include <string.h>
@@ -36,12 +37,12 @@ static const struct qube__method methods[] = {
 	{ "admin.property.Set", D, R, O, 0, qube__m_property_set },
 	{ "admin.vm.CreateDisposable", A, O, O, 0, qube__m_vm_create_disposable },
 	{ "admin.vm.CurrentState", A, NO, NO, 0, qube__m_vm_current_state },
-	{ "admin.vm.Kill", A, NO, NO, 0, qube__m_vm_kill },
+	{ "admin.vm.Kill", A, NO, NO, QUBE__METHOD_WAITS, qube__m_vm_kill },
 	{ "admin.vm.List", A, NO, NO, 0, qube__m_vm_list },
 	{ "admin.vm.Pause", A, NO, NO, 0, qube__m_vm_pause },
 	{ "admin.vm.Remove", A, NO, NO, 0, qube__m_vm_remove },
-	{ "admin.vm.Shutdown", A, O, NO, 0, qube__m_vm_shutdown },
-	{ "admin.vm.Start", A, NO, NO, 0, qube__m_vm_start },
+	{ "admin.vm.Shutdown", A, O, NO, QUBE__METHOD_WAITS, qube__m_vm_shutdown },
+	{ "admin.vm.Start", A, NO, NO, QUBE__METHOD_WAITS, qube__m_vm_start },
 	{ "admin.vm.Unpause", A, NO, NO, 0, qube__m_vm_unpause },
 	{ "admin.vm.feature.CheckWithAdminVM", A, R, NO, 0, qube__m_feature_check_admin },
 	{ "admin.vm.feature.CheckWithNetvm", A, R, NO, 0, qube__m_feature_check_netvm },
@@ -158,6 +159,7 @@ static int check_shape(const struct qube__admin_call *c)
 int qube__admin_run(struct qube__admin_call *c)
 {
 	const char *dest = c->req.dest;
+	struct qube__vm *source;
 	const char *uuid;
 	int r;
 
@@ -165,6 +167,16 @@ int qube__admin_run(struct qube__admin_call *c)
 	if (!c->method)
 		return qube__fail_detail(QUBE_E_NOTSUP, QUBE_D_PROTOCOL, "no such method: '%s'",
 					 c->req.method);
+	/* Who calls: a client of the socket may speak for a qube, and then is no more than it. */
+	r = qube__wire_admin_peer(&uuid, c->req.source);
+	if (r)
+		return qube__fail_detail(QUBE_E_INVALID, r, "bad source '%s'", c->req.source);
+	r = qube__host_vm(&source, c->host, c->req.source);
+	if (r < 0)
+		return r;
+	qube__text_copy(c->req.source, sizeof(c->req.source), source->name);
+	if (source->vm_class != QUBE__CLASS_ADMIN)
+		c->from_host = false;
 	r = check_shape(c);
 	if (r < 0)
 		return r;

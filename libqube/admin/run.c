@@ -20,7 +20,7 @@ void qube__admin_call_fini(struct qube__admin_call *c)
 	for (int i = 0; i < QUBE__CALL_FDS; i++)
 		qube__close_fd(&c->fds[i]);
 	if (c->op)
-		qube_op_unref(c->op);
+		qube__op_drop(c->op);
 	c->op = NULL;
 }
 
@@ -105,6 +105,27 @@ static int fill_request(struct qube__admin_call *c, const struct qube_admin_requ
 	return 0;
 }
 
+/* Inside a callback only what is answered at once is allowed. */
+static int may_wait(struct qube__host *h, const struct qube__admin_call *c)
+{
+	const char *suffix;
+	const struct qube__method *m = qube__method_find(c->req.method, &suffix);
+
+	if (!m || !(m->flags & (QUBE__METHOD_OP | QUBE__METHOD_WAITS)))
+		return 0;
+	return qube__ctx_may_block(&h->ctx);
+}
+
+/* The op's callback would come with a dispatch, when the call is long gone. */
+static int finish_op(struct qube__admin_call *c)
+{
+	struct qube_op_callback none = { 0 };
+	int r = qube__op_block(c->op, -1);
+
+	qube_op_set_callback(c->op, &none);
+	return r < 0 ? r : qube__admin_put_trace(c, c->op);
+}
+
 int qube__admin_local(char **out, size_t *len, struct qube__host *h,
 		      const struct qube_admin_request *req)
 {
@@ -118,9 +139,11 @@ int qube__admin_local(char **out, size_t *len, struct qube__host *h,
 	l.call.finish = local_finish;
 	r = fill_request(&l.call, req);
 	if (r == 0)
+		r = may_wait(h, &l.call);
+	if (r == 0)
 		r = qube__admin_run(&l.call);
 	if (r == 1 && (l.call.method->flags & QUBE__METHOD_OP)) {
-		r = qube__op_block(l.call.op, -1);
+		r = finish_op(&l.call);
 	} else if (r == 1) {
 		while (!l.done && r >= 0)
 			r = qube__ctx_turn(&h->ctx, -1);

@@ -16,8 +16,7 @@
 
 enum {
 	CONNS_MAX = 512,
-	READ_MS = 10000,  /* for the whole request */
-	WRITE_MS = 30000, /* without progress while an answer waits */
+
 	OUT_MAX = QUBE__CALL_REPLY_MAX + 65536,
 	STREAM_MAX = 4 << 20, /* events that a slow reader has not taken */
 };
@@ -32,9 +31,10 @@ struct conn {
 	int fd;
 	struct qube__buf in;
 	struct qube__buf out;
-	bool running; /* a method's body is at work and will say when it is done */
-	bool done;    /* all that will be sent is in out */
-	bool gone;    /* the peer is */
+	bool running;	/* a method's body is at work and will say when it is done */
+	bool done;	/* all that will be sent is in out */
+	bool gone;	/* the peer is */
+	bool streaming; /* an event was sent: nothing but events may follow */
 };
 
 static void conn_free(struct conn *c)
@@ -78,6 +78,8 @@ static void on_deadline(struct qube__timer *t)
 
 static void flush(struct conn *c)
 {
+	bool progress = false;
+
 	if (c->gone)
 		return;
 	while (c->out.len) {
@@ -93,8 +95,11 @@ static void flush(struct conn *c)
 			return;
 		}
 		qube__buf_consume(&c->out, (size_t)n);
-		qube__timer_set(&c->host->ctx.loop, &c->deadline, qube__now_ms() + WRITE_MS);
+		progress = true;
 	}
+	if (c->out.len && (progress || qube__list_empty(&c->deadline.link)))
+		qube__timer_set(&c->host->ctx.loop, &c->deadline,
+				qube__now_ms() + c->host->conn_write_ms);
 	if (c->out.len) {
 		qube__source_set(&c->host->ctx.loop, &c->source, EPOLLOUT);
 		return;
@@ -119,23 +124,25 @@ static void conn_stream(struct qube__admin_call *call)
 		return;
 	}
 	qube__buf_consume(&call->reply, call->reply.len);
+	c->streaming = true;
 	flush(c);
 }
 
 static void conn_finish(struct qube__admin_call *call, int code)
 {
 	struct conn *c = qube__container_of(call, struct conn, call);
-	bool streamed = call->method && (call->method->flags & QUBE__METHOD_STREAM) && code >= 0;
 	int r = 0;
 
 	c->running = false;
 	c->done = true;
 	if (c->gone)
 		return;
-	if (code < 0)
+	if (c->streaming)
+		r = 0;
+	else if (code < 0)
 		r = qube__wire_admin_fail(&c->out, code, qube_error_last()->detail,
 					  qube_error_last()->message);
-	else if (!streamed)
+	else
 		r = qube__wire_admin_ok(&c->out, qube__buf_data(&call->reply), call->reply.len);
 	if (r < 0)
 		end(c);
@@ -218,6 +225,7 @@ static void on_ready(struct qube__source *s, uint32_t revents)
 			return;
 		}
 	}
+	qube__source_again(&c->host->ctx.loop, s);
 }
 
 int qube__admin_serve(struct qube__host *h, int fd)
@@ -251,7 +259,7 @@ int qube__admin_serve(struct qube__host *h, int fd)
 	c->fd = qube__steal_fd(&own);
 	h->n_conns++;
 	qube__list_append(&h->conns, &c->link);
-	qube__timer_set(&h->ctx.loop, &c->deadline, qube__now_ms() + READ_MS);
+	qube__timer_set(&h->ctx.loop, &c->deadline, qube__now_ms() + h->conn_read_ms);
 	return 0;
 }
 

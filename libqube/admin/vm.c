@@ -19,18 +19,11 @@ int qube__m_vmclass_list(struct qube__admin_call *c)
 	return r;
 }
 
-static uint32_t state_of(const struct qube__vm *vm)
-{
-	return vm->vm_class == QUBE__CLASS_ADMIN || vm->vm_class == QUBE__CLASS_REMOTE ?
-		       QUBE__STATE_RUNNING :
-		       vm->state;
-}
-
 static int list_one(struct qube__admin_call *c, const struct qube__vm *vm)
 {
 	return qube__reply(c, "%s class=%s state=%s uuid=%s\n", vm->name,
-			   qube__vm_class_name(vm->vm_class), qube__vm_state_name(state_of(vm)),
-			   vm->uuid);
+			   qube__vm_class_name(vm->vm_class),
+			   qube__vm_state_name(qube__host_state(vm)), vm->uuid);
 }
 
 /* A qube sees what the policy lets it see, one decision a line (admin-api.md 13). */
@@ -165,7 +158,7 @@ static void on_life(struct qube__waiter *w, int code)
 	qube__admin_done(c, code);
 }
 
-/* None of these calls the waiter from inside the call: the transport would have freed c by then. */
+/* The waiter may be called from inside fn, and c be gone then: only its result is looked at. */
 static int later(struct qube__admin_call *c,
 		 int (*fn)(struct qube__admin_call *c, struct qube__waiter *w))
 {
@@ -202,6 +195,27 @@ static int has_word(const char *list, const char *word)
 	return 0;
 }
 
+/* An option that is not known is refused, not skipped. */
+static int known_words(const char *list)
+{
+	static const char *const known[] = { "", "force", "wait", "kill" };
+	const char *p = list;
+
+	for (;;) {
+		size_t n = strcspn(p, "+");
+		bool found = false;
+
+		for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+			found = found || (strlen(known[i]) == n && !strncmp(known[i], p, n));
+		if (!found)
+			return qube__fail_detail(QUBE_E_INVALID, QUBE_D_PROTOCOL,
+						 "admin.vm.Shutdown: unexpected argument");
+		if (!p[n])
+			return 0;
+		p += n + 1;
+	}
+}
+
 static int shut_down(struct qube__admin_call *c, struct qube__waiter *w)
 {
 	uint32_t flags = has_word(c->req.arg, "force") ? QUBE_DOMAIN_SHUTDOWN_FORCE : 0;
@@ -213,13 +227,11 @@ static int shut_down(struct qube__admin_call *c, struct qube__waiter *w)
 
 int qube__m_vm_shutdown(struct qube__admin_call *c)
 {
-	if (!has_word(c->req.arg, "wait"))
-		return shut_down(c, NULL);
-	if (c->dest->state == QUBE__STATE_TRANSIENT) {
-		/* Unwinding may end inside the call. */
-		return qube__life_kill(c->host, c->dest, NULL);
-	}
-	return later(c, shut_down);
+	int r = known_words(c->req.arg);
+
+	if (r < 0)
+		return r;
+	return has_word(c->req.arg, "wait") ? later(c, shut_down) : shut_down(c, NULL);
 }
 
 static int do_kill(struct qube__admin_call *c, struct qube__waiter *w)
@@ -229,8 +241,6 @@ static int do_kill(struct qube__admin_call *c, struct qube__waiter *w)
 
 int qube__m_vm_kill(struct qube__admin_call *c)
 {
-	if (c->dest->state == QUBE__STATE_TRANSIENT)
-		return qube__life_kill(c->host, c->dest, NULL);
 	return later(c, do_kill);
 }
 
@@ -255,10 +265,25 @@ int qube__m_vm_current_state(struct qube__admin_call *c)
 			   (unsigned long long)stats.memory_bytes / 1024,
 			   (long long)qube__vm_int(c->dest, QUBE__PROP_MAXMEM, 0) * 1024,
 			   (unsigned long long)stats.cpu_ns,
-			   qube__vm_state_name(state_of(c->dest)));
+			   qube__vm_state_name(qube__host_state(c->dest)));
 }
 
 /* --- events --- */
+
+/* A value that is not ASCII: an event is never left out for it. */
+static int send_escaped(struct qube__admin_call *c, const struct qube_event *ev)
+{
+	char space[8][256];
+	const char *pairs[16];
+	size_t n = 0;
+
+	for (uint64_t i = 0; i < ev->n_fields && i < 8; i++) {
+		pairs[n++] = ev->keys[i];
+		pairs[n++] = qube__text_escape(space[i], sizeof(space[i]), ev->values[i],
+					       strlen(ev->values[i]));
+	}
+	return qube__wire_admin_event(&c->reply, ev->subject, ev->name, pairs, n / 2);
+}
 
 static int send_event(struct qube__admin_call *c, const struct qube_event *ev)
 {
@@ -271,8 +296,16 @@ static int send_event(struct qube__admin_call *c, const struct qube_event *ev)
 		pairs[n++] = ev->values[i];
 	}
 	r = qube__wire_admin_event(&c->reply, ev->subject, ev->name, pairs, n / 2);
+	if (r == QUBE_E_INVALID)
+		r = send_escaped(c, ev);
+	if (r < 0) {
+		/* Better no stream than one with a gap: the client begins anew. */
+		qube__ctx_unlisten(&c->listener);
+		qube__admin_done(c, qube__fail(r, "an event could not be sent"));
+		return r;
+	}
 	c->stream(c);
-	return r;
+	return 0;
 }
 
 static void on_event(struct qube__listener *l, const struct qube_event *ev)
@@ -291,7 +324,8 @@ int qube__m_events(struct qube__admin_call *c)
 
 	qube__text_copy(c->req.dest, sizeof(c->req.dest), c->dest->name);
 	qube__ctx_listen(&c->host->ctx, &c->listener, on_event);
-	send_event(c, &hello);
+	if (send_event(c, &hello) < 0)
+		qube__ctx_unlisten(&c->listener);
 	return 1;
 }
 

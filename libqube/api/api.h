@@ -25,6 +25,13 @@ static inline int qube__api_flags(uint32_t flags, uint32_t known)
 	return 0;
 }
 
+static inline int qube__api_reserved(uint32_t reserved)
+{
+	if (reserved)
+		return qube__fail(QUBE_E_INVALID, "a reserved field is not 0");
+	return 0;
+}
+
 /* A struct that the library fills: the caller said how much of it there is. */
 static inline int qube__api_out(uint32_t size, size_t v1_size)
 {

@@ -97,10 +97,13 @@ QUBE_API int qube_ctx_subscribe(qube_subscription **out, qube_ctx *ctx,
 {
 	int r;
 
-	QUBE__ENTER(out && ctx && cb && cb->fn);
-	r = ctx->be->subscribed(ctx);
+	qube__err_enter(__func__);
+	if (out && ctx && cb && cb->fn)
+		r = ctx->be->subscribed(ctx);
+	else
+		r = qube__fail(QUBE_E_INVALID, "%s: a required argument is NULL", __func__);
 	if (r < 0) {
-		if (cb->free)
+		if (cb && cb->free)
 			cb->free(cb->user);
 		return r;
 	}

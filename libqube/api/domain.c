@@ -121,6 +121,8 @@ QUBE_API int qube_domain_shutdown(qube_domain *d, const struct qube_domain_shutd
 		r = qube__api_flags(so.flags,
 				    QUBE_DOMAIN_SHUTDOWN_FORCE | QUBE_DOMAIN_SHUTDOWN_OR_KILL);
 	if (r == 0)
+		r = qube__api_reserved(so.reserved0);
+	if (r == 0)
 		r = begin(&o, d->ctx, op);
 	return r < 0 ? r : qube__op_deliver(o, d->ctx->be->domain_shutdown(d, &so, o), op);
 }
@@ -167,6 +169,8 @@ QUBE_API int qube_domain_call(qube_domain *d, const struct qube_call_opts *opts,
 	r = qube__opts_import(&co, sizeof(co), sizeof(co), opts);
 	if (r == 0)
 		r = qube__api_flags(co.flags, QUBE_CALL_NO_START | QUBE_CALL_JUST_EXEC);
+	if (r == 0)
+		r = qube__api_reserved(co.reserved0);
 	if (r == 0)
 		r = begin(&o, d->ctx, op);
 	return r < 0 ? r : qube__op_deliver(o, d->ctx->be->domain_call(d, &co, o), op);

@@ -16,9 +16,14 @@ static const struct {
 	const char *event;
 	uint32_t state;
 } changes[] = {
-	{ "domain-pre-start", QUBE_STATE_TRANSIENT }, { "domain-start", QUBE_STATE_RUNNING },
-	{ "domain-start-failed", QUBE_STATE_HALTED }, { "domain-shutdown", QUBE_STATE_HALTED },
-	{ "domain-paused", QUBE_STATE_PAUSED },	      { "domain-unpaused", QUBE_STATE_RUNNING },
+	{ "domain-pre-start", QUBE_STATE_TRANSIENT },
+	{ "domain-start", QUBE_STATE_RUNNING },
+	{ "domain-start-failed", QUBE_STATE_HALTED },
+	{ "domain-pre-shutdown", QUBE_STATE_HALTING },
+	{ "domain-shutdown-failed", QUBE_STATE_RUNNING },
+	{ "domain-shutdown", QUBE_STATE_HALTED },
+	{ "domain-paused", QUBE_STATE_PAUSED },
+	{ "domain-unpaused", QUBE_STATE_RUNNING },
 };
 
 static void remember(qube_domain *d, const struct qube__wire_admin_event *e)
@@ -104,6 +109,7 @@ static void on_events(struct qube__source *s, uint32_t revents)
 int qube__remote_subscribed(qube_ctx *ctx)
 {
 	struct qube__remote *r = qube__remote_of(ctx);
+	struct qube__list *pos;
 	qube__autofd fd = -1;
 	int ret;
 
@@ -114,9 +120,13 @@ int qube__remote_subscribed(qube_ctx *ctx)
 		ret = qube__io_nonblock(fd);
 	if (ret == 0)
 		ret = qube__source_add(&ctx->loop, &r->events, fd, EPOLLIN, on_events);
-	if (ret == 0)
-		r->events_fd = qube__steal_fd(&fd);
-	return ret;
+	if (ret < 0)
+		return ret;
+	r->events_fd = qube__steal_fd(&fd);
+	/* What was remembered so far nobody kept up to date. */
+	qube__list_foreach (pos, &r->handles)
+		qube__container_of(pos, qube_domain, link)->label[0] = '\0';
+	return 0;
 }
 
 void qube__remote_stop_events(struct qube__remote *r)

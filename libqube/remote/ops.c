@@ -23,6 +23,8 @@ struct watched {
 	int fd;
 	struct qube__buf in;
 	char method[64];
+	const char *fallback;
+	char dest[QUBE__ADMIN_PEER_MAX + 1];
 };
 
 static void watched_end(struct watched *w, int code)
@@ -157,6 +159,27 @@ static int read_frames(struct watched *w, int *code)
 	}
 }
 
+static void on_ready(struct qube__source *s, uint32_t revents);
+
+/* A qubesd does not know our own method but another that does as much. */
+static int ask_again(struct watched *w)
+{
+	qube_ctx *ctx = &w->remote->ctx;
+	int r;
+
+	qube__source_remove(&ctx->loop, &w->source);
+	qube__close_fd(&w->fd);
+	qube__buf_consume(&w->in, w->in.len);
+	qube__text_copy(w->method, sizeof(w->method), w->fallback);
+	w->fallback = NULL;
+	r = qube__remote_send(&w->fd, ctx, w->method, NULL, w->dest, NULL, 0, NULL, 0);
+	if (r == 0)
+		r = qube__io_nonblock(w->fd);
+	if (r == 0)
+		r = qube__source_add(&ctx->loop, &w->source, w->fd, EPOLLIN, on_ready);
+	return r;
+}
+
 static void on_ready(struct qube__source *s, uint32_t revents)
 {
 	struct watched *w = qube__container_of(s, struct watched, source);
@@ -184,7 +207,13 @@ static void on_ready(struct qube__source *s, uint32_t revents)
 			watched_end(w, code);
 		return;
 	}
-	watched_end(w, finish_reply(w));
+	code = finish_reply(w);
+	if (code == QUBE_E_NOTSUP && w->fallback) {
+		code = ask_again(w);
+		if (code == 0)
+			return;
+	}
+	watched_end(w, code);
 }
 
 static int cancel(qube_op *op)
@@ -194,8 +223,7 @@ static int cancel(qube_op *op)
 	return 0;
 }
 
-int qube__remote_op(qube_ctx *ctx, qube_op *op, const char *method, const char *arg,
-		    const char *dest, const void *payload, size_t len, const int *fds, size_t n)
+int qube__remote_op(qube_ctx *ctx, qube_op *op, const struct qube__remote_req *req)
 {
 	struct watched *w = calloc(1, sizeof(*w));
 	int r;
@@ -207,9 +235,12 @@ int qube__remote_op(qube_ctx *ctx, qube_op *op, const char *method, const char *
 	qube__buf_init(&w->in, ANSWER_MAX);
 	w->remote = qube__remote_of(ctx);
 	w->op = op;
-	qube__text_copy(w->method, sizeof(w->method), method);
+	w->fallback = req->fallback;
+	qube__text_copy(w->method, sizeof(w->method), req->method);
+	qube__text_copy(w->dest, sizeof(w->dest), req->dest);
 	qube__op_stage(op, "request");
-	r = qube__remote_send(&w->fd, ctx, method, arg, dest, payload, len, fds, n);
+	r = qube__remote_send(&w->fd, ctx, req->method, req->arg, req->dest, req->payload, req->len,
+			      req->fds, req->n_fds);
 	if (r == 0)
 		r = qube__io_nonblock(w->fd);
 	if (r == 0)
@@ -221,7 +252,7 @@ int qube__remote_op(qube_ctx *ctx, qube_op *op, const char *method, const char *
 	}
 	qube__list_append(&w->remote->requests, &w->link);
 	op->work = w;
-	op->cancel = cancel;
+	op->cancel = req->cancelable ? cancel : NULL;
 	return 0;
 }
 

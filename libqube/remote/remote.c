@@ -21,6 +21,7 @@ static void remote_close(qube_ctx *ctx)
 
 	ctx->refs = 1;
 	qube__remote_drop_ops(r);
+	qube__op_cancel_all(ctx);
 	qube__remote_stop_events(r);
 	qube__ctx_fini(ctx);
 	free(r->socket_path);
@@ -136,9 +137,14 @@ static int domain_list(qube_domain ***out, size_t *count, qube_ctx *ctx)
 static int domain_open(qube_domain **out, qube_ctx *ctx, const char *name)
 {
 	qube_domain **list;
+	const char *uuid;
+	char text[80];
 	size_t n;
 	int r;
 
+	if (qube__wire_admin_peer(&uuid, name))
+		return qube__fail_detail(QUBE_E_NOENT, QUBE_D_VM_NOT_FOUND, "No such domain: '%s'",
+					 qube__text_escape(text, sizeof(text), name, strlen(name)));
 	if (!strcmp(name, "dom0")) {
 		r = remote_list(&list, &n, ctx, "dom0");
 		if (r < 0)
@@ -244,11 +250,18 @@ static int domain_create(qube_domain **out, qube_ctx *ctx, const struct qube_dom
 
 static int domain_start(qube_domain *d, qube_op *op)
 {
-	return qube__remote_op(d->ctx, op, "qube.Start", NULL, d->name, NULL, 0, NULL, 0);
+	const struct qube__remote_req req = {
+		.method = "qube.Start",
+		.fallback = "admin.vm.Start",
+		.dest = d->name,
+	};
+
+	return qube__remote_op(d->ctx, op, &req);
 }
 
 static int domain_shutdown(qube_domain *d, const struct qube_domain_shutdown_opts *o, qube_op *op)
 {
+	struct qube__remote_req req = { .method = "admin.vm.Shutdown", .dest = d->name };
 	char arg[32] = "wait";
 
 	if (o->timeout_ms)
@@ -258,18 +271,28 @@ static int domain_shutdown(qube_domain *d, const struct qube_domain_shutdown_opt
 		strncat(arg, "+force", sizeof(arg) - strlen(arg) - 1);
 	if (o->flags & QUBE_DOMAIN_SHUTDOWN_OR_KILL)
 		strncat(arg, "+kill", sizeof(arg) - strlen(arg) - 1);
-	return qube__remote_op(d->ctx, op, "admin.vm.Shutdown", arg, d->name, NULL, 0, NULL, 0);
+	req.arg = arg;
+	return qube__remote_op(d->ctx, op, &req);
 }
 
 static int domain_kill(qube_domain *d, qube_op *op)
 {
-	return qube__remote_op(d->ctx, op, "admin.vm.Kill", NULL, d->name, NULL, 0, NULL, 0);
+	const struct qube__remote_req req = { .method = "admin.vm.Kill", .dest = d->name };
+
+	return qube__remote_op(d->ctx, op, &req);
 }
 
 static int domain_clone(qube_domain *d, const char *name, qube_op *op)
 {
-	return qube__remote_op(d->ctx, op, "qube.Clone", NULL, d->name, name, strlen(name), NULL,
-			       0);
+	const struct qube__remote_req req = {
+		.method = "qube.Clone",
+		.dest = d->name,
+		.payload = name,
+		.len = strlen(name),
+		.cancelable = true,
+	};
+
+	return qube__remote_op(d->ctx, op, &req);
 }
 
 static int put(struct qube__json *j, const char *key, const char *value)
@@ -281,12 +304,19 @@ static int json_op(qube_ctx *ctx, qube_op *op, const char *method, const char *d
 		   struct qube__json *j, const int *fds, size_t n)
 {
 	qube__autofree char *text = NULL;
-	size_t len;
-	int r = qube__json_dump(&text, &len, j, 0);
+	struct qube__remote_req req = {
+		.method = method,
+		.dest = dest,
+		.fds = fds,
+		.n_fds = n,
+		.cancelable = true,
+	};
+	int r = qube__json_dump(&text, &req.len, j, 0);
 
 	if (r < 0)
 		return qube__fail_nomem();
-	return qube__remote_op(ctx, op, method, NULL, dest, text, len, fds, n);
+	req.payload = text;
+	return qube__remote_op(ctx, op, &req);
 }
 
 static int domain_call(qube_domain *d, const struct qube_call_opts *o, qube_op *op)

@@ -105,6 +105,9 @@ int qube__remote_refusal(const struct qube__wire_admin_response *r, const char *
 {
 	if (r->kind != QUBE__ADMIN_EXCEPTION)
 		return qube__fail(QUBE_E_PROTO, "the host answered %s with a stream", method);
+	/* The one exception whose text says more than its name (admin-api.md 1). */
+	if (r->detail == QUBE_D_PROTOCOL && !strncmp(r->message, "no such method", 14))
+		return qube__fail_detail(QUBE_E_NOTSUP, r->detail, "%s", r->message);
 	return qube__fail_detail(r->code, r->detail, "%s", r->message);
 }
 

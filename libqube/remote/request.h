@@ -13,7 +13,7 @@ struct qube__remote {
 	char *socket_path;
 	uint32_t isolation;
 	bool knows_isolation;
-	struct qube__list handles;  /* qube_domain.link */
+	struct qube__list handles;  /* qube_domain.link; not all are the application's */
 	struct qube__list requests; /* under way: struct watched */
 	struct qube__source events;
 	int events_fd; /* -1: no stream */
@@ -38,9 +38,20 @@ int qube__remote_tell(qube_ctx *ctx, const char *method, const char *arg, const 
 int qube__remote_refusal(const struct qube__wire_admin_response *r, const char *method);
 
 /* --- ops.c --- */
-/* Finishes op when the answer to the request is there. fds may be NULL. */
-int qube__remote_op(qube_ctx *ctx, qube_op *op, const char *method, const char *arg,
-		    const char *dest, const void *payload, size_t len, const int *fds, size_t n);
+/* One request that is an operation. */
+struct qube__remote_req {
+	const char *method;
+	const char *fallback; /* asked instead of a host that does not know method; or NULL */
+	const char *arg;
+	const char *dest;
+	const void *payload;
+	size_t len;
+	const int *fds;
+	size_t n_fds;
+	bool cancelable; /* closing the connection ends it there */
+};
+/* Finishes op when the answer to the request is there. */
+int qube__remote_op(qube_ctx *ctx, qube_op *op, const struct qube__remote_req *req);
 void qube__remote_drop_ops(struct qube__remote *r);
 
 /* --- events.c --- */

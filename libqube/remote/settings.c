@@ -212,27 +212,29 @@ struct state_wait {
 	struct qube__listener listener;
 	struct qube__posted check;
 	qube_op *op;
-	qube_domain *d;
+	/* Fed by the stream like the application's handles, but no reference to the context: a
+	 * wait that nobody holds any more must not keep it open. */
+	qube_domain shadow;
 	uint32_t state;
+	bool seen;
 };
 
 static void wait_end(struct state_wait *w, int code)
 {
 	qube_op *op = w->op;
-	qube_domain *d = w->d;
 
+	qube__list_remove(&w->shadow.link);
 	qube__ctx_unlisten(&w->listener);
 	qube__posted_cancel(&w->check);
 	free(w);
 	qube__op_finish(op, code);
-	qube_domain_unref(d);
 }
 
 static void wait_check(struct qube__posted *p)
 {
 	struct state_wait *w = qube__container_of(p, struct state_wait, check);
 
-	if (w->d->state == w->state)
+	if (w->seen || w->shadow.state == w->state)
 		wait_end(w, 0);
 }
 
@@ -244,11 +246,13 @@ static void wait_event(struct qube__listener *l, const struct qube_event *ev)
 		qube__fail(QUBE_E_CLOSED, "the host is gone");
 		wait_end(w, QUBE_E_CLOSED);
 	} else if (!strcmp(ev->name, "domain-delete") && ev->n_fields &&
-		   !strcmp(ev->values[0], w->d->name)) {
-		qube__fail_detail(QUBE_E_NOENT, QUBE_D_VM_NOT_FOUND, "'%s' was removed",
-				  w->d->name);
-		wait_end(w, QUBE_E_NOENT);
-	} else if (!strcmp(ev->subject, w->d->name)) {
+		   !strcmp(ev->values[0], w->shadow.name)) {
+		if (!w->seen)
+			qube__fail_detail(QUBE_E_NOENT, QUBE_D_VM_NOT_FOUND, "'%s' was removed",
+					  w->shadow.name);
+		wait_end(w, w->seen ? 0 : QUBE_E_NOENT);
+	} else if (!strcmp(ev->subject, w->shadow.name)) {
+		w->seen = w->seen || w->shadow.state == w->state;
 		qube__post(&w->op->ctx->loop, &w->check);
 	}
 }
@@ -275,7 +279,10 @@ int qube__remote_wait(qube_domain *d, uint32_t state, qube_op *op)
 	d->label[0] = '\0';
 	d->ctx->be->domain_view(&v, d);
 	w->op = op;
-	w->d = qube_domain_ref(d);
+	w->shadow = *d;
+	w->shadow.state = v.state;
+	qube__list_init(&w->shadow.link);
+	qube__list_append(&qube__remote_of(d->ctx)->handles, &w->shadow.link);
 	w->state = state;
 	op->work = w;
 	op->cancel = wait_cancel;
