@@ -15,7 +15,7 @@ extern "C" {
 
 /**
  * Serve one connection of an Admin API client. The context reads the request (one a connection,
- * with a size limit and a deadline), answers and closes, all inside dispatch.
+ * with a size limit and a deadline), answers and closes, here or inside dispatch.
  *
  * The caller says who may connect: whoever holds the other end is treated as the host itself.
  *

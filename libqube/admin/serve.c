@@ -31,6 +31,7 @@ struct conn {
 	int fd;
 	struct qube__buf in;
 	struct qube__buf out;
+	bool fresh;	/* being accepted: its end is seen there */
 	bool running;	/* a method's body is at work and will say when it is done */
 	bool done;	/* all that will be sent is in out */
 	bool gone;	/* the peer is */
@@ -68,7 +69,8 @@ static void end(struct conn *c)
 {
 	c->gone = true;
 	qube__source_remove(&c->host->ctx.loop, &c->source);
-	qube__post(&c->host->ctx.loop, &c->end);
+	if (!c->fresh)
+		qube__post(&c->host->ctx.loop, &c->end);
 }
 
 static void on_deadline(struct qube__timer *t)
@@ -169,6 +171,13 @@ static void run(struct conn *c)
 		conn_finish(&c->call, r);
 }
 
+static uint32_t events_of(const struct conn *c)
+{
+	if (!c->running && !c->done)
+		return EPOLLIN;
+	return c->out.len ? EPOLLOUT : 0; /* HUP and ERR are told anyway */
+}
+
 static int take(struct conn *c)
 {
 	uint8_t *at;
@@ -236,9 +245,6 @@ int qube__admin_serve(struct qube__host *h, int fd)
 
 	if (h->n_conns >= CONNS_MAX)
 		return qube__fail(QUBE_E_LIMIT, "more than %d connections", CONNS_MAX);
-	r = qube__io_nonblock(fd);
-	if (r < 0)
-		return r;
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return qube__fail_nomem();
@@ -251,15 +257,24 @@ int qube__admin_serve(struct qube__host *h, int fd)
 	qube__buf_init(&c->out, OUT_MAX);
 	qube__timer_init(&c->deadline, on_deadline);
 	qube__posted_init(&c->end, on_end);
-	r = qube__source_add(&h->ctx.loop, &c->source, fd, EPOLLIN, on_ready);
-	if (r < 0) {
-		free(c);
-		return r;
-	}
 	c->fd = qube__steal_fd(&own);
 	h->n_conns++;
 	qube__list_append(&h->conns, &c->link);
-	qube__timer_set(&h->ctx.loop, &c->deadline, qube__now_ms() + h->conn_read_ms);
+	/* Most requests are there by now and are answered without a turn of the loop. */
+	c->fresh = true;
+	on_ready(&c->source, 0);
+	c->fresh = false;
+	if (c->gone) {
+		conn_free(c);
+		return 0;
+	}
+	r = qube__source_add(&h->ctx.loop, &c->source, c->fd, events_of(c), on_ready);
+	if (r < 0) {
+		conn_free(c);
+		return r;
+	}
+	if (!c->running && !c->done)
+		qube__timer_set(&h->ctx.loop, &c->deadline, qube__now_ms() + h->conn_read_ms);
 	return 0;
 }
 
