@@ -144,6 +144,7 @@ struct cli_op_opts {
 	bool stages;		 /* tell stages also where there is no terminal */
 	bool plan;		 /* tell what will be copied once it is known */
 	int64_t timeout_ms;	 /* 0: none */
+	bool gone_is_fine;	 /* it is to be taken down, and may have gone by itself */
 	struct cli_relay *relay; /* streams to serve meanwhile; NULL: none */
 };
 /* Serves the context until the operation is finished. Takes op over. Ctrl-C cancels it, a second

@@ -58,34 +58,43 @@ static int open_domain(struct call *k, const char *name)
 	return qube_domain_create(&k->d, k->c->ctx, &opts) < 0 ? cli_fail_last(k->c) : 0;
 }
 
-/* The program of the call is over: so is its disposable. It may be gone by itself already. */
+/* The program of the call is over: so is its disposable, which may be gone by itself already. One
+ * that never started is not removed by stopping. */
+static int take_down(struct cli *c, const char *name)
+{
+	struct cli_op_opts watch = { .gone_is_fine = true };
+	qube_domain *d = NULL;
+	qube_op *op = NULL;
+	int r = 0;
+
+	if (qube_domain_open(&d, c->ctx, name) < 0)
+		return qube_error_last()->code == QUBE_E_NOENT ? 0 : cli_fail_last(c);
+	if (qube_domain_get_state(d) == QUBE_STATE_HALTED)
+		r = qube_domain_destroy(d);
+	else
+		r = qube_domain_kill(d, &op);
+	if (r < 0)
+		r = qube_error_last()->code == QUBE_E_NOENT ||
+				    qube_error_last()->code == QUBE_E_STATE ?
+			    0 :
+			    cli_fail_last(c);
+	else if (op)
+		r = cli_op_run(c, op, &watch, NULL);
+	qube_domain_unref(d);
+	return r;
+}
+
 static int remove_disposable(struct call *k, int code)
 {
-	struct cli_op_opts watch = { 0 };
 	struct cli quiet = *k->c;
 	char *name = strdup(qube_domain_get_name(k->d));
-	qube_domain *left = NULL;
-	qube_op *op = NULL;
+	int r;
 
-	/* Its trace is of no interest. */
+	/* The trace of its end is of no interest. */
 	quiet.o.seen &= ~CLI_BIT(O_TRACE);
-	if (qube_domain_kill(k->d, &op) == 0) {
-		int r = cli_op_run(&quiet, op, &watch, NULL);
-
-		if (r && !code)
-			code = r;
-	} else if (name && qube_domain_open(&left, k->c->ctx, name) == 0) {
-		if (qube_domain_get_state(left) == QUBE_STATE_HALTED &&
-		    qube_domain_destroy(left) < 0 && qube_error_last()->code != QUBE_E_NOENT) {
-			int r = cli_fail_last(k->c);
-
-			if (!code)
-				code = r;
-		}
-		qube_domain_unref(left);
-	}
+	r = name ? take_down(&quiet, name) : CLI_NO_CALL;
 	free(name);
-	return code;
+	return code ? code : r;
 }
 
 static int start_call(struct call *k, struct cli_relay *relay, qube_op **op)

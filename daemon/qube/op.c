@@ -243,6 +243,10 @@ static int finish(struct watch *w, bool left)
 		return CLI_NO_READER;
 	if (w->timed_out && qube_op_get_state(w->op) != QUBE_OP_DONE)
 		return cli_fail_text(w->c, CLI_TIMEOUT, "the time was up");
+	if (w->opts->gone_is_fine && qube_op_get_state(w->op) == QUBE_OP_FAILED &&
+	    (qube_op_get_error(w->op)->code == QUBE_E_NOENT ||
+	     qube_op_get_error(w->op)->code == QUBE_E_STATE))
+		return 0;
 	if (qube_op_get_state(w->op) == QUBE_OP_FAILED)
 		return cli_fail(w->c, qube_op_get_error(w->op));
 	if (qube_op_get_state(w->op) == QUBE_OP_DONE)

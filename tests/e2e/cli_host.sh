@@ -4,9 +4,10 @@
 # The command line against a real qubed and real qubes: each verb does what its manual says, in text
 # and in JSON, with the exit status that is documented. Needs root.
 #
-#   cli_host.sh BIN_DIR
+#   cli_host.sh BIN_DIR [LIBEXEC_DIR]
 set -u
 bin=$1
+helpers=${2:-$1}
 passed=0
 failed=0
 daemon=
@@ -109,8 +110,8 @@ on_terminal() {
 }
 
 mkdir -p "$dir"/policy/{policy.d,run.d,legacy}
-"$bin/qubed" --state-dir "$dir/state" --run-dir "$dir/run" --policy-root "$dir/policy" \
-	2>"$dir/log" &
+"$bin/qubed" --libexec-dir "$helpers" --state-dir "$dir/state" --run-dir "$dir/run" \
+	--policy-root "$dir/policy" 2>"$dir/log" &
 daemon=$!
 for _ in $(seq 200); do
 	grep -q '^qubed: ready' "$dir/log" && break
@@ -292,10 +293,10 @@ try 1 shutdown a
 try 0 logs a
 
 # A second daemon is refused, and the first one is not hurt.
-"$bin/qubed" --state-dir "$dir/other" --run-dir "$dir/run" 2>"$err"
+"$bin/qubed" --libexec-dir "$helpers" --state-dir "$dir/other" --run-dir "$dir/run" 2>"$err"
 [ $? -eq 1 ] && passed=$((passed + 1)) || failed=$((failed + 1))
 has "$err" "another qubed listens"
-"$bin/qubed" --state-dir "$dir/state" --run-dir "$dir/run2" 2>"$err"
+"$bin/qubed" --libexec-dir "$helpers" --state-dir "$dir/state" --run-dir "$dir/run2" 2>"$err"
 [ $? -eq 1 ] && passed=$((passed + 1)) || failed=$((failed + 1))
 try 0 ls
 is <(stat -c %a "$dir/run/qubed.sock") "$(getent group qube >/dev/null && echo 660 || echo 600)"
@@ -312,7 +313,7 @@ grep -F "$dir" /proc/self/mountinfo && failed=$((failed + 1))
 try 1 ls
 has "$err" "is qubed running"
 for round in 1 2; do
-	"$bin/qubed" --state-dir "$dir/state" --run-dir "$dir/run" \
+	"$bin/qubed" --libexec-dir "$helpers" --state-dir "$dir/state" --run-dir "$dir/run" \
 		--policy-root "$dir/policy" 2>"$dir/log" &
 	daemon=$!
 	for _ in $(seq 200); do
