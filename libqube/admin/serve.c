@@ -152,6 +152,13 @@ static void conn_finish(struct qube__admin_call *call, int code)
 		flush(c);
 }
 
+static uint32_t events_of(const struct conn *c)
+{
+	if (!c->running && !c->done)
+		return EPOLLIN;
+	return c->out.len ? EPOLLOUT : 0; /* HUP and ERR are told anyway */
+}
+
 static void run(struct conn *c)
 {
 	struct qube__host *h = c->host;
@@ -164,18 +171,12 @@ static void run(struct conn *c)
 		end(c);
 		return;
 	}
-	qube__source_set(&h->ctx.loop, &c->source, 0);
 	c->running = true;
 	r = qube__admin_run(&c->call);
 	if (r != 1)
 		conn_finish(&c->call, r);
-}
-
-static uint32_t events_of(const struct conn *c)
-{
-	if (!c->running && !c->done)
-		return EPOLLIN;
-	return c->out.len ? EPOLLOUT : 0; /* HUP and ERR are told anyway */
+	else if (!c->gone)
+		qube__source_set(&h->ctx.loop, &c->source, events_of(c));
 }
 
 static int take(struct conn *c)
