@@ -177,8 +177,7 @@ int qube__host_volume_info(struct qube_volume_info *out, struct qube__host *h, s
 	struct qube__vm *source;
 
 	if (!v)
-		return qube__fail_detail(QUBE_E_NOENT, QUBE_D_PERMISSION, "'%s' has no volume '%s'",
-					 vm->name, name);
+		return qube__fail_detail(QUBE_E_NOENT, QUBE_D_PERMISSION, "no volume '%s'", name);
 	info.max_bytes = v->size_bytes;
 	if (v->rw)
 		info.flags |= QUBE_VOLUME_RW;

@@ -42,6 +42,13 @@ static void remember(qube_domain *d, const struct qube__wire_admin_event *e)
 		qube__text_copy(d->template_name, sizeof(d->template_name), value);
 }
 
+static void forget(qube_domain *d)
+{
+	d->state = QUBE_STATE_HALTED;
+	d->label[0] = '\0';
+	d->template_name[0] = '\0';
+}
+
 static void tell(struct qube__remote *r, const struct qube__wire_admin_event *e)
 {
 	struct qube_event ev = {
@@ -61,6 +68,9 @@ static void tell(struct qube__remote *r, const struct qube__wire_admin_event *e)
 
 		if (!strcmp(d->name, e->subject))
 			remember(d, e);
+		else if (!strcmp(e->event, "domain-delete") && e->n_pairs &&
+			 !strcmp(e->value[0], d->name))
+			forget(d);
 	}
 	qube__ctx_emit_event(&r->ctx, &ev);
 }

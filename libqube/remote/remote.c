@@ -212,6 +212,8 @@ static void domain_view(struct qube__domain_view *out, qube_domain *d)
 				d->state = number_of(qube_state_name, QUBE_STATE_CRASHED, state);
 		} else if (d->klass != QUBE_CLASS_ADMIN) {
 			d->state = QUBE_STATE_HALTED;
+			if (qube_error_last()->detail == QUBE_D_VM_NOT_FOUND)
+				d->label[0] = d->template_name[0] = '\0';
 		}
 	}
 	*out = (struct qube__domain_view){ d->state, d->label, d->template_name };

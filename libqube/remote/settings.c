@@ -77,8 +77,20 @@ int qube__remote_tag_list(char ***out, qube_domain *d)
 	return lines(out, d->ctx, "admin.vm.tag.List", d->name);
 }
 
+static int tag_ok(const char *tag)
+{
+	char text[80];
+
+	if (qube__name_is_tag(tag, strlen(tag)))
+		return 0;
+	return qube__fail_detail(QUBE_E_INVALID, QUBE_D_INVALID_TAG, "Invalid tag: '%s'",
+				 qube__text_escape(text, sizeof(text), tag, strlen(tag)));
+}
+
 int qube__remote_tag_add(qube_domain *d, const char *tag)
 {
+	if (tag_ok(tag) < 0)
+		return QUBE_E_INVALID;
 	return qube__remote_tell(d->ctx, "admin.vm.tag.Set", tag, d->name, NULL);
 }
 
@@ -166,6 +178,17 @@ static bool truth_of(const char *text, const char *key)
 	return !strcmp(value, "True");
 }
 
+/* For a name that is not there the Admin API says PermissionDenied (admin-api.md 3). */
+static int not_there(int r, const char *what, const char *name)
+{
+	char text[80];
+
+	if (r != QUBE_E_DENIED)
+		return r;
+	return qube__fail_detail(QUBE_E_NOENT, QUBE_D_PERMISSION, "no %s '%s'", what,
+				 qube__text_escape(text, sizeof(text), name, strlen(name)));
+}
+
 int qube__remote_volume_info(struct qube_volume_info *out, qube_domain *d, const char *name)
 {
 	struct qube_volume_info info = { .size = out->size };
@@ -174,7 +197,7 @@ int qube__remote_volume_info(struct qube_volume_info *out, qube_domain *d, const
 				 0);
 
 	if (r < 0)
-		return r;
+		return not_there(r, "volume", name);
 	info.flags = (truth_of(text, "snap_on_start") ? QUBE_VOLUME_SNAP_ON_START : 0u) |
 		     (truth_of(text, "save_on_stop") ? QUBE_VOLUME_SAVE_ON_STOP : 0u) |
 		     (truth_of(text, "rw") ? QUBE_VOLUME_RW : 0u);
@@ -198,7 +221,7 @@ int qube__remote_pool_info(struct qube_pool_info *out, qube_ctx *ctx, const char
 	int r = qube__remote_ask(&text, NULL, ctx, "admin.pool.Info", name, "dom0", NULL, 0);
 
 	if (r < 0)
-		return r;
+		return not_there(r, "pool", name);
 	value_of(info.driver, sizeof(info.driver), text, "driver");
 	info.total_bytes = number_of(text, "size");
 	info.free_bytes = info.total_bytes - number_of(text, "usage");
