@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * A connected context lives the same story as the host itself, and outlives the host. */
+#include "qtest.h"
+#include "scenario.h"
+
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void first_difference(const struct text *a, const struct text *b, char *out, size_t cap)
+{
+	const char *p = a->s;
+	const char *q = b->s;
+
+	while (*p && *q) {
+		size_t n = strcspn(p, "\n");
+		size_t m = strcspn(q, "\n");
+
+		if (n != m || strncmp(p, q, n)) {
+			snprintf(out, cap, "host: %.*s | connected: %.*s", (int)n, p, (int)m, q);
+			return;
+		}
+		p += n + (p[n] == '\n');
+		q += m + (q[m] == '\n');
+	}
+	snprintf(out, cap, *p || *q ? "one ends early: %.100s" : "", *p ? p : q);
+}
+
+static void compare(void (*story)(qube_ctx *ctx, struct text *t), const char *name)
+{
+	static struct text host_told;
+	static struct text told;
+	struct rig_server s;
+	char diff[2048];
+	CTX here = rig_open();
+	qube_ctx *there;
+
+	host_told = (struct text){ 0 };
+	told = (struct text){ 0 };
+	QT_TRUE(here != NULL);
+	QT_INT(rig_serve(&s), 0);
+	there = rig_connect(&s);
+	if (there) {
+		story(here, &host_told);
+		story(there, &told);
+	}
+	qube_ctx_unref(there);
+	rig_serve_end(&s);
+	QT_TRUE(there != NULL);
+	first_difference(&host_told, &told, diff, sizeof(diff));
+	if (*diff)
+		qtest_fail(__FILE__, __LINE__, "%s: %s", name, diff);
+	QT_TRUE(host_told.len > 500);
+}
+
+QTEST(remote, lives_the_same_life)
+{
+	compare(scenario_life, "life");
+}
+
+QTEST(remote, has_the_same_settings)
+{
+	compare(scenario_settings, "settings");
+}
+
+QTEST(remote, is_refused_alike)
+{
+	compare(scenario_refusals, "refusals");
+}
+
+QTEST(remote, lives_the_same_life_with_its_event_stream)
+{
+	static struct text t;
+	static struct text host_told;
+	static struct text told;
+	struct rig_server s;
+	char diff[2048];
+	CTX here = rig_open();
+	qube_ctx *there;
+	qube_subscription *sub;
+
+	QT_INT(rig_serve(&s), 0);
+	there = rig_connect(&s);
+	sub = rig_record(there, &t);
+	/* Settled first: a getter answers from what the stream told so far. */
+	scenario_settings(here, &host_told);
+	scenario_settings(there, &told);
+	qube_subscription_unref(sub);
+	qube_ctx_unref(there);
+	rig_serve_end(&s);
+	first_difference(&host_told, &told, diff, sizeof(diff));
+	if (*diff)
+		qtest_fail(__FILE__, __LINE__, "%s", diff);
+}
+
+static bool has_line(const struct text *t, const char *line)
+{
+	return strstr(t->s, line) != NULL;
+}
+
+QTEST(remote, hears_the_events_of_the_host_and_remembers_what_they_say)
+{
+	static struct text t;
+	struct rig_server s;
+	uint64_t deadline = qube__now_ms() + 5000;
+	qube_ctx *a;
+	qube_ctx *b;
+	qube_domain *da;
+	qube_domain *db;
+	qube_subscription *sub;
+
+	QT_INT(rig_serve(&s), 0);
+	a = rig_connect(&s);
+	b = rig_connect(&s);
+	da = rig_domain(a, "work");
+	db = rig_domain(b, "work");
+	t = (struct text){ 0 };
+	QT_STR(qube_domain_get_label(da), "red");
+	sub = rig_record(a, &t);
+	QT_INT(qube_domain_get_state(da), QUBE_STATE_HALTED);
+	QT_INT(qube_domain_start(db, NULL), 0);
+	QT_INT(qube_domain_property_set(db, "label", "blue"), 0);
+	while (!has_line(&t, "newvalue=blue") && qube__now_ms() < deadline)
+		qube_ctx_dispatch(a, 50);
+	QT_TRUE(has_line(&t, "- connection-established\n"));
+	QT_TRUE(has_line(&t, "work domain-pre-start start_guid=True\n"
+			     "work domain-spawn start_guid=True\n"
+			     "work domain-start start_guid=True\n"
+			     "work property-set:label name=label newvalue=blue oldvalue=red\n"));
+	QT_INT(qube_domain_get_state(da), QUBE_STATE_RUNNING);
+	QT_STR(qube_domain_get_label(da), "blue");
+	qube_subscription_unref(sub);
+	qube_domain_unref(da);
+	qube_domain_unref(db);
+	qube_ctx_unref(a);
+	qube_ctx_unref(b);
+	rig_serve_end(&s);
+}
+
+QTEST(remote, a_host_that_ends_is_told_and_every_call_says_so)
+{
+	static struct text t;
+	struct rig_server s;
+	uint64_t deadline = qube__now_ms() + 5000;
+	qube_ctx *ctx;
+	qube_domain *d;
+	qube_domain *none = NULL;
+	qube_op *op = NULL;
+	qube_subscription *sub;
+
+	QT_INT(rig_serve(&s), 0);
+	ctx = rig_connect(&s);
+	d = rig_domain(ctx, "work");
+	sub = rig_record(ctx, &t);
+	t = (struct text){ 0 };
+	QT_INT(qube_domain_wait(d, QUBE_STATE_RUNNING, &op), 0);
+	rig_serve_end(&s);
+	QT_INT(qube_op_wait(op, 5000), QUBE_E_CLOSED);
+	while (!has_line(&t, "- connection-lost\n") && qube__now_ms() < deadline)
+		qube_ctx_dispatch(ctx, 50);
+	QT_TRUE(has_line(&t, "- connection-lost\n"));
+	QT_INT(qube_domain_start(d, NULL), QUBE_E_NOENT);
+	QT_INT(qube_domain_open(&none, ctx, "work"), QUBE_E_NOENT);
+	QT_STR(qube_domain_get_name(d), "work");
+	qube_op_unref(op);
+	qube_subscription_unref(sub);
+	qube_domain_unref(d);
+	qube_ctx_unref(ctx);
+}
+
+QTEST(remote, closes_over_what_nobody_holds)
+{
+	struct rig_server s;
+	qube_ctx *ctx;
+	qube_domain *d;
+	qube_op *op[2] = { NULL };
+
+	QT_INT(rig_serve(&s), 0);
+	ctx = rig_connect(&s);
+	d = rig_domain(ctx, "work");
+	QT_INT(qube_domain_wait(d, QUBE_STATE_PAUSED, &op[0]), 0);
+	QT_INT(qube_domain_start(d, &op[1]), 0);
+	qube_domain_unref(d);
+	qube_op_unref(op[0]);
+	qube_op_unref(op[1]);
+	qube_ctx_unref(ctx);
+	rig_serve_end(&s);
+}

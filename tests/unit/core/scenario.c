@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "scenario.h"
+
+#include <string.h>
+
+/* A call's code and, if it failed, what the record says beside the text. */
+static int told(struct text *t, const char *what, int r)
+{
+	text_add(t, "%s: %s", what, qube_error_name(r < 0 ? r : 0));
+	if (r < 0)
+		text_add(t, " detail %d: %s", qube_error_last()->detail,
+			 qube_error_last()->message);
+	text_add(t, "\n");
+	return r;
+}
+#define TOLD(call) told(t, #call, call)
+
+static void view(qube_ctx *ctx, struct text *t, qube_domain *d)
+{
+	/* A connected context's getters answer from what its stream told. */
+	rig_drain(ctx);
+	text_add(t, "%s %s %s label %s", qube_domain_get_name(d),
+		 qube_class_name(qube_domain_get_class(d)),
+		 qube_state_name(qube_domain_get_state(d)), qube_domain_get_label(d));
+	text_add(t, " template %s uuid of %zu\n", qube_domain_get_template(d),
+		 strlen(qube_domain_get_uuid(d)));
+}
+
+static void list(qube_ctx *ctx, struct text *t)
+{
+	qube_domain **all = NULL;
+	size_t n = 0;
+
+	if (told(t, "list", qube_domain_list(&all, &n, ctx)) < 0)
+		return;
+	for (size_t i = 0; i < n; i++)
+		view(ctx, t, all[i]);
+	qube_domain_list_free(all, n);
+}
+
+static void strings(struct text *t, const char *what, int r, char **items)
+{
+	told(t, what, r);
+	if (r < 0)
+		return;
+	for (char **s = items; *s; s++)
+		text_add(t, " %s", *s);
+	text_add(t, "\n");
+	qube_strings_free(items);
+}
+
+static void property(struct text *t, qube_domain *d, const char *name)
+{
+	struct qube_property p = { .size = sizeof(p) };
+
+	text_add(t, "%s of %s: ", name, qube_domain_get_name(d));
+	if (told(t, "property", qube_domain_property_fetch(&p, d, name)) < 0)
+		return;
+	text_add(t, "type %u flags %u '%s'\n", p.type, p.flags, p.value);
+	qube_free(p.value);
+}
+
+void scenario_life(qube_ctx *ctx, struct text *t)
+{
+	struct qube_domain_create_opts o = { .size = sizeof(o), .name = "made" };
+	struct qube_domain_create_opts disp = {
+		.size = sizeof(disp),
+		.flags = QUBE_DOMAIN_CREATE_DISPOSABLE,
+		.template_name = "dvm",
+	};
+	struct qube_op_stage st[16];
+	qube_domain *d = NULL;
+	qube_domain *two = NULL;
+	qube_op *op = NULL;
+	size_t n;
+
+	list(ctx, t);
+	o.template_name = "deb";
+	if (TOLD(qube_domain_create(&d, ctx, &o)) < 0)
+		return;
+	view(ctx, t, d);
+	TOLD(qube_domain_create(&two, ctx, &o));
+	TOLD(qube_domain_start(d, NULL));
+	view(ctx, t, d);
+	TOLD(qube_domain_start(d, NULL));
+	TOLD(qube_domain_destroy(d));
+	TOLD(qube_domain_pause(d));
+	view(ctx, t, d);
+	TOLD(qube_domain_shutdown(d, NULL, NULL));
+	TOLD(qube_domain_unpause(d));
+	TOLD(qube_domain_unpause(d));
+	TOLD(qube_domain_wait(d, QUBE_STATE_RUNNING, NULL));
+	TOLD(qube_domain_shutdown(d, NULL, NULL));
+	TOLD(qube_domain_kill(d, NULL));
+	TOLD(qube_domain_wait(d, QUBE_STATE_HALTED, NULL));
+	view(ctx, t, d);
+	TOLD(qube_domain_start(d, &op));
+	TOLD(qube_op_wait(op, 5000));
+	n = qube_op_trace(op, st, 16);
+	for (size_t i = 0; i < n; i++)
+		text_add(t, "stage %s\n", st[i].name);
+	TOLD(qube_op_cancel(op));
+	qube_op_unref(op);
+	TOLD(qube_domain_kill(d, &op));
+	TOLD(qube_op_wait(op, 5000));
+	qube_op_unref(op);
+	op = NULL;
+	TOLD(qube_domain_clone(d, "two", NULL));
+	TOLD(qube_domain_clone(d, "two", NULL));
+	TOLD(qube_domain_open(&two, ctx, "two"));
+	view(ctx, t, two);
+	TOLD(qube_domain_destroy(two));
+	qube_domain_unref(two);
+	TOLD(qube_domain_wait(d, QUBE_STATE_RUNNING, &op));
+	TOLD(qube_op_wait(op, 0));
+	TOLD(qube_op_cancel(op));
+	TOLD(qube_op_wait(op, 1000));
+	qube_op_unref(op);
+	TOLD(qube_domain_destroy(d));
+	view(ctx, t, d);
+	qube_domain_unref(d);
+	if (TOLD(qube_domain_create(&d, ctx, &disp)) == 0) {
+		text_add(t, "%s label %s\n", qube_class_name(qube_domain_get_class(d)),
+			 qube_domain_get_label(d));
+		TOLD(qube_domain_start(d, NULL));
+		TOLD(qube_domain_kill(d, NULL));
+		qube_domain_unref(d);
+	}
+	list(ctx, t);
+}
+
+void scenario_settings(qube_ctx *ctx, struct text *t)
+{
+	static const char *const names[] = {
+		"name",	  "klass",  "label", "template",    "autostart",    "netvm",
+		"memory", "maxmem", "vcpus", "stubdom_mem", "default_user", "nothing"
+	};
+	struct qube_volume_info v = { .size = sizeof(v) };
+	struct qube_pool_info p = { .size = sizeof(p) };
+	qube_domain *d = NULL;
+	char **items = NULL;
+	char *text = NULL;
+	int r;
+
+	if (TOLD(qube_domain_open(&d, ctx, "work")) < 0)
+		return;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		property(t, d, names[i]);
+	TOLD(qube_domain_property_set(d, "autostart", "on"));
+	property(t, d, "autostart");
+	TOLD(qube_domain_property_set(d, "autostart", "perhaps"));
+	TOLD(qube_domain_property_set(d, "name", "other"));
+	TOLD(qube_domain_property_set(d, "nothing", "x"));
+	TOLD(qube_domain_property_set(d, "template", "nobody"));
+	TOLD(qube_domain_property_set(d, "default_dispvm", "dvm"));
+	TOLD(qube_domain_property_set(d, "default_dispvm", ""));
+	property(t, d, "default_dispvm");
+	TOLD(qube_domain_property_set(d, "kernelopts", "a b  c=%s"));
+	property(t, d, "kernelopts");
+	TOLD(qube_domain_property_reset(d, "autostart"));
+	property(t, d, "autostart");
+	TOLD(qube_domain_property_reset(d, "label"));
+	TOLD(qube_domain_property_set(d, "label", "purple"));
+	text_add(t, "%s\n", qube_domain_get_label(d));
+	r = qube_domain_property_list(&items, d);
+	strings(t, "properties", r, items);
+	TOLD(qube_domain_tag_add(d, "one"));
+	TOLD(qube_domain_tag_add(d, "one"));
+	TOLD(qube_domain_tag_add(d, "not one"));
+	TOLD(qube_domain_tag_remove(d, "two"));
+	r = qube_domain_tag_list(&items, d);
+	strings(t, "tags", r, items);
+	TOLD(qube_domain_tag_remove(d, "one"));
+	TOLD(qube_domain_feature_set(d, "f", "a value"));
+	TOLD(qube_domain_feature_set(d, "empty", ""));
+	r = qube_domain_feature_list(&items, d);
+	strings(t, "features", r, items);
+	if (TOLD(qube_domain_feature_fetch(&text, d, "f")) == 0)
+		text_add(t, "%s\n", text);
+	qube_free(text);
+	TOLD(qube_domain_feature_remove(d, "f"));
+	TOLD(qube_domain_feature_remove(d, "f"));
+	TOLD(qube_domain_feature_remove(d, "empty"));
+	r = qube_domain_volume_list(&items, d);
+	strings(t, "volumes", r, items);
+	if (TOLD(qube_domain_volume_info_fetch(&v, d, "root")) == 0)
+		text_add(t, "flags %u max %llu pool %s vid %s source %s\n", v.flags,
+			 (unsigned long long)v.max_bytes, v.pool, v.vid, v.source);
+	TOLD(qube_domain_volume_info_fetch(&v, d, "none"));
+	r = qube_pool_list(&items, ctx);
+	strings(t, "pools", r, items);
+	TOLD(qube_pool_info_fetch(&p, ctx, "none"));
+	text = NULL;
+	if (TOLD(qube_domain_log_fetch(&text, d)) == 0)
+		text_add(t, "'%s'\n", text);
+	qube_free(text);
+	text_add(t, "unenforced '%s' isolation %u\n", qube_domain_get_unenforced(d),
+		 qube_ctx_get_isolation(ctx));
+	qube_domain_unref(d);
+}
+
+void scenario_refusals(qube_ctx *ctx, struct text *t)
+{
+	struct qube_domain_create_opts o = { .size = sizeof(o), .name = "x", .klass = "AppVM" };
+	qube_domain *d = NULL;
+
+	TOLD(qube_domain_open(&d, ctx, "nobody"));
+	TOLD(qube_domain_open(&d, ctx, ""));
+	TOLD(qube_domain_open(&d, ctx, "no body"));
+	o.template_name = "nobody";
+	TOLD(qube_domain_create(&d, ctx, &o));
+	o.template_name = "deb";
+	o.label = "pinkish";
+	TOLD(qube_domain_create(&d, ctx, &o));
+	o.label = NULL;
+	o.name = "none";
+	TOLD(qube_domain_create(&d, ctx, &o));
+	if (TOLD(qube_domain_open(&d, ctx, "dom0")) == 0) {
+		view(ctx, t, d);
+		TOLD(qube_domain_start(d, NULL));
+		TOLD(qube_domain_pause(d));
+		TOLD(qube_domain_wait(d, QUBE_STATE_RUNNING, NULL));
+		qube_domain_unref(d);
+	}
+	if (TOLD(qube_domain_open(&d, ctx, "deb")) == 0) {
+		TOLD(qube_domain_destroy(d));
+		qube_domain_unref(d);
+	}
+}
