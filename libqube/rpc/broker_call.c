@@ -110,19 +110,37 @@ static uint32_t port_pick(struct bguest *one, struct bguest *two)
 	return 0;
 }
 
+/* A caller may have as many calls into a qube as are left for others: however many guests do their
+ * worst, the next one still gets in. A call counts until its executor is done with it, also when
+ * the caller went away at once. */
+static bool is_fair(const struct bguest *caller, const struct bguest *executor)
+{
+	const struct qube__quota *q = &executor->quota;
+	const struct qube__list *pos;
+	uint64_t mine = 0;
+
+	for (pos = executor->calls.next; pos != &executor->calls; pos = pos->next) {
+		const struct bend *e = qube__container_of(pos, struct bend, link);
+
+		mine += e == &e->call->executor && e->call->guest == caller->id;
+	}
+	return mine < q->max[QUBE__Q_CALLS] - q->used[QUBE__Q_CALLS];
+}
+
 static struct bcall *call_create(struct qube__broker *b, struct bguest *caller,
 				 struct bguest *executor)
 {
 	uint32_t port = port_pick(caller, executor);
 	struct bcall *c;
 
-	if (!port)
+	if (!port || (caller && executor && !is_fair(caller, executor)))
 		return NULL;
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return NULL;
 	c->b = b;
 	c->port = port;
+	c->guest = caller ? caller->id : 0;
 	qube__list_init(&c->link);
 	qube__buf_init(&c->input, HOST_INPUT_MAX);
 	if (end_attach(&c->caller, c, caller) < 0 || end_attach(&c->executor, c, executor) < 0) {
@@ -280,7 +298,6 @@ static int connect_to_host(struct bcall *c, const struct qube__rpc_decision *d, 
 	c->service = qube__text_format("%s%s", service, strchr(service, '+') ? "" : "+");
 	if (!c->service)
 		return QUBE_E_NOMEM;
-	c->guest = c->caller.guest->id;
 	snprintf(c->source, sizeof(c->source), "%s",
 		 d->source[0] ? d->source : c->caller.guest->name);
 	snprintf(c->target, sizeof(c->target), "%s", d->requested);

@@ -93,7 +93,7 @@ struct bcall {
 	bool reported;	/* CALL_END was sent */
 	bool refused;	/* host service: input too large */
 	bool asked;	/* HOST_SERVICE was sent */
-	uint32_t guest; /* id of the caller, for HOST_SERVICE */
+	uint32_t guest; /* id of the caller, also when it is gone; 0: the host */
 	char *service;
 	char source[QUBE__RPC_NAME_MAX];
 	char target[QUBE__RPC_NAME_MAX];
