@@ -85,7 +85,14 @@ int qube__host_domain_create(qube_domain **out, qube_ctx *ctx,
 	struct qube__vm *vm;
 	int r = qube__host_create(&vm, qube__host_of(ctx), o, "dom0");
 
-	return r < 0 ? r : handle_of(out, ctx, vm);
+	if (r < 0)
+		return r;
+	r = handle_of(out, ctx, vm);
+	if (r < 0) {
+		qube__host_destroy(qube__host_of(ctx), vm);
+		return qube__fail_nomem();
+	}
+	return 0;
 }
 
 /* --- operations that end when a qube is up or gone --- */

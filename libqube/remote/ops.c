@@ -188,9 +188,13 @@ static void on_ready(struct qube__source *s, uint32_t revents)
 	int code;
 
 	(void)revents;
-	if (qube__buf_reserve(&w->in, 16384, &at) < 0) {
-		qube__fail(QUBE_E_LIMIT, "the host's answer to %s is too long", w->method);
-		watched_end(w, QUBE_E_LIMIT);
+	code = qube__buf_reserve(&w->in, 16384, &at);
+	if (code < 0) {
+		if (code == QUBE_E_NOMEM)
+			qube__fail_nomem();
+		else
+			qube__fail(code, "the host's answer to %s is too long", w->method);
+		watched_end(w, code);
 		return;
 	}
 	n = qube__io_read(w->fd, at, 16384);
