@@ -17,6 +17,9 @@
 enum {
 	RX_MAX = QUBE__QREXEC_HEADER + QUBE__QREXEC_TRIGGER4 + QUBE__QREXEC_SERVICE_MAX,
 	BACKLOG = 64,
+	/* Of what the host has not taken yet; beyond, requests are refused. A program that asks and
+	 * leaves again costs no slot, and a full queue would cost all of us the session. */
+	TX_HIGH = 1 << 20,
 };
 
 void qube__atrigger_free(struct atrigger *t)
@@ -40,6 +43,8 @@ static int forward(struct atrigger *t, const struct qube__qrexec_trigger *req)
 
 	if (!out || !t->a->t || t->a->state != QUBE__QREXEC_AT_WORK)
 		return QUBE_E_CLOSED;
+	if (t->a->tx.len > TX_HIGH)
+		return QUBE_E_LIMIT;
 	snprintf(t->ident, sizeof(t->ident), "SOCKET%u", ++t->a->next_ident);
 	/* An old host gets the old message; what does not fit in it is refused here. */
 	n = qube__qrexec_trigger_put(out, cap, t->a->version, req->source, req->target,
