@@ -48,7 +48,7 @@ static int open_driver(struct qube__host *h)
 {
 	struct qube__driver_env env = {
 		.loop = &h->ctx.loop,
-		.run_dir = h->run_dir,
+		.run_dir = h->run_boxes,
 		.libexec_dir = h->libexec_dir,
 		.user = h,
 		.on_machine = qube__life_on_machine,
@@ -79,6 +79,8 @@ static void host_close(qube_ctx *ctx)
 	qube__ctx_fini(ctx);
 	free(h->state_dir);
 	free(h->run_dir);
+	free(h->run_boxes);
+	free(h->run_store);
 	free(h->policy_root);
 	free(h->libexec_dir);
 	free(h->broker_program);
@@ -114,31 +116,48 @@ static int copy_paths(struct qube__host *h, const struct qube_ctx_opts *o)
 	return 0;
 }
 
-static int make_run_dir(struct qube__host *h)
+static int make_dir(const char *path, mode_t mode, mode_t forbidden)
 {
 	qube__autofd fd = -1;
 	struct stat st;
 
-	if (mkdir(h->run_dir, 0700) < 0 && errno != EEXIST)
-		return qube__fail_os("cannot make %s", h->run_dir);
-	fd = open(h->run_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (mkdir(path, mode) < 0 && errno != EEXIST)
+		return qube__fail_os("cannot make %s", path);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return qube__fail_os("cannot open %s", h->run_dir);
-	if (st.st_uid != geteuid() || (st.st_mode & 022))
-		return qube__fail(QUBE_E_INVALID, "%s can be written by others", h->run_dir);
+		return qube__fail_os("cannot open %s", path);
+	if (st.st_uid != geteuid() || (st.st_mode & forbidden))
+		return qube__fail(QUBE_E_INVALID, "%s can be changed by others", path);
 	return 0;
+}
+
+/* Others may pass through the run directory, to a daemon's socket that its owner puts there; what
+ * is ours is in folders that nobody else can enter. */
+static int make_run_dirs(struct qube__host *h)
+{
+	int r = make_dir(h->run_dir, 0711, 022);
+
+	if (r < 0)
+		return r;
+	h->run_boxes = qube__text_format("%s/boxes", h->run_dir);
+	h->run_store = qube__text_format("%s/store", h->run_dir);
+	if (!h->run_boxes || !h->run_store)
+		return qube__fail_nomem();
+	r = make_dir(h->run_boxes, 0700, 077);
+	return r < 0 ? r : make_dir(h->run_store, 0700, 077);
 }
 
 static int open_parts(struct qube__host *h)
 {
-	struct qube__model_opts mo = { .state_dir = h->state_dir, .run_dir = h->run_dir };
+	struct qube__model_opts mo = { .state_dir = h->state_dir };
 	bool fake = h->ctx.mode == QUBE_MODE_FAKE;
 	int r;
 
 	if (!fake) {
-		r = make_run_dir(h);
+		r = make_run_dirs(h);
 		if (r < 0)
 			return r;
+		mo.run_dir = h->run_store;
 	}
 	r = qube__model_open(&h->model, &mo);
 	if (r < 0)

@@ -50,6 +50,8 @@ struct qube__host {
 	bool no_guests;
 	char *state_dir;
 	char *run_dir;
+	char *run_boxes; /* the driver's */
+	char *run_store; /* the model's */
 	char *policy_root;
 	char *libexec_dir;
 	char *broker_program;

@@ -3,11 +3,27 @@
  * The policy of this host. */
 #include "core/rules.h"
 
+#include "base/cleanup.h"
 #include "base/error.h"
 #include "base/text.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+
+/* Both directories must exist (policy.md 1), and what is under /run goes with each boot: ours to
+ * make. A failure shows when the policy is loaded. */
+static void make_run_rules(const char *path)
+{
+	qube__autofree char *parent = strdup(path);
+	char *slash = parent ? strrchr(parent, '/') : NULL;
+
+	if (slash && slash != parent) {
+		*slash = '\0';
+		mkdir(parent, 0755);
+	}
+	mkdir(path, 0755);
+}
 
 static int set_dirs(struct qube__rules *p, const char *root)
 {
@@ -22,6 +38,7 @@ static int set_dirs(struct qube__rules *p, const char *root)
 	}
 	if (!p->etc_dir || !p->run_dir || !p->legacy_dir)
 		return qube__fail_nomem();
+	make_run_rules(p->run_dir);
 	p->dirs = (struct qube__policy_dirs){
 		.etc_dir = p->etc_dir,
 		.run_dir = p->run_dir,
