@@ -46,7 +46,7 @@ QTEST(loop, a_source_removed_in_the_same_round_is_not_called)
 	QT_INT(write(q[1], "x", 1), 1);
 	QT_INT(qube__source_add(&P.loop, &P.a, p[0], EPOLLIN, on_a), 0);
 	QT_INT(qube__source_add(&P.loop, &P.b, q[0], EPOLLIN, on_b), 0);
-	QT_INT(qube__loop_dispatch(&P.loop, 1000), 0);
+	QT_INT(qube__loop_dispatch(&P.loop, 1000), 1); /* look again */
 	QT_INT(P.calls_a + P.calls_b, 1);
 	QT_INT(qube__loop_dispatch(&P.loop, 0), 0);
 	QT_INT(P.calls_a + P.calls_b, 1);
