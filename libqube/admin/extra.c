@@ -28,36 +28,49 @@ int qube__m_host_info(struct qube__admin_call *c)
 			   c->host->ops->isolation);
 }
 
-static int all_of(struct qube__admin_call *c, const struct qube__vm *vm)
-{
+/* The properties of a class, listed once for all qubes of it. */
+struct rows {
 	const struct qube__prop *props[QUBE__PROP_COUNT];
-	size_t n = qube__vm_prop_list(props, vm);
-	uint32_t state = vm->vm_class == QUBE__CLASS_ADMIN ? QUBE__STATE_RUNNING : vm->state;
-	int r = qube__reply(c, "%s class=%s state=%s uuid=%s\n", vm->name,
-			    qube__vm_class_name(vm->vm_class), qube__vm_state_name(state),
-			    vm->uuid);
+	size_t n;
+};
 
-	for (size_t i = 0; r == 0 && i < n; i++) {
+static int all_of(struct qube__admin_call *c, const struct qube__vm *vm, struct rows *rows)
+{
+	int r = qube__reply(c, "%s class=%s state=%s uuid=%s\n", vm->name,
+			    qube__vm_class_name(vm->vm_class),
+			    qube__vm_state_name(qube__host_state(vm)), vm->uuid);
+
+	if (r < 0)
+		return r;
+	if (!rows->n)
+		rows->n = qube__vm_prop_list(rows->props, vm);
+	for (size_t i = 0; r == 0 && i < rows->n; i++) {
+		const struct qube__prop *p = rows->props[i];
 		struct qube__prop_value v;
 
-		qube__vm_prop_read(&v, vm, qube__prop_id(props[i]));
-		r = qube__reply(c, "\t");
+		qube__vm_prop_read(&v, vm, qube__prop_id(p));
+		r = qube__buf_append(&c->reply, "\t", 1);
 		if (r == 0)
-			r = qube__wire_property_line(&c->reply, props[i]->name, v.is_default,
-						     props[i]->type, v.text);
+			r = qube__wire_property_line(&c->reply, p->name, v.is_default, p->type,
+						     v.text);
 	}
-	return r;
+	if (r == QUBE_E_NOMEM)
+		return qube__fail_nomem();
+	return r < 0 ? qube__fail(r, "the reply cannot be written") : 0;
 }
 
 /* Everything of all qubes in one request: a line as of admin.vm.List, then one of
  * admin.vm.property.GetAll with a tab before it for each property. */
 int qube__m_get_all(struct qube__admin_call *c)
 {
+	struct rows rows[QUBE__CLASS_COUNT];
 	struct qube__vm *vm;
 	int r = 0;
 
+	for (int i = 0; i < QUBE__CLASS_COUNT; i++)
+		rows[i].n = 0;
 	for (vm = NULL; r == 0 && (vm = qube__model_next(c->host->model, vm));)
-		r = all_of(c, vm);
+		r = all_of(c, vm, &rows[vm->vm_class]);
 	return r;
 }
 

@@ -19,15 +19,25 @@ const char *qube__wire_type_name(uint32_t type)
 	return type < TYPES ? type_names[type] : "str";
 }
 
+/* All properties of a thousand qubes are one answer: without printf it is made in a third of the
+ * time. */
+static int put(struct qube__buf *out, const char *s)
+{
+	return qube__buf_append(out, s, strlen(s));
+}
+
 int qube__wire_property_encode(struct qube__buf *out, bool is_default, uint32_t type,
 			       const char *value)
 {
 	size_t before = out->len;
-	int r = qube__buf_printf(out, "default=%s type=%s ", is_default ? "True" : "False",
-				 qube__wire_type_name(type));
+	int r = put(out, is_default ? "default=True type=" : "default=False type=");
 
+	if (r == 0)
+		r = put(out, qube__wire_type_name(type));
+	if (r == 0)
+		r = put(out, " ");
 	if (r == 0 && value)
-		r = qube__buf_append(out, value, strlen(value));
+		r = put(out, value);
 	if (r < 0)
 		out->len = before;
 	return r;
@@ -52,8 +62,10 @@ int qube__wire_property_line(struct qube__buf *out, const char *name, bool is_de
 			     uint32_t type, const char *value)
 {
 	size_t before = out->len;
-	int r = qube__buf_printf(out, "%s ", name);
+	int r = put(out, name);
 
+	if (r == 0)
+		r = put(out, " ");
 	if (r == 0)
 		r = qube__wire_property_encode(out, is_default, type, NULL);
 	if (r == 0 && value)
