@@ -6,8 +6,12 @@
 
 #include "base/clock.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 static void first_difference(const struct text *a, const struct text *b, char *out, size_t cap)
 {
@@ -187,4 +191,103 @@ QTEST(remote, closes_over_what_nobody_holds)
 	qube_op_unref(op[1]);
 	qube_ctx_unref(ctx);
 	rig_serve_end(&s);
+}
+
+/* --- a daemon that knows the Admin API and nothing of ours --- */
+
+struct qubesd {
+	char dir[64];
+	struct sockaddr_un sa;
+	int listener;
+	int starts;
+	int foreign;
+	pthread_t thread;
+};
+
+static void answer(struct qubesd *q, int fd)
+{
+	static const char no[] = "2\0ProtocolError\0\0no such method: 'x'";
+	static const char one[] = "0\0work class=AppVM state=Halted "
+				  "uuid=11111111-1111-4111-8111-111111111111\n";
+	char text[4096] = "";
+	size_t len = 0;
+	ssize_t n;
+
+	while (len < sizeof(text) - 1 && (n = read(fd, text + len, sizeof(text) - 1 - len)) > 0)
+		len += (size_t)n;
+	if (!strncmp(text, "admin.vm.List", 13)) {
+		send(fd, one, sizeof(one) - 1, MSG_NOSIGNAL);
+	} else if (!strncmp(text, "admin.", 6)) {
+		q->starts += !strncmp(text, "admin.vm.Start", 14);
+		send(fd, "0", 2, MSG_NOSIGNAL);
+	} else {
+		q->foreign++;
+		send(fd, no, sizeof(no), MSG_NOSIGNAL);
+	}
+	close(fd);
+}
+
+static void *be_qubesd(void *arg)
+{
+	struct qubesd *q = arg;
+	int fd;
+
+	while ((fd = accept(q->listener, NULL, NULL)) >= 0)
+		answer(q, fd);
+	return NULL;
+}
+
+static int qubesd_begin(struct qubesd *q)
+{
+	*q = (struct qubesd){ .sa = { .sun_family = AF_UNIX } };
+	snprintf(q->dir, sizeof(q->dir), "/tmp/qube-test-XXXXXX");
+	if (!mkdtemp(q->dir))
+		return -1;
+	snprintf(q->sa.sun_path, sizeof(q->sa.sun_path), "%s/sock", q->dir);
+	q->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (bind(q->listener, (struct sockaddr *)&q->sa, sizeof(q->sa)) < 0 ||
+	    listen(q->listener, 16) < 0)
+		return -1;
+	return pthread_create(&q->thread, NULL, be_qubesd, q);
+}
+
+static void qubesd_end(struct qubesd *q)
+{
+	shutdown(q->listener, SHUT_RDWR);
+	pthread_join(q->thread, NULL);
+	close(q->listener);
+	unlink(q->sa.sun_path);
+	rmdir(q->dir);
+}
+
+QTEST(remote, starts_a_qube_of_a_daemon_that_does_not_know_our_methods)
+{
+	struct qube_ctx_opts o = QUBE_CTX_OPTS_INIT;
+	struct qubesd q;
+	qube_ctx *ctx = NULL;
+	qube_domain *d = NULL;
+	char *text = NULL;
+	int started;
+	int cloned;
+	int logged;
+
+	QT_INT(qubesd_begin(&q), 0);
+	o.mode = QUBE_MODE_CONNECTED;
+	o.socket_path = q.sa.sun_path;
+	QT_INT(qube_ctx_open(&ctx, &o), 0);
+	QT_INT(qube_domain_open(&d, ctx, "work"), 0);
+	started = qube_domain_start(d, NULL);
+	cloned = qube_domain_clone(d, "two", NULL);
+	logged = qube_domain_log_fetch(&text, d);
+	QT_INT(qube_ctx_get_isolation(ctx), QUBE_ISOLATION_HYPERVISOR);
+	qube_domain_unref(d);
+	qube_ctx_unref(ctx);
+	qubesd_end(&q);
+	QT_INT(started, 0);
+	QT_INT(q.starts, 1);
+	/* What has no other name there is not supported, and says so. */
+	QT_INT(cloned, QUBE_E_NOTSUP);
+	QT_INT(logged, QUBE_E_NOTSUP);
+	QT_TRUE(text == NULL);
+	QT_INT(q.foreign, 4);
 }
