@@ -22,7 +22,9 @@
 
 enum {
 	OUTBOX_MAX = 4096,
-	BATCH = 32,
+	/* Messages a turn: each may hold 64 KiB of a guest's, and everybody else waits meanwhile.
+	 */
+	BATCH = 4,
 	SOON_MS = 2000,	 /* a broker that lived shorter was of no use */
 	AGAIN_MS = 5000, /* until the next one, after some such */
 };
