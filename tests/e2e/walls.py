@@ -336,7 +336,7 @@ def threat_32_a_setuid_file_on_the_pool_is_useless_outside(host):
                        "cp -p /home/user/id /usr/local/x/id && chmod 6755 /usr/local/x/id", "root")
     path = host.home("work") / "id"
     expect(path.stat().st_mode & stat.S_ISUID, "the file is not setuid: nothing was tried")
-    for folder in (host.state, host.run_dir):
+    for folder in (host.state, host.run_dir / "boxes", host.run_dir / "store"):
         equal(stat.S_IMODE(folder.stat().st_mode) & 0o077, 0, f"mode of {folder}")
     for uid in (65534, path.stat().st_uid):
         try:
