@@ -14,8 +14,17 @@ STDIN, STDOUT, STDERR, EXIT_CODE = 0x190, 0x191, 0x192, 0x193
 
 def connect():
     s = socket.socket(socket.AF_UNIX)
+    s.setblocking(False)
+    end = time.monotonic() + 10
+    while True:
+        try:
+            s.connect(SOCKET)
+            break
+        except BlockingIOError:     # the agent's backlog is full
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.01)
     s.settimeout(10)
-    s.connect(SOCKET)
     return s
 
 
