@@ -6,7 +6,7 @@
 #define QUBE_CLI_H
 
 #include "json.h"
-#include "opts.h"
+#include "common/opts.h"
 
 #include <qube/qube.h>
 

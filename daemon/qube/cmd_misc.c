@@ -4,7 +4,7 @@
 #include "cli.h"
 #include "filter.h"
 #include "table.h"
-#include "where.h"
+#include "common/where.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 #include "cli.h"
 #include "relay.h"
 #include "term.h"
-#include "text.h"
+#include "common/text.h"
 
 #include <signal.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * What is stored: templates, volumes, pools. */
 #include "cli.h"
 #include "table.h"
-#include "text.h"
+#include "common/text.h"
 
 #include <stdlib.h>
 #include <string.h>

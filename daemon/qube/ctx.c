@@ -2,8 +2,8 @@
  *
  * Opening the host, and telling failures. */
 #include "cli.h"
-#include "text.h"
-#include "where.h"
+#include "common/text.h"
+#include "common/where.h"
 
 #include <signal.h>
 #include <stdarg.h>

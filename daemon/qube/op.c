@@ -4,7 +4,7 @@
  * deadline. */
 #include "cli.h"
 #include "relay.h"
-#include "text.h"
+#include "common/text.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -3,7 +3,7 @@
  * Tables of aligned columns. Cells are ASCII once they are escaped, so bytes are columns. */
 #include "table.h"
 
-#include "text.h"
+#include "common/text.h"
 
 #include <assert.h>
 #include <stdlib.h>

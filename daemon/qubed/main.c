@@ -5,8 +5,8 @@
  * reads guests' bytes without rights. */
 #include "listen.h"
 #include "log.h"
-#include "opts.h"
-#include "where.h"
+#include "common/opts.h"
+#include "common/where.h"
 
 #include <qube/broker.h>
 #include <qube/qube.h>

@@ -201,10 +201,12 @@ def threat_16_nothing_is_setuid_and_the_host_s_parts_are_not_dumpable(host):
 FORBIDDEN = """
 import ctypes, os
 libc = ctypes.CDLL(None, use_errno=True)
-calls = {"unshare(user)": (272, 0x10000000), "unshare(mount)": (272, 0x20000), "mount": (165, b"x", b"/tmp", b"tmpfs", 0, 0),
+calls = {"unshare(user)": (272, 0x10000000), "unshare(mount)": (272, 0x20000),
+         "mount": (165, b"x", b"/tmp", b"tmpfs", 0, 0),
          "umount": (166, b"/proc", 2), "pivot_root": (155, b"/", b"/"), "bpf": (321, 0, 0, 0), "userfaultfd": (323, 0),
          "keyctl": (250, 0, 0), "add_key": (248, b"user", b"x", b"y", 1, -1), "init_module": (175, 0, 0, b""),
-         "kexec_load": (246, 0, 0, 0, 0), "perf_event_open": (298, 0, 0, -1, -1, 0), "open_by_handle_at": (304, -1, 0, 0),
+         "kexec_load": (246, 0, 0, 0, 0), "perf_event_open": (298, 0, 0, -1, -1, 0),
+         "open_by_handle_at": (304, -1, 0, 0),
          "io_uring_setup": (425, 1, 0), "setns": (308, 0, 0), "reboot": (169, 0, 0, 0, 0), "swapon": (167, b"/x", 0),
          "mknod(device)": (133, b"/tmp/dev", 0o60600, 0x800), "clone(NEWUSER)": (56, 0x10000000 | 17, 0, 0, 0, 0),
          "fsopen": (430, b"tmpfs", 0), "move_mount": (429, -1, b"", -1, b"", 0), "socket(packet)": (41, 17, 3, 0),

@@ -3,7 +3,7 @@
  * Options of our own programs: one reading only. */
 #include "qtest.h"
 
-#include "opts.h"
+#include "common/opts.h"
 
 #include <stdlib.h>
 

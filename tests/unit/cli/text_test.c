@@ -3,7 +3,7 @@
  * Quoting, escaping, numbers for people. */
 #include "qtest.h"
 
-#include "text.h"
+#include "common/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>

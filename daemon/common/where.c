@@ -2,7 +2,7 @@
  *
  * Where our other programs are. The kernel says which file this process runs, so neither PATH nor
  * argv[0] has a say in which programs root starts. */
-#include "where.h"
+#include "common/where.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * The parser of options. */
-#include "opts.h"
+#include "common/opts.h"
 
-#include "text.h"
+#include "common/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Text: quoting for a shell, escaping for a terminal, numbers for people. */
-#include "text.h"
+#include "common/text.h"
 
 #include <stdbool.h>
 #include <stdio.h>
