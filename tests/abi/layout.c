@@ -8,6 +8,7 @@
 #include <qube/domain.h>
 #include <qube/error.h>
 #include <qube/event.h>
+#include <qube/guest.h>
 #include <qube/host.h>
 #include <qube/op.h>
 #include <qube/policy.h>
@@ -180,6 +181,37 @@ SAME(sizeof(struct qube_callback), 24);
 SAME(offsetof(struct qube_callback, fn), 0);
 SAME(offsetof(struct qube_callback, user), 8);
 SAME(offsetof(struct qube_callback, free), 16);
+
+/* guest.h */
+SAME(sizeof(struct qube_guest_agent_opts), 72);
+SAME(offsetof(struct qube_guest_agent_opts, size), 0);
+SAME(offsetof(struct qube_guest_agent_opts, grace_ms), 4);
+SAME(offsetof(struct qube_guest_agent_opts, control_fd), 8);
+SAME(offsetof(struct qube_guest_agent_opts, stop_fd), 12);
+SAME(offsetof(struct qube_guest_agent_opts, default_user), 16);
+SAME(offsetof(struct qube_guest_agent_opts, service_path), 24);
+SAME(offsetof(struct qube_guest_agent_opts, config_path), 32);
+SAME(offsetof(struct qube_guest_agent_opts, trigger_socket), 40);
+SAME(offsetof(struct qube_guest_agent_opts, env), 48);
+SAME(offsetof(struct qube_guest_agent_opts, log), 56);
+SAME(offsetof(struct qube_guest_agent_opts, user), 64);
+SAME(sizeof(struct qube_guest_call_opts), 88);
+SAME(offsetof(struct qube_guest_call_opts, size), 0);
+SAME(offsetof(struct qube_guest_call_opts, flags), 4);
+SAME(offsetof(struct qube_guest_call_opts, target), 8);
+SAME(offsetof(struct qube_guest_call_opts, service), 16);
+SAME(offsetof(struct qube_guest_call_opts, source), 24);
+SAME(offsetof(struct qube_guest_call_opts, agent_socket), 32);
+SAME(offsetof(struct qube_guest_call_opts, prefix), 40);
+SAME(offsetof(struct qube_guest_call_opts, prefix_len), 48);
+SAME(offsetof(struct qube_guest_call_opts, stdin_fd), 56);
+SAME(offsetof(struct qube_guest_call_opts, stdout_fd), 60);
+SAME(offsetof(struct qube_guest_call_opts, stderr_fd), 64);
+SAME(offsetof(struct qube_guest_call_opts, reserved0), 68);
+SAME(offsetof(struct qube_guest_call_opts, program), 72);
+SAME(offsetof(struct qube_guest_call_opts, env), 80);
+SAME(QUBE_GUEST_CALL_FILTER_STDOUT, 1);
+SAME(QUBE_GUEST_CALL_FILTER_STDERR, 2);
 
 /* host.h */
 SAME(sizeof(struct qube_check), 328);
