@@ -16,7 +16,7 @@ export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 umask 022
 
 build=${QUBE_BUILD:-$source_dir/build}
-packages="build-essential cmake ninja-build pkg-config python3 libseccomp-dev libsodium-dev
+packages="build-essential cmake ninja-build pkg-config python3 libseccomp-dev
 	libjansson-dev libevent-dev libgtest-dev poppler-utils shared-mime-info"
 pdf=/usr/share/doc/shared-mime-info/shared-mime-info-spec.pdf
 dir=
