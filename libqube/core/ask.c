@@ -7,12 +7,15 @@
 #include "core/rules.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { LINES_PER_S = 20 };
 
 struct qube__ask {
 	struct qube__list link;
@@ -66,11 +69,35 @@ static void throw_away(struct qube__host *h, const char *name)
 		qube__host_destroy(h, vm);
 }
 
+/* What a guest makes us write into the host's log has a ceiling like all else. */
+static bool may_tell(struct qube__run *r)
+{
+	uint64_t now = qube__now_ms();
+
+	if (now - r->told_ms >= 1000) {
+		if (r->untold)
+			qube__ctx_log(&r->host->ctx, 5,
+				      "%u more calls of '%s' were denied or failed", r->untold,
+				      r->vm->name);
+		r->told_ms = now;
+		r->told = r->untold = 0;
+	}
+	if (r->told < LINES_PER_S) {
+		r->told++;
+		return true;
+	}
+	r->untold++;
+	return false;
+}
+
 static void fail(struct qube__ask *a, const char *why)
 {
 	struct qube__host *h = a->host;
+	struct qube__vm *vm = qube__model_vm(h->model, a->source);
 
-	qube__ctx_log(&h->ctx, 4, "a call of '%s' was allowed and failed: %s", a->source, why);
+	if (!vm || !vm->run || may_tell(vm->run))
+		qube__ctx_log(&h->ctx, 4, "a call of '%s' was allowed and failed: %s", a->source,
+			      why);
 	answer(h, a->request, QUBE__RPC_FAIL);
 	if (a->dispose)
 		throw_away(h, a->target);
@@ -212,9 +239,12 @@ static struct qube__ask *ask_new(struct qube__host *h, const struct qube__rpc_de
 	return a;
 }
 
-static void tell_refusal(struct qube__host *h, const struct qube__rpc_decide *d, const char *source,
+static void tell_refusal(struct qube__run *r, const struct qube__rpc_decide *d,
 			 const struct qube__policy_result *res)
 {
+	struct qube__host *h = r->host;
+	const char *source = r->vm->name;
+	bool tell = may_tell(r);
 	char target[160];
 	char service[300];
 	char line[16];
@@ -222,11 +252,11 @@ static void tell_refusal(struct qube__host *h, const struct qube__rpc_decide *d,
 	qube__text_escape(target, sizeof(target), d->target, strlen(d->target));
 	qube__text_escape(service, sizeof(service), d->service, strlen(d->service));
 	snprintf(line, sizeof(line), "%u", res->line);
-	if (res->file)
+	if (tell && res->file)
 		qube__ctx_log(&h->ctx, 5, "denied: %s -> %s: %s by %s:%u (%s)", source,
 			      *target ? target : "@default", service, res->file, res->line,
 			      qube__policy_cause_text(res->cause));
-	else
+	else if (tell)
 		qube__ctx_log(&h->ctx, 5, "denied: %s -> %s: %s (%s)", source,
 			      *target ? target : "@default", service,
 			      qube__policy_cause_text(res->cause));
@@ -264,7 +294,7 @@ void qube__ask_decide(struct qube__host *h, const struct qube__rpc_decide *d)
 	if (res.verdict == QUBE__POLICY_ASK)
 		qube__policy_answer(&res, &h->rules->system, "deny");
 	if (res.verdict != QUBE__POLICY_ALLOW) {
-		tell_refusal(h, d, r->vm->name, &res);
+		tell_refusal(r, d, &res);
 		answer(h, d->request, QUBE__RPC_DENY);
 		qube__policy_result_fini(&res);
 		return;

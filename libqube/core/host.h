@@ -119,6 +119,9 @@ struct qube__run {
 	bool ending;	 /* the host closes and told it */
 	uint32_t losses; /* of its agent, one soon after the other */
 	uint64_t lost_ms;
+	uint64_t told_ms; /* when the second of `told` began */
+	uint32_t told;	  /* lines of the log about its calls */
+	uint32_t untold;  /* and what was left out */
 };
 
 static inline struct qube__host *qube__host_of(qube_ctx *ctx)

@@ -5,7 +5,6 @@ import json
 import os
 import pathlib
 import pty
-import re
 import select
 import string
 import subprocess
@@ -42,11 +41,6 @@ def setup(host):
 def table(host, script, *args):
     r = host.python_ok("work", RAW + script, *args, timeout=120)
     return [json.loads(line) for line in r.out.splitlines()]
-
-
-def decided(host, at):
-    """The lines of refusals since that place of the log."""
-    return re.findall(r"denied: work -> (.*?): (\S+) ", host.log()[at:])
 
 
 def threat_01_all_bytes_of_an_argument_from_a_guest(host):
@@ -91,7 +85,7 @@ for b in range(256):
 
 def threat_01_all_bytes_of_a_target_from_a_guest(host):
     """What the policy was asked is what was sent, or it was not asked."""
-    at = len(host.log())
+    events = host.events()
     rows = table(host, """
 import json
 for b in range(256):
@@ -99,7 +93,9 @@ for b in range(256):
         out, code = raw_call(b"demo.Tell", name)
         print(json.dumps([name.hex(), bool(out), code]))
 """)
-    asked = {t for t, _ in decided(host, at)}
+    host.call("work", "last", "demo.Tell")
+    events.wait("rpc-denied", "work", target="last")
+    asked = {e["fields"]["target"] for e in events.list if e["event"] == "rpc-denied"} - {"last"}
     for sent, ran, code in rows:
         name = bytes.fromhex(sent)
         if name == b"vault":

@@ -152,7 +152,9 @@ for data, n in (kinds[KIND],) * 2:
 
 
 def flood(host, kind, also=None):
-    size = (host.log_path.stat().st_size, memory(host.pid), memory(host.broker()))
+    begin = time.monotonic()
+    size = (host.log_path.stat().st_size, memory(host.pid), memory(host.broker()),
+            host.log().count("bad -> "))
     with Attack(host, f"KIND = {kind!r}\n" + FLOOD + READY + "time.sleep(100)"):
         others_are_well(host, f"flood of {kind}")
         if also:
@@ -160,6 +162,8 @@ def flood(host, kind, also=None):
     grown = (memory(host.pid) - size[1]) + (memory(host.broker()) - size[2])
     print(f"     the log grew by {(host.log_path.stat().st_size - size[0]) >> 10} KiB, memory by {grown} KiB")
     expect(grown < 64 << 10, f"qubed and broker grew by {grown} KiB")
+    lines = host.log().count("bad -> ") - size[3]
+    expect(lines < 25 * (time.monotonic() - begin + 2), f"{lines} lines of the log are the guest's")
     bad_is_well_again(host)
 
 
