@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -25,11 +26,24 @@
 #define JAIL_ARCH AUDIT_ARCH_AARCH64
 #endif
 
+/* Each call of a guest to the host holds two descriptors here, and a guest may hold many calls: by
+ * the usual soft limit of 1024 two guests together would shut out all others. */
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int qube__jail_drop(uint32_t uid, uint32_t gid)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct none[2];
 
+	raise_descriptors();
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return qube__fail_os("cannot renounce new privileges");
 	/* Fails without CAP_SETPCAP; then there is nothing that an exec could regain either. */

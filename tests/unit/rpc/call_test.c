@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -309,4 +310,46 @@ QTEST(call, threat_16_the_broker_works_in_its_jail)
 	rig_close(&r);
 	/* It ended because its host did, not by the filter. */
 	QT_INT(r.broker_status, 0);
+}
+
+/* The soft limit of another process's descriptors; prlimit() would need CAP_SYS_RESOURCE. */
+static unsigned long long soft_files(int pid)
+{
+	unsigned long long n = 0;
+	char line[128];
+	FILE *f;
+
+	snprintf(line, sizeof(line), "/proc/%d/limits", pid);
+	f = fopen(line, "r");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "Max open files %llu", &n) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+QTEST(call, threat_33_the_jailed_broker_has_room_for_every_guests_calls)
+{
+	struct rlimit before;
+	struct rlimit low;
+	struct rig r;
+	int opened;
+
+	if (geteuid() != 0)
+		QT_SKIP("needs root");
+	QT_INT(getrlimit(RLIMIT_NOFILE, &before), 0);
+	low = before;
+	low.rlim_cur = before.rlim_max < 1024 ? before.rlim_max / 2 : 512;
+	QT_INT(setrlimit(RLIMIT_NOFILE, &low), 0);
+	rig_jailed = true;
+	opened = rig_open(&r, true, NULL, NULL);
+	rig_jailed = false;
+	setrlimit(RLIMIT_NOFILE, &before);
+	QT_INT(opened, 0);
+	chmod(r.dir, 0755);
+	/* An answer: so it is in its jail by now. */
+	QT_INT(rig_call(&r, 0, "deny.It", "", 0, out, sizeof(out)), 126);
+	QT_TRUE(soft_files(r.broker_pid) == before.rlim_max);
+	rig_close(&r);
 }
