@@ -194,6 +194,25 @@ int box_guest_tree(const struct qube__box_spec *spec)
 			      MOUNT_ATTR_NOEXEC, spec->guest_dir);
 }
 
+/* A node of our own: through the host's, boxes would watch the host's use of it (inotify) and
+ * signal to each other (flock). Where none may be made, as in a container, the host's own serves.
+ */
+static int device_open(const char *path, dev_t want)
+{
+	const char *name = strrchr(path, '/') + 1;
+	qube__autofd fd = -1;
+	struct stat st;
+
+	if (mknod(name, S_IFCHR | 0666, want) == 0 && chmod(name, 0666) == 0)
+		path = name;
+	fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return box_fail("cannot open %s", path);
+	if (!S_ISCHR(st.st_mode) || st.st_rdev != want)
+		return box_refuse("%s is not the device of that name", path);
+	return qube__steal_fd(&fd);
+}
+
 int box_devices_open(struct box_devices *d)
 {
 	static const struct {
@@ -206,13 +225,10 @@ int box_devices_open(struct box_devices *d)
 	};
 
 	for (size_t i = 0; i < BOX_DEVICES; i++) {
-		qube__autofd fd = open(want[i].path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-		struct stat st;
+		qube__autofd fd = device_open(want[i].path, makedev(want[i].major, want[i].minor));
 
-		if (fd < 0 || fstat(fd, &st) < 0)
-			return box_fail("cannot open %s", want[i].path);
-		if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(want[i].major, want[i].minor))
-			return box_refuse("%s is not the device of that name", want[i].path);
+		if (fd < 0)
+			return -1;
 		d->tree[i] = box_clone_tree(
 			fd, -1, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
 			MOUNT_ATTR_NODEV, want[i].path);
