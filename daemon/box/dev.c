@@ -139,11 +139,37 @@ static int cover(int proc, int null, const char *name)
 static int cover_all(int proc, int root)
 {
 	static const char *const names[] = {
-		"sysrq-trigger", "kcore",	  "keys",     "key-users",     "timer_list",
-		"timer_stats",	 "sched_debug",	  "kmsg",     "kpagecount",    "kpageflags",
-		"kpagecgroup",	 "latency_stats", "kallsyms", "config.gz",     "slabinfo",
-		"vmallocinfo",	 "pagetypeinfo",  "iomem",    "ioports",       "modules",
-		"acpi",		 "scsi",	  "asound",   "dynamic_debug",
+		"sysrq-trigger",
+		"kcore",
+		"keys",
+		"key-users",
+		"timer_list",
+		"timer_stats",
+		"sched_debug",
+		"kmsg",
+		"kpagecount",
+		"kpageflags",
+		"kpagecgroup",
+		"latency_stats",
+		"kallsyms",
+		"config.gz",
+		"slabinfo",
+		"vmallocinfo",
+		"pagetypeinfo",
+		"iomem",
+		"ioports",
+		"modules",
+		"acpi",
+		"scsi",
+		"asound",
+		"dynamic_debug",
+		/* When keys are pressed and packets arrive; what the host was booted with; a
+		 * place where anybody may have the kernel keep watch. */
+		"interrupts",
+		"softirqs",
+		"schedstat",
+		"cmdline",
+		"pressure",
 	};
 	qube__autofd null = openat(root, "dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC);
 
