@@ -202,13 +202,50 @@ static int add_netlink(scmp_filter_ctx f, int net)
 	return 0;
 }
 
+/* Rare protocols of AF_INET and AF_INET6, each a module that is loaded by whoever names it: DCCP 33
+ * (also by its type, 6), L2TP 115, SCTP 132, SMC 256. */
+static int add_protocols(scmp_filter_ctx f)
+{
+	static const uint64_t families[] = { 2, 10 };
+	static const struct {
+		unsigned int arg;
+		uint64_t mask;
+		uint64_t value;
+	} no[] = { { 1, 0xf, 6 },
+		   { 2, 0xffffffff, 33 },
+		   { 2, 0xffffffff, 115 },
+		   { 2, 0xffffffff, 132 },
+		   { 2, 0xffffffff, 256 } };
+
+	for (size_t i = 0; i < COUNT(families) * COUNT(no); i++) {
+		struct scmp_arg_cmp cmp[2] = {
+			{ .arg = 0,
+			  .op = SCMP_CMP_MASKED_EQ,
+			  .datum_a = 0xffffffff,
+			  .datum_b = families[i % 2] },
+			{ .arg = no[i / 2].arg,
+			  .op = SCMP_CMP_MASKED_EQ,
+			  .datum_a = no[i / 2].mask,
+			  .datum_b = no[i / 2].value },
+		};
+
+		if (seccomp_rule_add_array(f, SCMP_ACT_ERRNO(EPROTONOSUPPORT), SCMP_SYS(socket), 2,
+					   cmp) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int add_arguments(scmp_filter_ctx f, int userns, int net)
 {
 	/* TIOCSTI, TIOCLINUX: typing into a terminal that somebody else reads. */
 	if (refuse_arg(f, SCMP_SYS(ioctl), 1, 0xffffffff, 0x5412, EPERM) < 0 ||
 	    refuse_arg(f, SCMP_SYS(ioctl), 1, 0xffffffff, 0x541c, EPERM) < 0)
 		return -1;
-	if (add_namespaces(f, userns) < 0 || add_families(f, net) < 0)
+	/* TIOCSETD: a terminal's other disciplines are drivers, and are loaded by being named. */
+	if (refuse_arg(f, SCMP_SYS(ioctl), 1, 0xffffffff, 0x5423, EPERM) < 0)
+		return -1;
+	if (add_namespaces(f, userns) < 0 || add_families(f, net) < 0 || add_protocols(f) < 0)
 		return -1;
 	return add_netlink(f, net);
 }
