@@ -8,10 +8,13 @@
 #include "base/error.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -182,9 +185,11 @@ QTEST(local, threat_13_proc_is_covered_and_read_only)
 	NEED_WORLD(&w);
 	if (world_start(&w)) {
 		world_sh_says(&w,
-			      "for f in sysrq-trigger kcore keys timer_list kallsyms; do "
+			      "for f in sysrq-trigger kcore keys timer_list kallsyms interrupts "
+			      "softirqs cmdline; do "
 			      "test -e /proc/$f && cat /proc/$f; done 2>&1 | wc -c",
 			      "0\n");
+		world_sh_says(&w, "test -e /proc/pressure/memory || echo none", "none\n");
 		world_sh_says(&w, "echo 1 2>/dev/null > /proc/sys/kernel/panic || echo refused",
 			      "refused\n");
 		world_sh_says(&w,
@@ -195,6 +200,47 @@ QTEST(local, threat_13_proc_is_covered_and_read_only)
 			      "test $(ls -d /proc/[0-9]* | wc -l) -lt 10 && echo few; "
 			      "mount -o remount,rw /proc/sys 2>/dev/null || echo refused",
 			      "few\nrefused\n");
+	}
+	W_TRUE(world_close(&w));
+}
+
+/* Through a shared inode a box sees when the host or another qube uses it, and locks reach across.
+ */
+QTEST(local, threat_31_device_nodes_are_the_boxs_own)
+{
+	struct world w;
+	struct stat host;
+	char command[80];
+
+	NEED_WORLD(&w);
+	if (stat("/dev/null", &host) == 0 && world_start(&w)) {
+		snprintf(command, sizeof(command),
+			 "stat -c %%d /dev/null /dev/urandom /dev/tty | grep -c '^%lu$'",
+			 (unsigned long)host.st_dev);
+		world_sh_says(&w, command, "0\n");
+		world_sh_says(&w, "stat -c '%F %t,%T %a' /dev/null /dev/zero",
+			      "character special file 1,3 666\n"
+			      "character special file 1,5 666\n");
+		world_sh_says(&w, "head -c 3 /dev/zero | wc -c; echo x > /dev/null && echo ok",
+			      "3\nok\n");
+		world_sh_says(&w, "chmod 0 /dev/null 2>/dev/null || echo refused", "refused\n");
+	}
+	W_TRUE(world_close(&w));
+}
+
+QTEST(local, threat_33_a_qube_goes_before_the_host_when_memory_runs_out)
+{
+	struct world w;
+
+	NEED_WORLD(&w);
+	if (world_start(&w)) {
+		world_sh_says(&w, "cat /proc/self/oom_score_adj /proc/1/oom_score_adj",
+			      "500\n500\n");
+		if (prctl(PR_CAPBSET_READ, CAP_SYS_RESOURCE) == 1)
+			world_sh_says(&w,
+				      "echo 0 2>/dev/null > /proc/self/oom_score_adj || "
+				      "echo refused",
+				      "refused\n");
 	}
 	W_TRUE(world_close(&w));
 }
