@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,7 @@
 
 static const char system_file[] = "system.json";
 
-enum { FILE_NAME_MAX = QUBE__NAME_MAX + 8 };
+enum { FILE_NAME_MAX = QUBE__NAME_MAX + 8, LOCK_TRIES = 15, LOCK_PAUSE_MS = 20 };
 
 static void file_name(char out[FILE_NAME_MAX], const struct qube__vm *vm)
 {
@@ -158,6 +159,20 @@ static int open_dir(int *out, int dirfd, const char *path)
 	return r;
 }
 
+/* A host that was killed while it spawned leaves a child that has the lock until its exec, some
+ * milliseconds on a busy machine: the next host must not take that for a living one. */
+static int lock_soon(int fd)
+{
+	int tries = LOCK_TRIES;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK || --tries == 0)
+			return -1;
+		poll(NULL, 0, LOCK_PAUSE_MS);
+	}
+	return 0;
+}
+
 static int take_lock(struct qube__model *m)
 {
 	qube__autofd fd =
@@ -165,7 +180,7 @@ static int take_lock(struct qube__model *m)
 
 	if (fd < 0)
 		return qube__fail_os("cannot open %s/lock", m->state_dir);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+	if (lock_soon(fd) < 0)
 		return errno == EWOULDBLOCK ?
 			       qube__fail(QUBE_E_BUSY, "another host has %s open (%s/lock is held)",
 					  m->state_dir, m->state_dir) :
