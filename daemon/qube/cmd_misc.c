@@ -54,8 +54,57 @@ static bool doctor_table(const struct qube_check *checks, size_t n)
 	return ok;
 }
 
+/* The policy's own files: one that does not load refuses every call. */
+static void check_policy(struct qube_check *out, const char *root)
+{
+	struct qube_policy_opts o = { .size = sizeof(o) };
+	char etc[4096];
+	char run[4096];
+	char legacy[4096];
+	const struct qube_error *e;
+	qube_policy *policy = NULL;
+
+	*out = (struct qube_check){ .outcome = QUBE_CHECK_WARN, .name = "policy" };
+	if (root) {
+		snprintf(etc, sizeof(etc), "%s/policy.d", root);
+		snprintf(run, sizeof(run), "%s/run.d", root);
+		snprintf(legacy, sizeof(legacy), "%s/legacy", root);
+		o.etc_dir = etc;
+		o.run_dir = run;
+		o.legacy_dir = legacy;
+	}
+	if (qube_policy_open(&policy, &o) == 0 && qube_policy_check(policy) >= 0) {
+		out->outcome = QUBE_CHECK_OK;
+		snprintf(out->detail, sizeof(out->detail), "loads");
+	} else {
+		e = qube_error_last();
+		if (e->rule_line)
+			snprintf(out->detail, sizeof(out->detail),
+				 "every call is refused: %.100s:%u: %.100s", e->rule_file,
+				 e->rule_line, e->message);
+		else
+			snprintf(out->detail, sizeof(out->detail), "every call is refused: %.200s",
+				 e->message);
+	}
+	qube_policy_unref(policy);
+}
+
+static struct qube_check *with_policy(struct cli *c, const struct qube_check *checks, size_t *n)
+{
+	struct qube_check *all = calloc(*n + 1, sizeof(*all));
+	bool given = cli_given(&c->o, O_POLICY_ROOT);
+
+	if (!all)
+		return NULL;
+	if (*n)
+		memcpy(all, checks, *n * sizeof(*all));
+	check_policy(&all[(*n)++], given ? c->o.value[O_POLICY_ROOT] : NULL);
+	return all;
+}
+
 int cmd_doctor(struct cli *c)
 {
+	struct qube_check *all;
 	struct qube_check *checks = NULL;
 	char helpers[4096];
 	size_t n = 0;
@@ -66,11 +115,15 @@ int cmd_doctor(struct cli *c)
 		&checks, &n, cli_given(&c->o, O_LIBEXEC_DIR) ? c->o.value[O_LIBEXEC_DIR] : helpers);
 	if (worst < 0)
 		return cli_fail_last(c);
-	if (c->json)
-		doctor_json(checks, n);
-	else if (!doctor_table(checks, n))
-		worst = QUBE_CHECK_FAIL;
+	all = with_policy(c, checks, &n);
 	qube_free(checks);
+	if (!all)
+		return cli_fail_text(c, CLI_FAILED, "out of memory");
+	if (c->json)
+		doctor_json(all, n);
+	else if (!doctor_table(all, n))
+		worst = QUBE_CHECK_FAIL;
+	free(all);
 	return cli_finish_output(c, worst == QUBE_CHECK_FAIL ? CLI_FAILED : CLI_OK);
 }
 
