@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -119,17 +120,18 @@ static int place_upper(const struct qube__box_spec *spec, int userns, char *uppe
 	return 0;
 }
 
-/* Overlayfs turns read-only by itself when its work directory fails, and says so to nobody. */
+/* Overlayfs turns read-only by itself when its work directory fails, and says so to nobody. The
+ * name is a new one each time: by a known one a template could keep its qubes from starting. */
 static int probe(int tree)
 {
-	static const char name[] = ".qube-probe";
-	qube__autofd fd =
-		openat(tree, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	char name[32];
+	uint64_t number;
+	qube__autofd fd = -1;
 
-	if (fd < 0 && errno == EEXIST) {
-		unlinkat(tree, name, 0);
-		fd = openat(tree, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	}
+	if (getrandom(&number, sizeof(number), 0) != (ssize_t)sizeof(number))
+		return box_fail("cannot get random bytes");
+	snprintf(name, sizeof(name), ".qube-%016llx", (unsigned long long)number);
+	fd = openat(tree, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0 || unlinkat(tree, name, 0) < 0)
 		return box_fail("the root volume cannot be written to");
 	return 0;

@@ -168,8 +168,12 @@ QTEST(local, threat_13_files_and_pipes_where_directories_should_be_fail_clean)
 	W_TRUE(fails(&w, "/proc in the root volume is not a plain directory"));
 	W_TRUE(world_host(&w, "rm -rf layer/proc upper/* work/*; mkfifo layer/dev"));
 	W_TRUE(fails(&w, "/dev in the root volume is not a plain directory"));
+	/* Names that a start once made in the root, and the form of those that it makes. */
+	W_TRUE(world_host(&w, "rm layer/dev; mkdir -p layer/.qube-probe/x layer/.qube-0/x"));
+	if (world_start(&w))
+		world_stop(&w);
 	/* A passwd that would never end, or never begin. */
-	W_TRUE(world_host(&w, "rm layer/dev layer/etc/passwd; mkfifo layer/etc/passwd"));
+	W_TRUE(world_host(&w, "rm layer/etc/passwd; mkfifo layer/etc/passwd"));
 	if (world_start(&w))
 		world_stop(&w);
 	W_TRUE(world_host(&w, "rm layer/etc/passwd; ln -s /dev/zero layer/etc/passwd"));
