@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The life of a qube: volumes, machine, agent, and back. A start that fails anywhere unwinds by the
- * same road that a stop takes; a driver's report never goes on in the driver's call but in a posted
- * step. */
+ * The beginning of a qube: volumes, machine, agent. A start that fails anywhere goes back by the
+ * road that a stop takes (stop.c); a driver's report never goes on in the driver's call but in a
+ * posted step. */
 #include "core/host.h"
+#include "core/life.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/io.h"
-#include "base/text.h"
 
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 enum {
@@ -29,8 +25,6 @@ enum {
 };
 
 static void prepare_next(struct qube__run *r);
-static void settle_next(struct qube__run *r);
-static void unwind(struct qube__run *r);
 
 static void go_on(struct qube__posted *p)
 {
@@ -39,7 +33,7 @@ static void go_on(struct qube__posted *p)
 	r->next(r);
 }
 
-static void post(struct qube__run *r, void (*next)(struct qube__run *r))
+void qube__life_post(struct qube__run *r, void (*next)(struct qube__run *r))
 {
 	r->next = next;
 	qube__post(&r->host->ctx.loop, &r->step);
@@ -51,13 +45,13 @@ static void stage(struct qube__run *r, const char *name)
 		qube__op_stage(r->trace, name);
 }
 
-static void set_state(struct qube__run *r, uint32_t state)
+void qube__life_set_state(struct qube__run *r, uint32_t state)
 {
 	r->vm->state = state;
 	r->host->model->generation++;
 }
 
-static void tell_waiters(struct qube__list *waiters, int code)
+void qube__life_tell(struct qube__list *waiters, int code)
 {
 	while (!qube__list_empty(waiters)) {
 		struct qube__waiter *w =
@@ -68,7 +62,7 @@ static void tell_waiters(struct qube__list *waiters, int code)
 	}
 }
 
-static void wait_for(struct qube__list *waiters, struct qube__waiter *w)
+void qube__life_wait_for(struct qube__list *waiters, struct qube__waiter *w)
 {
 	if (w)
 		qube__list_append(waiters, &w->link);
@@ -81,189 +75,12 @@ void qube__waiter_drop(struct qube__waiter *w)
 }
 
 /* The start failed: the thread's record says why. Keeps the first reason. */
-static void fail(struct qube__run *r)
+void qube__life_fail(struct qube__run *r)
 {
 	if (!r->failed) {
 		r->failed = true;
 		qube__err_save(&r->err);
 	}
-}
-
-/* The driver reports STOPPED once, however often it is told. */
-static int kill_machine(struct qube__run *r)
-{
-	uint32_t before = r->vm->state;
-	int ret;
-
-	if (r->killing)
-		return 0;
-	if (before != QUBE__STATE_TRANSIENT)
-		set_state(r, QUBE__STATE_DYING);
-	r->killing = true;
-	ret = r->host->ops->kill(r->machine);
-	if (ret < 0) {
-		r->killing = false;
-		set_state(r, before);
-	}
-	return ret;
-}
-
-/* It runs on: the thread's record says why. */
-static void shutdown_failed(struct qube__run *r)
-{
-	struct qube__err err;
-
-	qube__err_save(&err);
-	set_state(r, QUBE__STATE_RUNNING);
-	qube__timer_stop(&r->host->ctx.loop, &r->deadline);
-	r->kill_when_late = false;
-	qube__ctx_emit(&r->host->ctx, r->vm->name, "domain-shutdown-failed", "reason", err.message,
-		       NULL);
-	qube__err_restore(&err);
-	tell_waiters(&r->stop_waiters, err.pub.code);
-}
-
-static void on_deadline(struct qube__timer *t)
-{
-	struct qube__run *r = qube__container_of(t, struct qube__run, deadline);
-
-	if (r->vm->state == QUBE__STATE_TRANSIENT) {
-		qube__fail_detail(QUBE_E_TIMEOUT, QUBE_D_VM_ERROR,
-				  "the agent of '%s' did not answer in time", r->vm->name);
-		fail(r);
-		unwind(r);
-		return;
-	}
-	if (r->vm->state != QUBE__STATE_HALTING)
-		return;
-	if (r->kill_when_late && kill_machine(r) == 0)
-		return;
-	if (!r->kill_when_late)
-		qube__fail_detail(QUBE_E_TIMEOUT, QUBE_D_VM_SHUTDOWN_TIMEOUT,
-				  "Domain shutdown timed out: '%s'", r->vm->name);
-	shutdown_failed(r);
-}
-
-/* --- the end --- */
-
-static void remove_disposable(struct qube__host *h, struct qube__vm *vm)
-{
-	if (qube__host_destroy(h, vm) < 0)
-		qube__ctx_log(&h->ctx, 3, "cannot remove the disposable '%s': %s", vm->name,
-			      qube_error_last()->message);
-}
-
-static void finish(struct qube__run *r)
-{
-	struct qube__host *h = r->host;
-	struct qube__vm *vm = r->vm;
-	struct qube__list stop_waiters;
-	struct qube__list start_waiters;
-	struct qube__err err = r->err;
-	bool failed = r->failed;
-
-	if (r->machine)
-		h->ops->release(r->machine);
-	for (int i = 0; i < QUBE__SLOT_COUNT; i++)
-		qube__volume_run_fini(&r->volumes[i]);
-	qube__timer_stop(&h->ctx.loop, &r->deadline);
-	qube__posted_cancel(&r->step);
-	qube__list_remove(&r->link);
-	qube__list_init(&start_waiters);
-	qube__list_init(&stop_waiters);
-	while (!qube__list_empty(&r->start_waiters)) {
-		struct qube__list *w = r->start_waiters.next;
-
-		qube__list_remove(w);
-		qube__list_append(&start_waiters, w);
-	}
-	while (!qube__list_empty(&r->stop_waiters)) {
-		struct qube__list *w = r->stop_waiters.next;
-
-		qube__list_remove(w);
-		qube__list_append(&stop_waiters, w);
-	}
-	if (r->trace)
-		qube__op_drop(r->trace);
-	vm->run = NULL;
-	vm->xid = -1;
-	vm->start_time_ms = 0;
-	vm->state = QUBE__STATE_HALTED;
-	h->model->generation++;
-	free(r);
-	if (failed) {
-		qube__ctx_emit(&h->ctx, vm->name, "domain-start-failed", "reason",
-			       err.pub.message ? err.message : "", NULL);
-	} else {
-		qube__ctx_emit(&h->ctx, vm->name, "domain-stopped", NULL);
-	}
-	qube__ctx_emit(&h->ctx, vm->name, "domain-shutdown", NULL);
-	if (qube__vm_bool(vm, QUBE__PROP_AUTO_CLEANUP))
-		remove_disposable(h, vm);
-	if (failed)
-		qube__err_restore(&err);
-	else
-		qube__fail(QUBE_E_STATE, "the qube was stopped while it started");
-	tell_waiters(&start_waiters, failed ? err.pub.code : QUBE_E_STATE);
-	tell_waiters(&stop_waiters, 0);
-}
-
-static void on_settled(void *user, int code)
-{
-	struct qube__run *r = user;
-
-	if (code < 0)
-		qube__ctx_log(&r->host->ctx, 3, "the volume '%s' of '%s' was not saved: %s",
-			      qube__slot_name((enum qube__slot)(r->slot - 1)), r->vm->name,
-			      qube_error_last()->message);
-	post(r, settle_next);
-}
-
-static void settle_next(struct qube__run *r)
-{
-	while (r->slot < QUBE__SLOT_COUNT) {
-		enum qube__slot slot = (enum qube__slot)r->slot++;
-		struct qube__volume_spec spec;
-		struct qube__pool *pool;
-		struct qube__pool_cb cb = { .user = r, .done = on_settled };
-		int ret;
-
-		if (!(r->started & 1u << slot))
-			continue;
-		ret = qube__volumes_spec(&spec, &pool, r->host, r->vm, slot);
-		if (ret == 0)
-			ret = qube__volume_stop(NULL, pool, &spec, false, &cb);
-		if (ret == 1)
-			return;
-		if (ret < 0)
-			qube__ctx_log(&r->host->ctx, 3, "the volume '%s' of '%s': %s", spec.name,
-				      r->vm->name, qube_error_last()->message);
-	}
-	finish(r);
-}
-
-/* The machine is gone or never was. */
-static void settle(struct qube__run *r)
-{
-	qube__timer_stop(&r->host->ctx.loop, &r->deadline);
-	if (r->guest)
-		qube__link_guest_del(r->host, r);
-	set_state(r, QUBE__STATE_DYING);
-	r->slot = 0;
-	settle_next(r);
-}
-
-/* A start that failed: whatever exists goes. */
-static void unwind(struct qube__run *r)
-{
-	if (r->machine && !r->gone) {
-		if (r->guest)
-			qube__link_guest_del(r->host, r);
-		if (kill_machine(r) == 0)
-			return; /* STOPPED follows */
-	}
-	if (!r->pending)
-		settle(r);
 }
 
 /* --- the beginning --- */
@@ -307,8 +124,8 @@ static void create_machine(struct qube__run *r)
 	qube__ctx_log(&r->host->ctx, 7, "creating '%s' (%s)", vm->name, role_names[spec.role]);
 	if (r->host->ops->create(r->host->driver, &r->machine, r, &spec) < 0) {
 		r->machine = NULL;
-		fail(r);
-		unwind(r);
+		qube__life_fail(r);
+		qube__life_unwind(r);
 	}
 }
 
@@ -337,14 +154,14 @@ static void on_prepared(void *user, int code)
 
 	r->pending = 0;
 	if (code < 0)
-		fail(r);
-	post(r, prepare_next);
+		qube__life_fail(r);
+	qube__life_post(r, prepare_next);
 }
 
 static void prepare_next(struct qube__run *r)
 {
 	if (r->failed) {
-		unwind(r);
+		qube__life_unwind(r);
 		return;
 	}
 	while (r->slot < QUBE__SLOT_COUNT) {
@@ -361,14 +178,14 @@ static void prepare_next(struct qube__run *r)
 			return;
 		}
 		if (ret < 0) {
-			fail(r);
-			unwind(r);
+			qube__life_fail(r);
+			qube__life_unwind(r);
 			return;
 		}
 	}
 	if (start_volumes(r) < 0) {
-		fail(r);
-		unwind(r);
+		qube__life_fail(r);
+		qube__life_unwind(r);
 		return;
 	}
 	create_machine(r);
@@ -411,12 +228,12 @@ static int begin(struct qube__host *h, struct qube__vm *vm, struct qube__waiter 
 		r->trace = qube__op_hold(trace);
 	qube__list_init(&r->start_waiters);
 	qube__list_init(&r->stop_waiters);
-	qube__timer_init(&r->deadline, on_deadline);
+	qube__timer_init(&r->deadline, qube__life_on_deadline);
 	qube__posted_init(&r->step, go_on);
 	qube__list_append(&h->runs, &r->link);
 	vm->run = r;
-	set_state(r, QUBE__STATE_TRANSIENT);
-	wait_for(&r->start_waiters, w);
+	qube__life_set_state(r, QUBE__STATE_TRANSIENT);
+	qube__life_wait_for(&r->start_waiters, w);
 	qube__timer_set(&h->ctx.loop, &r->deadline, qube__now_ms() + (uint64_t)seconds * 1000);
 	qube__ctx_emit(&h->ctx, vm->name, "domain-pre-start", "start_guid", "True", NULL);
 	stage(r, "prepare");
@@ -424,7 +241,7 @@ static int begin(struct qube__host *h, struct qube__vm *vm, struct qube__waiter 
 		create_machine(r); /* fake: there is nothing on disk */
 		return 0;
 	}
-	post(r, prepare_next);
+	qube__life_post(r, prepare_next);
 	return 0;
 }
 
@@ -439,7 +256,7 @@ int qube__life_start(struct qube__host *h, struct qube__vm *vm, struct qube__wai
 	case QUBE__STATE_TRANSIENT:
 		if (r->failed)
 			break;
-		wait_for(&r->start_waiters, w);
+		qube__life_wait_for(&r->start_waiters, w);
 		return 0;
 	case QUBE__STATE_RUNNING:
 	case QUBE__STATE_PAUSED:
@@ -454,14 +271,14 @@ int qube__life_start(struct qube__host *h, struct qube__vm *vm, struct qube__wai
 static void run_machine(struct qube__run *r)
 {
 	if (r->failed) {
-		unwind(r);
+		qube__life_unwind(r);
 		return;
 	}
 	stage(r, "run");
 	qube__ctx_emit(&r->host->ctx, r->vm->name, "domain-spawn", "start_guid", "True", NULL);
 	if (r->host->ops->run(r->machine) < 0) {
-		fail(r);
-		unwind(r);
+		qube__life_fail(r);
+		qube__life_unwind(r);
 	}
 }
 
@@ -471,7 +288,7 @@ static void connect_agent(struct qube__run *r)
 	struct timespec now;
 
 	if (r->failed) {
-		unwind(r);
+		qube__life_unwind(r);
 		return;
 	}
 	stage(r, "agent");
@@ -484,8 +301,8 @@ static void connect_agent(struct qube__run *r)
 	}
 	if (r->host->ops->control_connect(r->machine, &fd) < 0 ||
 	    qube__link_guest_add(r->host, r, fd) < 0) {
-		fail(r);
-		unwind(r);
+		qube__life_fail(r);
+		qube__life_unwind(r);
 	}
 }
 
@@ -495,9 +312,9 @@ static void machine_gone(struct qube__run *r)
 	if (r->vm->state == QUBE__STATE_TRANSIENT && !r->failed) {
 		qube__fail_detail(QUBE_E_STATE, QUBE_D_VM_ERROR, "'%s' ended while it started",
 				  r->vm->name);
-		fail(r);
+		qube__life_fail(r);
 	}
-	settle(r);
+	qube__life_settle(r);
 }
 
 void qube__life_on_machine(void *user, struct qube__machine *m, void *machine_user,
@@ -509,18 +326,18 @@ void qube__life_on_machine(void *user, struct qube__machine *m, void *machine_us
 	(void)m;
 	switch (event) {
 	case QUBE__MACHINE_HELD:
-		post(r, run_machine);
+		qube__life_post(r, run_machine);
 		break;
 	case QUBE__MACHINE_RUNNING:
-		post(r, connect_agent);
+		qube__life_post(r, connect_agent);
 		break;
 	case QUBE__MACHINE_FAILED:
-		fail(r);
-		post(r, machine_gone);
+		qube__life_fail(r);
+		qube__life_post(r, machine_gone);
 		break;
 	case QUBE__MACHINE_STOPPED:
 		qube__ctx_log(&r->host->ctx, 6, "'%s' ended with status %d", r->vm->name, status);
-		post(r, machine_gone);
+		qube__life_post(r, machine_gone);
 		break;
 	}
 }
@@ -531,17 +348,17 @@ void qube__life_guest_up(struct qube__run *r)
 		return;
 	r->up = true;
 	qube__timer_stop(&r->host->ctx.loop, &r->deadline);
-	set_state(r, QUBE__STATE_RUNNING);
+	qube__life_set_state(r, QUBE__STATE_RUNNING);
 	stage(r, "up");
 	if (r->trace) {
 		qube__op_drop(r->trace);
 		r->trace = NULL;
 	}
 	qube__ctx_emit(&r->host->ctx, r->vm->name, "domain-start", "start_guid", "True", NULL);
-	tell_waiters(&r->start_waiters, 0);
+	qube__life_tell(&r->start_waiters, 0);
 }
 
-static void reconnect(struct qube__run *r)
+void qube__life_reconnect(struct qube__run *r)
 {
 	qube__autofd fd = -1;
 	uint64_t now = qube__now_ms();
@@ -571,10 +388,10 @@ void qube__life_guest_down(struct qube__run *r, const char *reason)
 	if (r->vm->state == QUBE__STATE_TRANSIENT) {
 		qube__fail_detail(QUBE_E_PROTO, QUBE_D_VM_ERROR, "the agent of '%s': %s",
 				  r->vm->name, reason);
-		fail(r);
-		unwind(r);
+		qube__life_fail(r);
+		qube__life_unwind(r);
 	} else if (r->vm->state == QUBE__STATE_RUNNING) {
-		reconnect(r); /* a paused one when it goes on */
+		qube__life_reconnect(r); /* a paused one when it goes on */
 	}
 }
 
@@ -589,165 +406,4 @@ struct qube__run *qube__life_find_guest(struct qube__host *h, uint32_t guest)
 			return r;
 	}
 	return NULL;
-}
-
-/* --- stopping --- */
-
-static int not_started(const struct qube__vm *vm)
-{
-	return qube__fail_detail(QUBE_E_STATE, QUBE_D_VM_NOT_STARTED, "Domain is powered off: '%s'",
-				 vm->name);
-}
-
-/* QUBE_E_BUSY while running qubes have it as their netvm. */
-static int serves_nobody(struct qube__host *h, const struct qube__vm *vm)
-{
-	struct qube__list *pos;
-
-	qube__list_foreach (pos, &h->runs) {
-		struct qube__run *r = qube__container_of(pos, struct qube__run, link);
-
-		if (r->vm != vm && qube__vm_netvm(r->vm) == vm)
-			return qube__fail_detail(QUBE_E_BUSY, QUBE_D_VM_IN_USE,
-						 "'%s' is the netvm of '%s', which runs", vm->name,
-						 r->vm->name);
-	}
-	return 0;
-}
-
-/* Of several that ask, the most impatient one counts. */
-static void set_deadline(struct qube__run *r, uint32_t flags, int32_t timeout_ms)
-{
-	int64_t seconds = qube__vm_int(r->vm, QUBE__PROP_SHUTDOWN_TIMEOUT, 60);
-	uint64_t at =
-		qube__now_ms() + (timeout_ms ? (uint64_t)timeout_ms : (uint64_t)seconds * 1000);
-
-	if (flags & QUBE_DOMAIN_SHUTDOWN_OR_KILL)
-		r->kill_when_late = true;
-	if (timeout_ms >= 0 && (qube__list_empty(&r->deadline.link) || at < r->deadline.at_ms))
-		qube__timer_set(&r->host->ctx.loop, &r->deadline, at);
-}
-
-int qube__life_shutdown(struct qube__host *h, struct qube__vm *vm, struct qube__waiter *w,
-			uint32_t flags, int32_t timeout_ms)
-{
-	struct qube__run *r = vm->run;
-	int ret;
-
-	if (!r)
-		return not_started(vm);
-	if (!(flags & QUBE_DOMAIN_SHUTDOWN_FORCE) && serves_nobody(h, vm) < 0)
-		return QUBE_E_BUSY;
-	if (vm->state == QUBE__STATE_PAUSED) {
-		if (!(flags & QUBE_DOMAIN_SHUTDOWN_FORCE))
-			return qube__fail_detail(QUBE_E_STATE, QUBE_D_VM_NOT_RUNNING,
-						 "Domain not running (either powered off or "
-						 "paused): '%s'",
-						 vm->name);
-		ret = qube__life_pause(h, vm, false);
-		if (ret < 0)
-			return ret;
-	}
-	if (vm->state == QUBE__STATE_TRANSIENT) {
-		qube__fail(QUBE_E_STATE, "'%s' was shut down while it started", vm->name);
-		fail(r);
-		wait_for(&r->stop_waiters, w);
-		unwind(r);
-		return 0;
-	}
-	if (vm->state == QUBE__STATE_RUNNING) {
-		qube__ctx_emit(&h->ctx, vm->name, "domain-pre-shutdown", "force",
-			       flags & QUBE_DOMAIN_SHUTDOWN_FORCE ? "True" : "False", NULL);
-		set_state(r, QUBE__STATE_HALTING);
-		ret = h->ops->shutdown(r->machine);
-		if (ret < 0) {
-			shutdown_failed(r);
-			return ret;
-		}
-	}
-	wait_for(&r->stop_waiters, w);
-	if (vm->state == QUBE__STATE_HALTING)
-		set_deadline(r, flags, timeout_ms);
-	return 0;
-}
-
-int qube__life_kill(struct qube__host *h, struct qube__vm *vm, struct qube__waiter *w)
-{
-	struct qube__run *r = vm->run;
-	int ret;
-
-	(void)h;
-
-	if (!r)
-		return not_started(vm);
-	if (vm->state == QUBE__STATE_TRANSIENT) {
-		qube__fail(QUBE_E_STATE, "'%s' was killed while it started", vm->name);
-		fail(r);
-		wait_for(&r->stop_waiters, w);
-		if (!r->gone)
-			unwind(r);
-		return 0;
-	}
-	if (!r->gone && vm->state != QUBE__STATE_DYING) {
-		ret = kill_machine(r);
-		if (ret < 0)
-			return ret;
-	}
-	wait_for(&r->stop_waiters, w);
-	return 0;
-}
-
-int qube__life_pause(struct qube__host *h, struct qube__vm *vm, bool pause)
-{
-	struct qube__run *r = vm->run;
-	int (*fn)(struct qube__machine * m) = pause ? h->ops->pause : h->ops->unpause;
-	int ret;
-
-	if (!r)
-		return not_started(vm);
-	if (pause && vm->state != QUBE__STATE_RUNNING)
-		return qube__fail_detail(QUBE_E_STATE, QUBE_D_VM_NOT_RUNNING,
-					 "Domain not running (either powered off or paused): '%s'",
-					 vm->name);
-	if (!pause && vm->state != QUBE__STATE_PAUSED)
-		return qube__fail_detail(QUBE_E_STATE, QUBE_D_VM_NOT_PAUSED,
-					 "Domain is not paused: '%s'", vm->name);
-	if (!fn)
-		return qube__fail(QUBE_E_NOTSUP, "the driver '%s' cannot pause", h->ops->name);
-	ret = fn(r->machine);
-	if (ret < 0)
-		return ret;
-	set_state(r, pause ? QUBE__STATE_PAUSED : QUBE__STATE_RUNNING);
-	if (!pause && !r->guest && h->ops->isolation != QUBE__ISOLATION_NONE)
-		reconnect(r);
-	qube__ctx_emit(&h->ctx, vm->name, pause ? "domain-paused" : "domain-unpaused", NULL);
-	return 0;
-}
-
-void qube__life_end_all(struct qube__host *h)
-{
-	uint64_t deadline = qube__now_ms() + 20000;
-	struct qube__list *pos = h->runs.next;
-
-	qube__op_cancel_all(&h->ctx);
-	while (pos != &h->runs) {
-		struct qube__run *r = qube__container_of(pos, struct qube__run, link);
-
-		if (r->ending) {
-			pos = pos->next;
-			continue;
-		}
-		r->ending = true;
-		qube__life_kill(h, r->vm, NULL);
-		pos = h->runs.next; /* that may have ended several */
-	}
-	while ((!qube__list_empty(&h->runs) || !qube__list_empty(&h->ctx.ops)) &&
-	       qube__now_ms() < deadline)
-		if (qube__ctx_turn(&h->ctx, 1000) < 0)
-			break;
-	qube__list_foreach (pos, &h->runs) {
-		struct qube__run *r = qube__container_of(pos, struct qube__run, link);
-
-		qube__ctx_log(&h->ctx, 3, "'%s' did not end", r->vm->name);
-	}
 }
