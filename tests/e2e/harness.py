@@ -217,6 +217,12 @@ class Host:
         for w in self.watchers:
             w.close()
         code = self.stop()
+        # What a killed qubed that had no successor mounted.
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as f:
+            mounts = [line.split()[4] for line in f]
+        for mount in reversed(mounts):
+            if mount.startswith(f"{self.dir}/") and mount != str(self.state):
+                subprocess.run(["umount", mount], check=False, timeout=10)
         # Links of the template's files; another host's are not touched by that.
         subprocess.run(["rm", "-rf", "--one-file-system", self.dir], check=False, timeout=60,
                        stderr=subprocess.DEVNULL)
