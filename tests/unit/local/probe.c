@@ -103,6 +103,7 @@ static const struct attempt attempts[] = {
 	{ "raw socket", SYS_socket, { 2, SOCK_RAW, 1 }, EPERM },
 	{ "mknod of a disk", SYS_mknod, { (long)"/tmp/d", S_IFBLK | 0600, 0xfe00 }, EPERM },
 	{ "chroot", SYS_chroot, { (long)root_name }, EPERM },
+	{ "io_setup", SYS_io_setup, { 1, (long)"\0\0\0\0\0\0\0" }, ENOSYS },
 	{ "dccp", SYS_socket, { 2, SOCK_STREAM, 33 }, EPROTONOSUPPORT },
 	{ "dccp by type", SYS_socket, { 10, 6 | SOCK_CLOEXEC, 0 }, EPROTONOSUPPORT },
 	{ "sctp", SYS_socket, { 2, SOCK_SEQPACKET, 132 }, EPROTONOSUPPORT },
