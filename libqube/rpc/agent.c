@@ -160,16 +160,10 @@ static int take_message(struct qube__agent *a)
 {
 	const uint8_t *p = qube__buf_data(&a->rx);
 	struct qube__qrexec_header h;
-	int r;
+	int r = qube__qrexec_frame(&h, QUBE__QREXEC_AGENT, a->state, a->version, p, a->rx.len);
 
-	if (a->rx.len < QUBE__QREXEC_HEADER)
-		return 0;
-	h = qube__qrexec_header_get(p);
-	if (!qube__qrexec_accepts(QUBE__QREXEC_AGENT, a->state, a->version, h.type) ||
-	    qube__qrexec_len_check(a->version, h.type, h.len) < 0)
-		return QUBE_E_PROTO;
-	if (a->rx.len < QUBE__QREXEC_HEADER + h.len)
-		return 0;
+	if (r <= 0)
+		return r;
 	r = on_message(a, h.type, p + QUBE__QREXEC_HEADER, h.len);
 	if (r < 0)
 		return r;

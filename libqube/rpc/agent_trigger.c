@@ -61,16 +61,11 @@ static int take_request(struct atrigger *t)
 	const uint8_t *p = qube__buf_data(&t->rx);
 	struct qube__qrexec_trigger req;
 	struct qube__qrexec_header h;
-	int r;
+	int r = qube__qrexec_frame(&h, QUBE__QREXEC_TRIGGER, t->state, QUBE__QREXEC_VERSION, p,
+				   t->rx.len);
 
-	if (t->rx.len < QUBE__QREXEC_HEADER)
-		return 0;
-	h = qube__qrexec_header_get(p);
-	if (!qube__qrexec_accepts(QUBE__QREXEC_TRIGGER, t->state, QUBE__QREXEC_VERSION, h.type) ||
-	    qube__qrexec_len_check(QUBE__QREXEC_VERSION, h.type, h.len) < 0)
-		return QUBE_E_PROTO;
-	if (t->rx.len < QUBE__QREXEC_HEADER + h.len)
-		return 0;
+	if (r <= 0)
+		return r;
 	if (t->rx.len > QUBE__QREXEC_HEADER + h.len ||
 	    qube__qrexec_trigger_parse(&req, h.type, p + QUBE__QREXEC_HEADER, h.len) < 0 ||
 	    req.refusal)

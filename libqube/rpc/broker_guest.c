@@ -270,16 +270,10 @@ static int take_message(struct bguest *g)
 {
 	const uint8_t *p = qube__buf_data(&g->rx);
 	struct qube__qrexec_header h;
-	int r;
+	int r = qube__qrexec_frame(&h, QUBE__QREXEC_HOST, g->state, g->version, p, g->rx.len);
 
-	if (g->rx.len < QUBE__QREXEC_HEADER)
-		return 0;
-	h = qube__qrexec_header_get(p);
-	if (!qube__qrexec_accepts(QUBE__QREXEC_HOST, g->state, g->version, h.type) ||
-	    qube__qrexec_len_check(g->version, h.type, h.len) < 0)
-		return QUBE_E_PROTO;
-	if (g->rx.len < QUBE__QREXEC_HEADER + h.len)
-		return 0;
+	if (r <= 0)
+		return r;
 	r = on_message(g, h.type, p + QUBE__QREXEC_HEADER, h.len);
 	if (r < 0)
 		return r;

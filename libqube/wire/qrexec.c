@@ -110,6 +110,24 @@ int qube__qrexec_len_check(uint32_t version, uint32_t type, uint32_t len)
 	return len >= min && len <= max ? 0 : QUBE_E_PROTO;
 }
 
+int qube__qrexec_frame(struct qube__qrexec_header *out, enum qube__qrexec_role role,
+		       enum qube__qrexec_state state, uint32_t version, const void *untrusted,
+		       size_t len)
+{
+	struct qube__qrexec_header h;
+
+	if (len < QUBE__QREXEC_HEADER)
+		return 0;
+	h = qube__qrexec_header_get(untrusted);
+	if (!qube__qrexec_accepts(role, state, version, h.type) ||
+	    qube__qrexec_len_check(version, h.type, h.len) < 0)
+		return QUBE_E_PROTO;
+	if (len - QUBE__QREXEC_HEADER < h.len)
+		return 0;
+	*out = h;
+	return 1;
+}
+
 static bool alnum(char c)
 {
 	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');

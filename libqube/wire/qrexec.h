@@ -106,6 +106,11 @@ bool qube__qrexec_accepts(enum qube__qrexec_role role, enum qube__qrexec_state s
 /* Framing: header bytes to numbers (always succeeds for QUBE__QREXEC_HEADER bytes). */
 struct qube__qrexec_header qube__qrexec_header_get(const void *untrusted_header);
 void qube__qrexec_header_put(void *out, uint32_t type, uint32_t len);
+/* Is there a whole message at the start of what arrived, one that this reader takes in this state?
+ * 1: yes, out is its header; 0: not yet; QUBE_E_PROTO: end the link, seen from the header alone. */
+int qube__qrexec_frame(struct qube__qrexec_header *out, enum qube__qrexec_role role,
+		       enum qube__qrexec_state state, uint32_t version, const void *untrusted,
+		       size_t len);
 /* Whether len is possible for type; checked before the payload is read. 0 or QUBE_E_PROTO. */
 int qube__qrexec_len_check(uint32_t version, uint32_t type, uint32_t len);
 

@@ -157,3 +157,29 @@ QTEST(qrexec, threat_05_encoders_leave_no_old_byte)
 	QT_INT(qube__qrexec_exit_put(other, sizeof(other), 3), n);
 	QT_MEM(buf, other, (size_t)n);
 }
+
+QTEST(qrexec, a_frame_is_whole_or_not_yet_or_refused_by_its_header)
+{
+	uint8_t bytes[QUBE__QREXEC_HEADER + 4] = { 0 };
+	struct qube__qrexec_header h = { 0 };
+
+	qube__qrexec_header_put(bytes, QUBE__QREXEC_HELLO, 4);
+	for (size_t n = 0; n < sizeof(bytes); n++)
+		QT_INT(qube__qrexec_frame(&h, QUBE__QREXEC_AGENT, QUBE__QREXEC_AT_HELLO, 4, bytes,
+					  n),
+		       0);
+	QT_INT(h.len, 0);
+	QT_INT(qube__qrexec_frame(&h, QUBE__QREXEC_AGENT, QUBE__QREXEC_AT_HELLO, 4, bytes,
+				  sizeof(bytes)),
+	       1);
+	QT_INT(h.len, 4);
+	/* What may not come is refused before its payload is there. */
+	qube__qrexec_header_put(bytes, QUBE__QREXEC_DATA_STDIN, 4);
+	QT_INT(qube__qrexec_frame(&h, QUBE__QREXEC_AGENT, QUBE__QREXEC_AT_HELLO, 4, bytes,
+				  QUBE__QREXEC_HEADER),
+	       QUBE_E_PROTO);
+	qube__qrexec_header_put(bytes, QUBE__QREXEC_HELLO, 5);
+	QT_INT(qube__qrexec_frame(&h, QUBE__QREXEC_AGENT, QUBE__QREXEC_AT_HELLO, 4, bytes,
+				  QUBE__QREXEC_HEADER),
+	       QUBE_E_PROTO);
+}
