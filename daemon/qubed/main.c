@@ -5,6 +5,7 @@
  * reads guests' bytes without rights. */
 #include "listen.h"
 #include "log.h"
+#include "stop.h"
 #include "common/opts.h"
 #include "common/where.h"
 
@@ -20,6 +21,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+enum { STOP_MS = 10000 }; /* for a qube to stop in order before it is killed */
 
 enum {
 	O_HELP,
@@ -64,6 +67,8 @@ struct daemon {
 	struct event *incoming; /* somebody connects */
 	struct event *resume;	/* accept again */
 	struct event *stop[3];
+	struct qubed_stop end;
+	int stopping;
 	int failed;
 };
 
@@ -112,13 +117,30 @@ static void on_resume(evutil_socket_t fd, short what, void *arg)
 	event_add(d->incoming, NULL);
 }
 
+static void on_all_down(void *user)
+{
+	struct daemon *d = user;
+
+	event_base_loopbreak(d->base);
+}
+
+/* The first signal asks every qube to stop; a second one does not wait for them. */
 static void on_stop(evutil_socket_t sig, short what, void *arg)
 {
 	struct daemon *d = arg;
 
 	(void)what;
+	if (d->stopping) {
+		qubed_log(5, "stopping at once (%s)", strsignal(sig));
+		event_base_loopbreak(d->base);
+		return;
+	}
 	qubed_log(5, "stopping (%s)", strsignal(sig));
-	event_base_loopbreak(d->base);
+	d->stopping = 1;
+	event_del(d->incoming);
+	event_del(d->resume);
+	d->end = (struct qubed_stop){ .done = on_all_down, .user = d };
+	qubed_stop_qubes(&d->end, d->ctx, STOP_MS);
 }
 
 static int setup_loop(struct daemon *d, int listener)

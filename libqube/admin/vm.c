@@ -182,56 +182,72 @@ int qube__m_vm_start(struct qube__admin_call *c)
 	return later(c, start);
 }
 
-static int has_word(const char *list, const char *word)
-{
-	size_t n = strlen(word);
+/* Of Qubes: force and wait. Ours: kill, and timeout-5000 (milliseconds) or timeout-none. */
+struct shutdown_words {
+	uint32_t flags;
+	bool wait;
+	int32_t timeout_ms;
+};
 
-	for (const char *p = list; p; p = strchr(p, '+')) {
-		if (*p == '+')
-			p++;
-		if (!strncmp(p, word, n) && (p[n] == '\0' || p[n] == '+'))
-			return 1;
+static int parse_timeout(int32_t *out, const char *word)
+{
+	uint64_t ms;
+
+	if (!strcmp(word, "none")) {
+		*out = -1;
+		return 0;
 	}
+	if (qube__text_u64(&ms, word, INT32_MAX) < 0 || !ms)
+		return QUBE_E_INVALID;
+	*out = (int32_t)ms;
 	return 0;
 }
 
 /* An option that is not known is refused, not skipped. */
-static int known_words(const char *list)
+static int parse_words(struct shutdown_words *out, const char *list)
 {
-	static const char *const known[] = { "", "force", "wait", "kill" };
-	const char *p = list;
+	struct shutdown_words w = { 0 };
+	char text[QUBE__ADMIN_ARG_MAX + 1];
+	char *save = NULL;
+	int r = qube__text_copy(text, sizeof(text), list);
 
-	for (;;) {
-		size_t n = strcspn(p, "+");
-		bool found = false;
-
-		for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-			found = found || (strlen(known[i]) == n && !strncmp(known[i], p, n));
-		if (!found)
-			return qube__fail_detail(QUBE_E_INVALID, QUBE_D_PROTOCOL,
-						 "admin.vm.Shutdown: unexpected argument");
-		if (!p[n])
-			return 0;
-		p += n + 1;
+	for (char *p = strtok_r(text, "+", &save); r == 0 && p; p = strtok_r(NULL, "+", &save)) {
+		if (!strcmp(p, "force"))
+			w.flags |= QUBE_DOMAIN_SHUTDOWN_FORCE;
+		else if (!strcmp(p, "kill"))
+			w.flags |= QUBE_DOMAIN_SHUTDOWN_OR_KILL;
+		else if (!strcmp(p, "wait"))
+			w.wait = true;
+		else if (!strncmp(p, "timeout-", 8))
+			r = parse_timeout(&w.timeout_ms, p + 8);
+		else
+			r = QUBE_E_INVALID;
 	}
+	if (r < 0)
+		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_PROTOCOL,
+					 "admin.vm.Shutdown: unexpected argument");
+	*out = w;
+	return 0;
 }
 
 static int shut_down(struct qube__admin_call *c, struct qube__waiter *w)
 {
-	uint32_t flags = has_word(c->req.arg, "force") ? QUBE_DOMAIN_SHUTDOWN_FORCE : 0;
+	struct shutdown_words words;
+	int r = parse_words(&words, c->req.arg);
 
-	if (has_word(c->req.arg, "kill"))
-		flags |= QUBE_DOMAIN_SHUTDOWN_OR_KILL;
-	return qube__life_shutdown(c->host, c->dest, w, flags, 0);
+	if (r < 0)
+		return r;
+	return qube__life_shutdown(c->host, c->dest, w, words.flags, words.timeout_ms);
 }
 
 int qube__m_vm_shutdown(struct qube__admin_call *c)
 {
-	int r = known_words(c->req.arg);
+	struct shutdown_words words;
+	int r = parse_words(&words, c->req.arg);
 
 	if (r < 0)
 		return r;
-	return has_word(c->req.arg, "wait") ? later(c, shut_down) : shut_down(c, NULL);
+	return words.wait ? later(c, shut_down) : shut_down(c, NULL);
 }
 
 static int do_kill(struct qube__admin_call *c, struct qube__waiter *w)

@@ -69,7 +69,8 @@ static void throw_away(struct qube__host *h, const char *name)
 		qube__host_destroy(h, vm);
 }
 
-/* What a guest makes us write into the host's log has a ceiling like all else. */
+/* What a guest makes us write into the host's log, and tell as events, has a ceiling like all else.
+ */
 static bool may_tell(struct qube__run *r)
 {
 	uint64_t now = qube__now_ms();
@@ -244,19 +245,20 @@ static void tell_refusal(struct qube__run *r, const struct qube__rpc_decide *d,
 {
 	struct qube__host *h = r->host;
 	const char *source = r->vm->name;
-	bool tell = may_tell(r);
 	char target[160];
 	char service[300];
 	char line[16];
 
+	if (!may_tell(r))
+		return;
 	qube__text_escape(target, sizeof(target), d->target, strlen(d->target));
 	qube__text_escape(service, sizeof(service), d->service, strlen(d->service));
 	snprintf(line, sizeof(line), "%u", res->line);
-	if (tell && res->file)
+	if (res->file)
 		qube__ctx_log(&h->ctx, 5, "denied: %s -> %s: %s by %s:%u (%s)", source,
 			      *target ? target : "@default", service, res->file, res->line,
 			      qube__policy_cause_text(res->cause));
-	else if (tell)
+	else
 		qube__ctx_log(&h->ctx, 5, "denied: %s -> %s: %s (%s)", source,
 			      *target ? target : "@default", service,
 			      qube__policy_cause_text(res->cause));

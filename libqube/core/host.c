@@ -218,8 +218,10 @@ int qube__host_open(qube_ctx **out, const struct qube_ctx_opts *opts)
 	h->no_guests = opts->flags & QUBE_CTX_NO_GUESTS;
 	h->conn_read_ms = 10000;
 	h->conn_write_ms = 30000;
+	if (opts->mode == QUBE_MODE_EMBEDDED && geteuid() != 0)
+		r = qube__fail(QUBE_E_NOTSUP, "only root can be a host of qubes; connect to qubed");
 	h->ops = find_driver(driver);
-	if (!h->ops)
+	if (r == 0 && !h->ops)
 		r = qube__fail(QUBE_E_NOENT, "no driver named '%s'", driver);
 	if (r == 0)
 		r = copy_paths(h, opts);

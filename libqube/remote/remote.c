@@ -264,15 +264,17 @@ static int domain_start(qube_domain *d, qube_op *op)
 static int domain_shutdown(qube_domain *d, const struct qube_domain_shutdown_opts *o, qube_op *op)
 {
 	struct qube__remote_req req = { .method = "admin.vm.Shutdown", .dest = d->name };
-	char arg[32] = "wait";
+	char arg[64];
+	char time[32] = "";
 
-	if (o->timeout_ms)
-		return qube__fail(QUBE_E_NOTSUP, "over a connection the qube's own "
-						 "shutdown_timeout holds");
-	if (o->flags & QUBE_DOMAIN_SHUTDOWN_FORCE)
-		strncat(arg, "+force", sizeof(arg) - strlen(arg) - 1);
-	if (o->flags & QUBE_DOMAIN_SHUTDOWN_OR_KILL)
-		strncat(arg, "+kill", sizeof(arg) - strlen(arg) - 1);
+	/* kill and timeout are words of ours, which another daemon refuses. */
+	if (o->timeout_ms < 0)
+		snprintf(time, sizeof(time), "+timeout-none");
+	else if (o->timeout_ms)
+		snprintf(time, sizeof(time), "+timeout-%d", o->timeout_ms);
+	snprintf(arg, sizeof(arg), "wait%s%s%s",
+		 o->flags & QUBE_DOMAIN_SHUTDOWN_FORCE ? "+force" : "",
+		 o->flags & QUBE_DOMAIN_SHUTDOWN_OR_KILL ? "+kill" : "", time);
 	req.arg = arg;
 	return qube__remote_op(d->ctx, op, &req);
 }

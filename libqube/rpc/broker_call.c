@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/text.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +16,11 @@ enum {
 	HOST_INPUT_MAX = 65536,
 	/* Of a host service's answer, while its caller does not read. */
 	HOST_OUTPUT_MAX = 8 << 20,
+	/* From so many calls of one guest on, its pipes are smaller. */
+	CALLS_MANY = 5,
+	CALLS_TOO_MANY = 17,
+	PIPE_MANY = 64 * 1024,
+	PIPE_TOO_MANY = 8 * 1024,
 	N_PORTS = QUBE__QREXEC_PORT_LAST - QUBE__QREXEC_PORT_FIRST + 1,
 };
 
@@ -160,6 +166,18 @@ static void started(struct bcall *c)
 	qube__broker_tell(c->b, &m);
 }
 
+/* The kernel counts the memory of pipes by user, and this process is one for all guests: past the
+ * limit every new pipe is tiny. So who holds many calls gets small ones, and others' stay large. */
+static void channel_fit(const struct bguest *caller, const int fds[2])
+{
+	uint64_t calls = caller->quota.used[QUBE__Q_CALLS];
+	int size = calls < CALLS_TOO_MANY ? PIPE_MANY : PIPE_TOO_MANY;
+
+	for (int i = 0; calls >= CALLS_MANY && i < 2; i++)
+		if (fcntl(fds[i], F_GETPIPE_SZ) > size)
+			fcntl(fds[i], F_SETPIPE_SZ, size);
+}
+
 /* exec_params with its two descriptors, which are transferred. */
 static int send_params(struct bguest *g, uint32_t type, uint32_t domain, uint32_t port,
 		       const char *command, int fds[2])
@@ -204,6 +222,7 @@ static int connect_guests(struct bcall *c, const struct qube__rpc_decision *d, c
 	r = qube__transport_channel(caller_fds, executor_fds);
 	if (r < 0)
 		return r;
+	channel_fit(from, caller_fds);
 	r = send_params(to, QUBE__QREXEC_EXEC_CMDLINE, from->qid, c->port, command, executor_fds);
 	if (r < 0) {
 		qube__close_fd(&caller_fds[0]);
@@ -304,6 +323,7 @@ static int connect_to_host(struct bcall *c, const struct qube__rpc_decision *d, 
 	r = qube__transport_channel(theirs, ours);
 	if (r < 0)
 		return r;
+	channel_fit(c->caller.guest, theirs);
 	r = open_relay(c, &o, ours);
 	if (r < 0) {
 		qube__close_fd(&theirs[0]);

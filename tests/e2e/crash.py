@@ -193,10 +193,12 @@ def test_writes_of_a_template_are_kept_when_qubed_is_killed_while_it_runs():
 def test_qubed_ends_in_order_and_takes_its_qubes_along():
     with Host() as host:
         furnish(host)
-        host.sh_ok("work", "(while :; do sleep 0.05; done) >/dev/null 2>&1 &")
+        host.sh_ok("work", "(trap 'echo bye >/home/user/bye; exit' TERM; while :; do sleep 0.05; done)"
+                           " >/dev/null 2>&1 &")
         seen = host.traces()
         broker = host.broker()
         equal(host.stop(), 0, "exit status")
+        equal((host.home("work") / "bye").read_text(), "bye\n", "what a process wrote at its end")
         until(lambda: gone(broker) and all(gone(p) for p in seen["processes"]), "all processes are gone")
         equal([g for g in seen["cgroups"] if os.path.exists((cgroup_root() or "/none") + g)], [],
               "groups")

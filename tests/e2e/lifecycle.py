@@ -120,6 +120,9 @@ def test_shutdown_lets_services_end_in_order(host):
 
 def test_shutdown_has_a_time_and_then_kills_if_wanted(host):
     host.sh_ok("app", "(trap '' TERM; while :; do sleep 0.05; done) >/dev/null 2>&1 &")
+    r = host.qube("shutdown", "--timeout", "1", "app")
+    equal(host.state_of("app"), "Running", f"shutdown --timeout 1: {r}")
+    expect("timed out" in r.why, f"shutdown --timeout 1: {r}")
     host.ok("prefs", "app", "shutdown_timeout", "1")
     r = host.qube("shutdown", "--or-kill", "app")
     equal((r.code, host.state_of("app")), (0, "Halted"), f"shutdown --or-kill: {r}")
