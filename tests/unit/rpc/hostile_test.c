@@ -365,6 +365,56 @@ QTEST(broker, threat_31_the_channel_between_qubes_is_two_pipes)
 	close(fd[1]);
 }
 
+/* Of a message's two descriptors the second one's size, or -1. */
+static int pipe_size(int sock)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(2 * sizeof(int))];
+	} control;
+	struct iovec iov = { frame, sizeof(frame) };
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = control.bytes,
+			      .msg_controllen = sizeof(control.bytes) };
+	int got[2];
+	int size;
+
+	if (recvmsg(sock, &msg, 0) <= 16 || !CMSG_FIRSTHDR(&msg))
+		return -1;
+	memcpy(got, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(got));
+	size = fcntl(got[1], F_GETPIPE_SZ);
+	close(got[0]);
+	close(got[1]);
+	return size;
+}
+
+QTEST(broker, threat_33_who_holds_many_calls_gets_small_pipes)
+{
+	struct rig r;
+	int first = -1;
+	int last = -1;
+	int fd[2];
+	int n;
+
+	QT_INT(rig_open(&r, false, fd, NULL), 0);
+	QT_INT(hello(&r, fd[0], 4, 1), 0);
+	QT_INT(hello(&r, fd[1], 4, 2), 0);
+	for (int i = 0; i < 20; i++) {
+		n = put_trigger(4, "a.B", "SOCKET1");
+		QT_INT(write(fd[0], frame, (size_t)n), n);
+		QT_INT(rig_until_count(&r, &r.started, (uint32_t)i + 1), 0);
+		last = pipe_size(fd[0]);
+		QT_INT(pipe_size(fd[1]), last);
+		first = i ? first : last;
+	}
+	QT_TRUE(first > last);
+	QT_INT(last, 8192);
+	rig_close(&r);
+	close(fd[0]);
+	close(fd[1]);
+}
+
 QTEST(broker, a_port_outside_the_range_ends_the_session)
 {
 	struct rig r;
