@@ -245,20 +245,19 @@ static void tell_refusal(struct qube__run *r, const struct qube__rpc_decide *d,
 {
 	struct qube__host *h = r->host;
 	const char *source = r->vm->name;
+	bool tell = may_tell(r);
 	char target[160];
 	char service[300];
 	char line[16];
 
-	if (!may_tell(r))
-		return;
 	qube__text_escape(target, sizeof(target), d->target, strlen(d->target));
 	qube__text_escape(service, sizeof(service), d->service, strlen(d->service));
 	snprintf(line, sizeof(line), "%u", res->line);
-	if (res->file)
+	if (tell && res->file)
 		qube__ctx_log(&h->ctx, 5, "denied: %s -> %s: %s by %s:%u (%s)", source,
 			      *target ? target : "@default", service, res->file, res->line,
 			      qube__policy_cause_text(res->cause));
-	else
+	else if (tell)
 		qube__ctx_log(&h->ctx, 5, "denied: %s -> %s: %s (%s)", source,
 			      *target ? target : "@default", service,
 			      qube__policy_cause_text(res->cause));

@@ -99,6 +99,15 @@ static struct qube__vm *source_of(struct qube__vm *vm, const char *volume)
 	return NULL;
 }
 
+/* What is kept in memory is the host's memory: a quarter of it is as much as one qube gets, however
+ * large the volume is called. */
+static uint64_t memory_share(const struct qube__host *h, uint64_t bytes)
+{
+	uint64_t most = (uint64_t)h->model->host_memory_mib << 18;
+
+	return most && bytes > most ? most : bytes;
+}
+
 int qube__volumes_spec(struct qube__volume_spec *out, struct qube__pool **pool,
 		       struct qube__host *h, struct qube__vm *vm, enum qube__slot slot)
 {
@@ -127,6 +136,8 @@ int qube__volumes_spec(struct qube__volume_spec *out, struct qube__pool **pool,
 		return qube__fail_detail(QUBE_E_NOENT, QUBE_D_STORAGE, "'%s' has no volume '%s'",
 					 keeper->name, name);
 	out->size_bytes = v->size_bytes;
+	if (slot == QUBE__SLOT_VOLATILE)
+		out->size_bytes = memory_share(h, v->size_bytes);
 	out->revisions_to_keep = v->revisions_to_keep < 0 ? 1 : v->revisions_to_keep;
 	out->read_only = !v->rw;
 	*pool = qube__host_pool(h, v->pool);
