@@ -9,13 +9,26 @@ set(QUBE_HELPERS qube-box qube-worker)	# started by the library: LIBEXECDIR/qube
 set(QUBE_GUEST qube-agent qube-rpc qube-pty)	# put into guests: LIBEXECDIR/qube/guest
 set(QUBE_LIBEXECDIR ${CMAKE_INSTALL_LIBEXECDIR}/qube)
 
+# Below a prefix that the dynamic linker does not search, programs find the library from where they are
+# themselves. In /usr it is found anyway, and packages carry no search path.
+function(qube_install_rpath target dest)
+	if(NOT CMAKE_INSTALL_PREFIX STREQUAL "/usr")
+		file(RELATIVE_PATH to_lib /p/${dest} /p/${CMAKE_INSTALL_LIBDIR})
+		set_target_properties(${target} PROPERTIES INSTALL_RPATH "$ORIGIN/${to_lib}")
+	endif()
+endfunction()
+
 function(qube_install_programs dest)
 	foreach(program ${ARGN})
 		# A target may be called otherwise than its file: OUTPUT_NAME decides the file.
 		foreach(target ${program} prog_${program})
 			if(TARGET ${target})
 				get_target_property(type ${target} TYPE)
+				get_target_property(libraries ${target} LINK_LIBRARIES)
 				if(type STREQUAL "EXECUTABLE")
+					if("libqube" IN_LIST libraries)
+						qube_install_rpath(${target} ${dest})
+					endif()
 					install(TARGETS ${target} RUNTIME DESTINATION ${dest})
 				endif()
 			endif()

@@ -14,6 +14,13 @@
 #ifndef QUBE_SBINDIR
 #define QUBE_SBINDIR "/usr/sbin"
 #endif
+/* From the directory of this program, in an installation that was moved as a whole. */
+#ifndef QUBE_TO_LIBEXECDIR
+#define QUBE_TO_LIBEXECDIR "../libexec/qube"
+#endif
+#ifndef QUBE_TO_SBINDIR
+#define QUBE_TO_SBINDIR "../sbin"
+#endif
 
 /* The path of a program beside this one; 0 if there is one to run. */
 static int find_beside(char *out, size_t cap, const char *name)
@@ -35,7 +42,8 @@ static int find_beside(char *out, size_t cap, const char *name)
 
 void cli_where_helpers(char *out, size_t cap)
 {
-	if (find_beside(out, cap, "qube-box") == 0)
+	if (find_beside(out, cap, "qube-box") == 0 ||
+	    find_beside(out, cap, QUBE_TO_LIBEXECDIR "/qube-box") == 0)
 		*strrchr(out, '/') = '\0';
 	else
 		snprintf(out, cap, "%s", QUBE_LIBEXECDIR);
@@ -43,6 +51,7 @@ void cli_where_helpers(char *out, size_t cap)
 
 void cli_where_daemon(char *out, size_t cap)
 {
-	if (find_beside(out, cap, "qubed") != 0)
+	if (find_beside(out, cap, "qubed") != 0 &&
+	    find_beside(out, cap, QUBE_TO_SBINDIR "/qubed") != 0)
 		snprintf(out, cap, "%s/qubed", QUBE_SBINDIR);
 }
