@@ -23,7 +23,7 @@ enum {
 struct qube_check {
 	uint32_t outcome;   /**< QUBE_CHECK_* */
 	uint32_t reserved0; /**< 0 */
-	char name[64];	    /**< "kernel", "overlayfs", ... */
+	char name[64];	    /**< "kernel", "overlay", ... */
 	char detail[256];   /**< one line */
 };
 
