@@ -72,6 +72,67 @@ static int take_value(struct cli_parsed *p, const struct cli_syntax *s, int id, 
 	return store(p, s, id, next);
 }
 
+static int least(int a, int b)
+{
+	return a < b ? a : b;
+}
+
+int cli_distance(const char *word, const char *meant)
+{
+	enum { LONGEST = 32 };
+	int row[3][LONGEST + 1];
+	size_t n = strlen(word);
+	size_t m = strlen(meant);
+	int *above2 = row[0];
+	int *above = row[1];
+	int *here = row[2];
+
+	if (n < 2 || n > LONGEST || m > LONGEST)
+		return CLI_FAR;
+	if (n >= 3 && strncmp(word, meant, n) == 0)
+		return 1;
+	for (size_t j = 0; j <= m; j++)
+		here[j] = (int)j;
+	for (size_t i = 1; i <= n; i++) {
+		int *next = above2;
+
+		above2 = above;
+		above = here;
+		here = next;
+		here[0] = (int)i;
+		for (size_t j = 1; j <= m; j++) {
+			here[j] = least(least(above[j], here[j - 1]) + 1,
+					above[j - 1] + (word[i - 1] != meant[j - 1]));
+			if (i > 1 && j > 1 && word[i - 1] == meant[j - 2] &&
+			    word[i - 2] == meant[j - 1])
+				here[j] = least(here[j], above2[j - 2] + 1);
+		}
+	}
+	/* Of a short word nearly everything is two steps away. */
+	return here[m] <= (n < 5 ? 1 : 2) ? here[m] : CLI_FAR;
+}
+
+static int refuse_unknown(struct cli_parsed *p, const struct cli_syntax *s, const char *name,
+			  size_t len)
+{
+	char word[101];
+	const char *meant = NULL;
+	int best = CLI_FAR;
+
+	snprintf(word, sizeof(word), "%.*s", (int)(len > 100 ? 100 : len), name);
+	for (size_t i = 0; i < s->n_defs; i++) {
+		int d = (s->accepted >> i) & 1 ? cli_distance(word, s->defs[i].name) : CLI_FAR;
+
+		if (d < best) {
+			best = d;
+			meant = s->defs[i].name;
+		}
+	}
+	if (meant)
+		return refuse(p, "unknown option --%s; did you mean --%s?", word, meant);
+	return refuse(p, "unknown option --%s", word);
+}
+
 static int parse_long(struct cli_parsed *p, const struct cli_syntax *s, const char *arg,
 		      const char *next, int *used_next)
 {
@@ -81,7 +142,7 @@ static int parse_long(struct cli_parsed *p, const struct cli_syntax *s, const ch
 	int id = find_name(s, name, len);
 
 	if (id < 0)
-		return refuse(p, "unknown option --%.*s", (int)(len > 100 ? 100 : len), name);
+		return refuse_unknown(p, s, name, len);
 	return take_value(p, s, id, equals ? equals + 1 : NULL, next, used_next);
 }
 

@@ -4,6 +4,7 @@
 #include "cli.h"
 
 #include <locale.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -90,6 +91,27 @@ static int run_verb(struct cli *c, int argc, char **argv)
 	return r;
 }
 
+/* first and second (NULL: none) are no verb. */
+static int refuse_verb(struct cli *c, const char *first, const char *second)
+{
+	const char *meant = NULL;
+	char word[101];
+	int best = CLI_FAR;
+
+	snprintf(word, sizeof(word), "%s%s%s", first, second ? " " : "", second ? second : "");
+	for (size_t i = 0; i < cli_n_verbs; i++) {
+		int d = cli_distance(word, cli_verbs[i].name);
+
+		if (d < best) {
+			best = d;
+			meant = cli_verbs[i].name;
+		}
+	}
+	if (meant)
+		return cli_usage(c, "no verb is called '%s'; did you mean '%s'?", word, meant);
+	return cli_usage(c, "no verb is called '%s'; qube help lists them", word);
+}
+
 static int dispatch(struct cli *c, int argc, char **argv)
 {
 	const char *first = argv[0];
@@ -99,11 +121,10 @@ static int dispatch(struct cli *c, int argc, char **argv)
 		return cli_usage(c, "'%s' wants another word: qube help %s", first, first);
 	c->verb = cli_verb_find(first, group ? argv[1] : NULL);
 	/* "qube policy --help" and the like are the business of those who parse for themselves. */
-	if (!c->verb && strcmp(first, "policy") == 0)
+	if (!c->verb && strcmp(first, "policy") == 0 && argv[1][0] == '-')
 		c->verb = cli_verb_find(first, "check");
 	if (!c->verb)
-		return cli_usage(c, "no verb is called '%s%s%s'; qube help lists them", first,
-				 group ? " " : "", group ? argv[1] : "");
+		return refuse_verb(c, first, group ? argv[1] : NULL);
 	if (c->verb->flags & CLI_V_RAW)
 		return run_raw(c, c->verb, argc, argv);
 	return run_verb(c, argc - (group ? 2 : 1), argv + (group ? 2 : 1));
@@ -115,9 +136,13 @@ int main(int argc, char **argv)
 				     .n_defs = O_N_OPTIONS,
 				     .accepted = CLI_GLOBAL,
 				     .stop_at_pos = true };
+	static char version[] = "version";
 	static struct cli c;
 	int used;
 
+	/* What is tried first with any program. */
+	if (argc == 2 && strcmp(argv[1], "--version") == 0)
+		argv[1] = version;
 	setlocale(LC_CTYPE, "");
 	c.out_tty = isatty(STDOUT_FILENO);
 	c.err_tty = isatty(STDERR_FILENO);

@@ -296,7 +296,8 @@ static void print_help(void)
 	printf("usage: qubed [OPTION...]\n\nThe host of this machine's qubes.\n\n");
 	for (int i = 0; i < O_N_OPTIONS; i++)
 		printf("  %s--%s%s%-*s  %s\n", defs[i].letter == 'h' ? "-h, " : "    ",
-		       defs[i].name, defs[i].metavar ? " " : "", (int)(18 - strlen(defs[i].name)),
+		       defs[i].name, defs[i].metavar ? " " : "",
+		       (int)(18 - strlen(defs[i].name)) - (defs[i].metavar ? 1 : 0),
 		       defs[i].metavar ? defs[i].metavar : "", defs[i].help);
 }
 

@@ -134,6 +134,15 @@ try 1 create b --template base -p nonsense=1
 try 1 ls b
 try 0 create dvm --template base --property template_for_dispvms=True
 try 2 create
+try 2 creat x
+has "$err" "did you mean 'create'?"
+try 2 template imprt base
+has "$err" "did you mean 'template import'?"
+try 2 create --templat base x
+has "$err" "did you mean --template?"
+try 2 frobnicate
+has "$err" "qube help lists them"
+try 0 --help
 try 2 create x --disposable
 try 0 clone a c
 try 0 rm c

@@ -208,3 +208,28 @@ QTEST(cli_opts, numbers_are_digits_within_their_limit)
 			QT_FAIL("'%s' was accepted", bad[i]);
 	QT_INT(n, 7);
 }
+
+QTEST(cli_opts, a_typing_error_finds_what_was_meant)
+{
+	struct line l;
+
+	QT_INT(cli_distance("creat", "create"), 1);
+	QT_INT(cli_distance("craete", "create"), 1);
+	QT_INT(cli_distance("tempalte", "template"), 1);
+	QT_INT(cli_distance("unpuase", "unpause"), 1);
+	QT_INT(cli_distance("disp", "disposable"), 1);
+	QT_INT(cli_distance("shutdonw", "shutdown"), 1);
+	QT_INT(cli_distance("lss", "ls"), 1);
+	QT_INT(cli_distance("x", "ls"), CLI_FAR);
+	QT_INT(cli_distance("kill", "call"), CLI_FAR);
+	QT_INT(cli_distance("", "ls"), CLI_FAR);
+	QT_INT(cli_distance("a-word-that-is-longer-than-all-options-are", "ls"), CLI_FAR);
+	PARSE(&l, "--froce");
+	QT_INT(l.used, -1);
+	QT_STR(l.p.error, "unknown option --froce; did you mean --force?");
+	PARSE(&l, "--usr=root");
+	QT_STR(l.p.error, "unknown option --usr; did you mean --user?");
+	/* What this verb does not take is not proposed. */
+	parse_with(&l, 1 << HELP, false, (const char *const[]){ "--froce", NULL });
+	QT_STR(l.p.error, "unknown option --froce");
+}
