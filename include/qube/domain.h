@@ -487,7 +487,8 @@ QUBE_API int qube_domain_feature_set(qube_domain *d, const char *name, const cha
 QUBE_API int qube_domain_feature_remove(qube_domain *d, const char *name);
 
 /**
- * What its programs and its agent wrote to their log, the last part of it, harmless to print.
+ * What its agent and its init told while it ran, the last part of it, harmless to print. What its
+ * services write goes to their callers.
  *
  * @param[out] out  owned: qube_free(); untouched on failure
  * @param[in]  d    the qube
@@ -499,7 +500,7 @@ QUBE_API int qube_domain_feature_remove(qube_domain *d, const char *name);
 QUBE_API int qube_domain_log_fetch(char **out, qube_domain *d);
 
 /**
- * What its definition asks for and this machine does not enforce: "memory vcpus".
+ * What it should be limited in and is not on this machine: words of "memory vcpus disk".
  *
  * @param[in] d  the qube
  * @return borrowed until the next call with d; "" if all is enforced or it does not run
