@@ -69,9 +69,9 @@ struct qube_guest_call_opts {
  * The policy of the host decides. The descriptors are non-blocking meanwhile and put back after.
  *
  * @param[in]  opts       borrowed for the call
- * @param[out] exit_code  of the service, or of the program if the service's is 0; 125 qrexec problem,
- *                        126 refused, 127 no such service, 128 + signal, 255 link lost, 1 the agent
- *                        gave no usable channel
+ * @param[out] exit_code  of the service, or of the program if the service's is 0; 125 qrexec
+ *                        problem, 126 refused, 127 no such service, 128 + signal, 255 link lost,
+ *                        1 the agent gave no usable channel
  * @return 0 when there is an exit code, or
  * @retval QUBE_E_INVALID  a name outside the alphabet or too long
  * @retval QUBE_E_SYSTEM   the agent cannot be reached
