@@ -134,6 +134,8 @@ void cli_note(struct cli *c, const char *fmt, ...) __attribute__((format(printf,
 /* The qube called name, of a host that is opened if need be; 0, or an exit code after the failure
  * was told. */
 int cli_domain(struct cli *c, qube_domain **out, const char *name);
+/* The same, but the host itself is refused: it is neither started nor stopped nor called. */
+int cli_guest(struct cli *c, qube_domain **out, const char *name);
 /* Flushes standard output; a write that failed (a full disk) is a failure. */
 int cli_finish_output(struct cli *c, int code);
 

@@ -30,7 +30,7 @@ static int for_each(struct cli *c, int (*fn)(struct cli *c, qube_domain *d))
 
 	for (int i = 0; i < c->o.n_pos && code != CLI_CANCELED; i++) {
 		qube_domain *d = NULL;
-		int r = cli_domain(c, &d, c->o.pos[i]);
+		int r = cli_guest(c, &d, c->o.pos[i]);
 
 		if (r == 0)
 			r = fn(c, d);
@@ -41,7 +41,7 @@ static int for_each(struct cli *c, int (*fn)(struct cli *c, qube_domain *d))
 	return cli_finish_output(c, code);
 }
 
-static int run_op(struct cli *c, qube_domain *d, qube_op *op, bool stages)
+static int watch_op(struct cli *c, qube_domain *d, qube_op *op, bool stages)
 {
 	struct cli_op_opts opts = { .stages = stages };
 	char *title = strdup(qube_domain_get_name(d));
@@ -50,6 +50,13 @@ static int run_op(struct cli *c, qube_domain *d, qube_op *op, bool stages)
 	opts.title = title;
 	r = cli_op_run(c, op, &opts, NULL);
 	free(title);
+	return r;
+}
+
+static int run_op(struct cli *c, qube_domain *d, qube_op *op)
+{
+	int r = watch_op(c, d, op, false);
+
 	if (r == 0)
 		print_state(c, d);
 	return r;
@@ -61,7 +68,7 @@ static int start_one(struct cli *c, qube_domain *d)
 
 	if (qube_domain_start(d, &op) < 0)
 		return cli_fail_last(c);
-	return run_op(c, d, op, false);
+	return run_op(c, d, op);
 }
 
 int cmd_start(struct cli *c)
@@ -85,7 +92,7 @@ static int shutdown_one(struct cli *c, qube_domain *d)
 	}
 	if (qube_domain_shutdown(d, &opts, &op) < 0)
 		return cli_fail_last(c);
-	return run_op(c, d, op, false);
+	return run_op(c, d, op);
 }
 
 static bool timeout_is_valid(struct cli *c)
@@ -109,7 +116,7 @@ static int kill_one(struct cli *c, qube_domain *d)
 
 	if (qube_domain_kill(d, &op) < 0)
 		return cli_fail_last(c);
-	return run_op(c, d, op, false);
+	return run_op(c, d, op);
 }
 
 int cmd_kill(struct cli *c)
@@ -145,8 +152,18 @@ int cmd_unpause(struct cli *c)
 
 static int remove_one(struct cli *c, qube_domain *d)
 {
+	struct cli_json j;
+
 	if (qube_domain_destroy(d) < 0)
 		return cli_fail_last(c);
+	if (!c->json)
+		return 0;
+	cli_json_init(&j, stdout);
+	cli_json_open_object(&j, NULL);
+	cli_json_string(&j, "name", qube_domain_get_name(d));
+	cli_json_bool(&j, "removed", true);
+	cli_json_close_object(&j);
+	cli_json_end(&j);
 	return 0;
 }
 
@@ -157,6 +174,7 @@ int cmd_rm(struct cli *c)
 
 int cmd_clone(struct cli *c)
 {
+	qube_domain *made = NULL;
 	qube_domain *d = NULL;
 	qube_op *op = NULL;
 	int r = cli_domain(c, &d, c->o.pos[0]);
@@ -166,9 +184,14 @@ int cmd_clone(struct cli *c)
 	if (qube_domain_clone(d, c->o.pos[1], &op) < 0)
 		r = cli_fail_last(c);
 	else
-		r = run_op(c, d, op, true);
+		r = watch_op(c, d, op, true);
+	if (r == 0 && c->json)
+		r = cli_domain(c, &made, c->o.pos[1]);
+	if (r == 0 && made)
+		print_state(c, made);
+	qube_domain_unref(made);
 	qube_domain_unref(d);
-	return r;
+	return cli_finish_output(c, r);
 }
 
 static int set_properties(struct cli *c, qube_domain *d)

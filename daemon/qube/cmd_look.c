@@ -189,8 +189,18 @@ static int list_domains(struct cli *c, uint32_t klass)
 	return cli_finish_output(c, r);
 }
 
+static bool class_is_valid(const char *text)
+{
+	for (uint32_t k = QUBE_CLASS_ADMIN; k <= QUBE_CLASS_REMOTE; k++)
+		if (strcasecmp(text, qube_class_name(k)) == 0)
+			return true;
+	return false;
+}
+
 int cmd_ls(struct cli *c)
 {
+	if (cli_given(&c->o, O_CLASS) && !class_is_valid(c->o.value[O_CLASS]))
+		return cli_usage(c, "no class is called '%s'", c->o.value[O_CLASS]);
 	return list_domains(c, 0);
 }
 
@@ -331,7 +341,7 @@ int cmd_logs(struct cli *c)
 	struct cli_json j;
 	qube_domain *d = NULL;
 	char *text = NULL;
-	int r = cli_domain(c, &d, c->o.pos[0]);
+	int r = cli_guest(c, &d, c->o.pos[0]);
 
 	if (r)
 		return r;

@@ -49,7 +49,7 @@ static int open_domain(struct call *k, const char *name)
 	int r;
 
 	if (!k->disposable)
-		return cli_domain(k->c, &k->d, name);
+		return cli_guest(k->c, &k->d, name);
 	r = cli_ctx_open(k->c);
 	if (r)
 		return r;
@@ -118,6 +118,22 @@ static int start_call(struct call *k, struct cli_relay *relay, qube_op **op)
 	return 0;
 }
 
+/* The guest's agent answers by exit statuses alone, which a service may use as well. A shell tells
+ * itself which command it did not find. */
+static void explain(struct call *k, int code)
+{
+	const char *name = qube_domain_get_name(k->d);
+
+	if (code == 127 && k->service)
+		cli_note(k->c, "'%s' has no service '%s', or it ended with status 127", name,
+			 k->service);
+	else if (code == 125 && cli_given(&k->c->o, O_USER))
+		cli_note(k->c, "'%s' has no user '%s', or the call ended with status 125", name,
+			 k->c->o.value[O_USER]);
+	else if (code == 125)
+		cli_note(k->c, "the call ended with status 125; 'qube logs %s' may tell why", name);
+}
+
 static int serve_call(struct call *k, struct cli_relay *relay)
 {
 	struct cli_op_opts watch = { .relay = relay };
@@ -137,6 +153,8 @@ static int serve_call(struct call *k, struct cli_relay *relay)
 		return code;
 	code = k->detach ? 0 : qube_op_get_exit_code(done);
 	qube_op_unref(done);
+	if (!k->pty)
+		explain(k, code);
 	return code >= 0 ? code : cli_fail_text(k->c, CLI_NO_CALL, "the call has no exit code");
 }
 

@@ -135,10 +135,11 @@ int cmd_prefs(struct cli *c)
 	else if (c->o.n_pos == 3)
 		r = qube_domain_property_set(d, c->o.pos[1], c->o.pos[2]) < 0 ? cli_fail_last(c) :
 										0;
-	else if (c->o.n_pos == 2)
-		r = show_property(c, d, c->o.pos[1]);
-	else
+	else if (c->o.n_pos == 1)
 		r = list_properties(c, d);
+	/* With --json a value that was set is shown as it is now. */
+	if (r == 0 && (c->o.n_pos == 2 || (c->json && (reset || c->o.n_pos == 3))))
+		r = show_property(c, d, reset ? c->o.value[O_RESET] : c->o.pos[1]);
 	qube_domain_unref(d);
 	return cli_finish_output(c, r);
 }
@@ -180,14 +181,14 @@ int cmd_tags(struct cli *c)
 	r = cli_domain(c, &d, c->o.pos[0]);
 	if (r)
 		return r;
-	if (c->o.n_pos == 1)
-		r = list_tags(c, d);
 	for (int i = 2; i < c->o.n_pos && r == 0; i++) {
 		int done = add ? qube_domain_tag_add(d, c->o.pos[i]) :
 				 qube_domain_tag_remove(d, c->o.pos[i]);
 
 		r = done < 0 ? cli_fail_last(c) : 0;
 	}
+	if (r == 0 && (c->o.n_pos == 1 || c->json))
+		r = list_tags(c, d);
 	qube_domain_unref(d);
 	return cli_finish_output(c, r);
 }
@@ -269,9 +270,11 @@ int cmd_features(struct cli *c)
 		r = qube_domain_feature_remove(d, c->o.value[O_UNSET]) < 0 ? cli_fail_last(c) : 0;
 	else if (c->o.n_pos == 3)
 		r = qube_domain_feature_set(d, c->o.pos[1], c->o.pos[2]) < 0 ? cli_fail_last(c) : 0;
-	else if (c->o.n_pos == 2)
+	else if (c->o.n_pos == 1)
+		r = list_features(c, d);
+	if (r == 0 && (c->o.n_pos == 2 || (c->json && c->o.n_pos == 3)))
 		r = show_feature(c, d, c->o.pos[1]);
-	else
+	else if (r == 0 && unset && c->json)
 		r = list_features(c, d);
 	qube_domain_unref(d);
 	return cli_finish_output(c, r);

@@ -211,6 +211,18 @@ int cli_domain(struct cli *c, qube_domain **out, const char *name)
 	return qube_domain_open(out, c->ctx, name) < 0 ? cli_fail_last(c) : 0;
 }
 
+int cli_guest(struct cli *c, qube_domain **out, const char *name)
+{
+	int r = cli_domain(c, out, name);
+
+	if (r || qube_domain_get_class(*out) != QUBE_CLASS_ADMIN)
+		return r;
+	qube_domain_unref(*out);
+	*out = NULL;
+	return cli_fail_text(c, c->verb->flags & CLI_V_CALL ? CLI_NO_CALL : CLI_FAILED,
+			     "'%s' is the host itself; '%s' is for qubes", name, c->verb->name);
+}
+
 int cli_finish_output(struct cli *c, int code)
 {
 	if ((fflush(stdout) != 0 || ferror(stdout)) && code == 0)

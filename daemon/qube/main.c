@@ -2,6 +2,7 @@
  *
  * qube VERB: finds the verb, parses its options and calls the verb's function. */
 #include "cli.h"
+#include "policy_cmd.h"
 
 #include <locale.h>
 #include <stdio.h>
@@ -46,7 +47,8 @@ static int apply_globals(struct cli *c)
 static int run_raw(struct cli *c, const struct cli_verb *v, int argc, char **argv)
 {
 	static char json[] = "--json";
-	char **args = calloc((size_t)argc + 3, sizeof(*args));
+	static char dir[] = "--dir";
+	char **args = calloc((size_t)argc + 5, sizeof(*args));
 	bool has_json = false;
 	int n = 0;
 	int r;
@@ -56,6 +58,11 @@ static int run_raw(struct cli *c, const struct cli_verb *v, int argc, char **arg
 	for (int i = 0; i < argc; i++) {
 		args[n++] = argv[i];
 		has_json = has_json || strcmp(argv[i], json) == 0;
+		/* In front of the verb it is ours, behind it the verb's: --policy-root. */
+		if (i == 1 && v->raw == cli_policy && cli_given(&c->o, O_POLICY_ROOT)) {
+			args[n++] = dir;
+			args[n++] = (char *)c->o.value[O_POLICY_ROOT];
+		}
 	}
 	if (c->json && !has_json && v->raw != cmd_daemon)
 		args[n++] = json;

@@ -3,6 +3,7 @@
  * `qube policy check` and `qube policy explain`: decisions on the directories of this system, or of
  * any folder, without a host. */
 #include "policy_cmd.h"
+#include "common/text.h"
 
 #include <qube/error.h>
 #include <qube/policy.h>
@@ -45,7 +46,7 @@ static void usage(FILE *to, const char *verb)
 	      to);
 	fputs("\n"
 	      "  --dir D               a folder with policy.d/, run.d/ and legacy/; without it,\n"
-	      "                        the directories of this system\n"
+	      "                        the directories of this system; --policy-root D too\n"
 	      "  --system-info FILE    JSON of the qubes, as internal.GetSystemInfo gives it\n"
 	      "  --source S            the calling qube\n"
 	      "  --target T            what it wants to call; nothing means @default\n"
@@ -62,7 +63,10 @@ static void usage(FILE *to, const char *verb)
 
 static int fail_usage(const char *verb, const char *text)
 {
-	fprintf(stderr, "qube policy %s: %s\n", verb, text);
+	char safe[400];
+
+	cli_escape(safe, sizeof(safe), text);
+	fprintf(stderr, "qube policy %s: %s\n", verb, safe);
 	fprintf(stderr, "try: qube policy %s --help\n", verb);
 	return EXIT_USAGE;
 }
@@ -78,6 +82,7 @@ static int parse_args(struct args *a, int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "dir", required_argument, NULL, 'd' },
+		{ "policy-root", required_argument, NULL, 'd' }, /* as other verbs call it */
 		{ "system-info", required_argument, NULL, 'i' },
 		{ "source", required_argument, NULL, 's' },
 		{ "target", required_argument, NULL, 't' },
@@ -90,9 +95,11 @@ static int parse_args(struct args *a, int argc, char **argv)
 		{ NULL, 0, NULL, 0 },
 	};
 	const char *verb = argv[0];
+	char text[200];
 	int c;
 
 	optind = 0;
+	opterr = 0;
 	while ((c = getopt_long(argc, argv, "+h", options, NULL)) != -1) {
 		switch (c) {
 		case 'd':
@@ -126,7 +133,9 @@ static int parse_args(struct args *a, int argc, char **argv)
 			usage(stdout, verb);
 			return 0;
 		default:
-			return fail_usage(verb, "unknown option, or one without its value");
+			snprintf(text, sizeof(text), "%s: no such option, or its value is missing",
+				 argv[optind - 1]);
+			return fail_usage(verb, text);
 		}
 	}
 	if (optind < argc)

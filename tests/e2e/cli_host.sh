@@ -144,8 +144,17 @@ try 2 frobnicate
 has "$err" "qube help lists them"
 try 0 --help
 try 2 create x --disposable
-try 0 clone a c
-try 0 rm c
+try 0 clone a c --json
+json 'd["name"]' c
+try 0 rm c --json
+json 'd["name"], d["removed"]' "('c', True)"
+try 2 ls --class nonsense
+for verb in start shutdown kill pause rm logs; do
+	try 1 $verb dom0
+	has "$err" "'dom0' is the host itself"
+done
+try 125 run dom0 -- true
+has "$err" "'dom0' is the host itself"
 try 1 rm base
 try 0 ls --json
 json '[(x["name"], x["class"], x["template"]) for x in d if x["name"] == "a"]' \
@@ -158,18 +167,25 @@ try 0 prefs a label
 is "$out" green
 try 0 prefs a --json
 json 'd["label"]["value"], d["label"]["default"], d["autostart"]["value"]' "('green', False, False)"
-try 0 prefs a --reset memory
+try 0 prefs a memory 500 --json
+json 'd["memory"]["value"]' 500
+try 0 prefs a --reset memory --json
+json 'd["memory"]["default"]' True
 try 1 prefs a no_such_property
 try 2 prefs a label red --reset label
 try 0 tags a add one two
-try 0 tags a rm one
+try 0 tags a rm one --json
+json '"one" in d, "two" in d' "(False, True)"
 try 0 tags a --json
 json '"one" in d, "two" in d' "(False, True)"
 try 2 tags a paint one
 try 0 features a color 'a b'
 try 0 features a color
 is "$out" "a b"
-try 0 features a --unset color
+try 0 features a color blue --json
+json 'd' "{'color': 'blue'}"
+try 0 features a --unset color --json
+json 'd' "{}"
 try 1 features a color
 try 0 volume ls a --json
 json 'sorted(v["name"] for v in d)' "['private', 'root', 'volatile']"
@@ -211,6 +227,9 @@ try 7 run a 'exit 7'
 try 137 run a 'kill -9 $$'
 try 127 run a -- no-such-program
 try 127 call a no.such.Service
+has "$err" "has no service 'no.such.Service'"
+try 125 run -u no-such-user a -- true
+has "$err" "has no user 'no-such-user'"
 try 0 run -u root a -- id -un
 is "$out" root
 try 0 run a 'echo on-stderr >&2'
