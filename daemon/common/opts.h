@@ -52,8 +52,8 @@ static inline bool cli_given(const struct cli_parsed *p, int option)
 	return (p->seen >> option) & 1;
 }
 
-/* How far meant is from word as typing errors go, less being nearer: letters left out, put in, changed
- * or swapped, or an end not typed; CLI_FAR: it is something else. */
+/* How far meant is from word as typing errors go, less being nearer: letters left out, put in,
+ * changed or swapped, or an end not typed; CLI_FAR: it is something else. */
 enum { CLI_FAR = 3 };
 int cli_distance(const char *word, const char *meant);
 

@@ -77,23 +77,24 @@ static int fail_error(void)
 	return EXIT_USAGE;
 }
 
+static const struct option options[] = {
+	{ "dir", required_argument, NULL, 'd' },
+	{ "policy-root", required_argument, NULL, 'd' }, /* as other verbs call it */
+	{ "system-info", required_argument, NULL, 'i' },
+	{ "source", required_argument, NULL, 's' },
+	{ "target", required_argument, NULL, 't' },
+	{ "service", required_argument, NULL, 'v' },
+	{ "arg", required_argument, NULL, 'a' },
+	{ "requested-source", required_argument, NULL, 'r' },
+	{ "answer", required_argument, NULL, 'w' },
+	{ "json", no_argument, NULL, 'j' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
+
 /* Negative: go on; else the exit status. */
 static int parse_args(struct args *a, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "dir", required_argument, NULL, 'd' },
-		{ "policy-root", required_argument, NULL, 'd' }, /* as other verbs call it */
-		{ "system-info", required_argument, NULL, 'i' },
-		{ "source", required_argument, NULL, 's' },
-		{ "target", required_argument, NULL, 't' },
-		{ "service", required_argument, NULL, 'v' },
-		{ "arg", required_argument, NULL, 'a' },
-		{ "requested-source", required_argument, NULL, 'r' },
-		{ "answer", required_argument, NULL, 'w' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
 	const char *verb = argv[0];
 	char text[200];
 	int c;

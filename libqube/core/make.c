@@ -51,8 +51,8 @@ static int copy_root(struct qube__host *h, struct qube__vm *vm, struct qube__vm 
 
 static int make_volumes(struct qube__host *h, struct qube__vm *vm, struct qube__vm *root_of)
 {
-	if (!h->n_pools)
-		return 0;
+	if (!h->n_pools || !vm->n_volumes)
+		return 0; /* fake, or a RemoteVM: nothing is on disk */
 	/* A crash between removing a qube's definition and its volumes leaves volumes. */
 	qube__volumes_drop(h, vm->name);
 	if (root_of)

@@ -148,6 +148,8 @@ try 0 clone a c --json
 json 'd["name"]' c
 try 0 rm c --json
 json 'd["name"], d["removed"]' "('c', True)"
+try 0 create far --class RemoteVM
+try 0 rm far
 try 2 ls --class nonsense
 for verb in start shutdown kill pause rm logs; do
 	try 1 $verb dom0
