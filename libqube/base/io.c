@@ -12,25 +12,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-int qube__io_read_full(int fd, void *buf, size_t len)
-{
-	uint8_t *p = buf;
-
-	while (len) {
-		ssize_t n = read(fd, p, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return QUBE_E_SYSTEM;
-		if (n == 0)
-			return QUBE_E_CLOSED;
-		p += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 int qube__io_write_full(int fd, const void *buf, size_t len)
 {
 	const uint8_t *p = buf;
