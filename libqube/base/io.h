@@ -10,7 +10,7 @@
 
 #define QUBE__IO_FDS_MAX 8
 
-/* Blocking; 0, QUBE_E_CLOSED at an early end, QUBE_E_SYSTEM. */
+/* Blocking; 0, QUBE_E_CLOSED when nobody reads any more, QUBE_E_SYSTEM. */
 int qube__io_write_full(int fd, const void *buf, size_t len);
 /* Reads a whole regular file of at most max bytes into owned memory with a NUL behind it.
  * QUBE_E_NOENT if it is not there, QUBE_E_LIMIT if it is larger. Sets the record. */
