@@ -66,8 +66,9 @@ build_tree() {
 
 	shift 2
 	say "building ${dir#"$PWD"/}"
-	must "configure $dir" cmake -S . -B "$dir" -G Ninja "$@" >"$dir.log" 2>&1 || {
-		tail -n 40 "$dir.log"
+	mkdir -p "$dir"
+	must "configure $dir" cmake -S . -B "$dir" -G Ninja "$@" >"$dir/configure.log" 2>&1 || {
+		tail -n 40 "$dir/configure.log"
 		return 1
 	}
 	# What fails to build must not hide the tests of the rest.
