@@ -119,8 +119,6 @@ int qube__volume_usage(struct qube__pool *p, const struct qube__volume_spec *v,
 		       void (*usage)(void *user, uint64_t bytes), const struct qube__pool_cb *cb);
 /* The revision becomes the current state (as a new revision). QUBE_E_BUSY while started. */
 int qube__volume_revert(struct qube__pool *p, const struct qube__volume_spec *v, uint64_t revision);
-/* Throws away what a crashed session of a persistent layered volume left. */
-int qube__volume_discard_dirty(struct qube__pool *p, const struct qube__volume_spec *v);
 
 /* What must be copied before start (a disposable's private volume). 0, 1 or an error. */
 int qube__volume_prepare(struct qube__pool_op **out_op, struct qube__pool *p,

@@ -271,21 +271,6 @@ int qube__volume_revert(struct qube__pool *p, const struct qube__volume_spec *v,
 	return r < 0 ? r : qube__tree_collect(p);
 }
 
-int qube__volume_discard_dirty(struct qube__pool *p, const struct qube__volume_spec *v)
-{
-	qube__autofd run = -1;
-	int r = qube__tree_check_spec(v);
-
-	if (r < 0)
-		return r;
-	if (owner_busy(p, v->owner))
-		return qube__fail(QUBE_E_BUSY, "volume %s of %s is in use", v->name, v->owner);
-	run = qube__tree_owner_dir(p->run, v->owner, false);
-	if (run < 0)
-		return errno == ENOENT ? 0 : qube__tree_fail(p, "open the writes of", v->owner);
-	return qube__tree_trash(p, run, v->name);
-}
-
 static int next_usage(struct qube__pool_op *op)
 {
 	struct qube__job_request req = { .type = QUBE__JOB_USAGE };
