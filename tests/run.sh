@@ -153,7 +153,8 @@ fuzz_all() {
 	local targets
 	local out
 
-	build_tree "$build/fuzz" fuzzers -DCMAKE_BUILD_TYPE=Debug -DQUBE_SANITIZE=ON -DQUBE_FUZZ=ON \
+	build_tree "$build/fuzz" fuzzers -DCMAKE_BUILD_TYPE=Debug -DQUBE_SANITIZE=ON \
+		-DQUBE_FUZZ=ON \
 		-DCMAKE_C_COMPILER=clang-14 -DCMAKE_CXX_COMPILER=clang++-14
 	targets=$(find "$build/fuzz/fuzz" -maxdepth 1 -type f -executable -name 'fuzz_*' | sort)
 	must "fuzz targets are there" [ -n "$targets" ] || return 1

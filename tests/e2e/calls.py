@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Calls: exit codes, input and output, terminals, many at once, disposables, targets that are started."""
+"""Calls: exit codes, input and output, terminals, many at once, disposables, targets
+that are started."""
+
 import os
 import pty
 import select
@@ -32,9 +34,9 @@ demo.Disp      *  work   @dispvm:dvm  allow
     host.create("dvm", "-p", "template_for_dispvms=True")
     host.ok("prefs", "work", "default_dispvm", "dvm")
     host.service("vault", "demo.Echo", "#!/bin/sh\nexec cat\n")
-    host.service("vault", "demo.Exit", "#!/bin/sh\nexit \"$1\"\n")
+    host.service("vault", "demo.Exit", '#!/bin/sh\nexit "$1"\n')
     host.service("vault", "demo.Err", "#!/bin/sh\necho out; echo err >&2; exit 3\n")
-    host.service("vault", "demo.Who", "#!/bin/sh\necho \"$QREXEC_REMOTE_DOMAIN $1 $(id -un)\"\n")
+    host.service("vault", "demo.Who", '#!/bin/sh\necho "$QREXEC_REMOTE_DOMAIN $1 $(id -un)"\n')
     host.sh_ok("vault", "echo 'not a program' >/usr/local/etc/qubes-rpc/demo.Plain", "root")
     host.service("sleeper", "demo.Start", "#!/bin/sh\necho awake\n")
     host.service("dvm", "demo.Disp", "#!/bin/sh\nuname -n; cat; exit 7\n")
@@ -47,8 +49,12 @@ def test_exit_codes_arrive_by_run(host):
 
 
 def test_exit_codes_0_to_255_arrive_by_call(host):
-    out = host.sh_ok("work", "i=0; while [ $i -le 255 ]; do " + RPC + " vault demo.Exit+$i </dev/null; "
-                             "echo $?; i=$((i+1)); done", timeout=120)
+    out = host.sh_ok(
+        "work",
+        "i=0; while [ $i -le 255 ]; do " + RPC + " vault demo.Exit+$i </dev/null; "
+        "echo $?; i=$((i+1)); done",
+        timeout=120,
+    )
     equal([int(n) for n in out.text.split()], list(range(256)), "exit codes of 256 calls")
 
 
@@ -107,8 +113,13 @@ def test_service_knows_its_caller_its_argument_and_its_user(host):
 
 def test_pty_is_a_terminal_of_its_own(host):
     master, slave = pty.openpty()
-    process = subprocess.Popen(host.command("run", "--pty", "work", "--", "tty && stty size; exit 9"),
-                               stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+    process = subprocess.Popen(
+        host.command("run", "--pty", "work", "--", "tty && stty size; exit 9"),
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+    )
     os.close(slave)
     out = b""
     end = time.monotonic() + 20
@@ -162,8 +173,13 @@ def test_a_disposable_by_call_leaves_nothing_behind(host):
 
 def test_a_disposable_by_run_leaves_nothing_behind(host):
     before = host.traces()
-    r = host.qube("run", "--disposable=dvm", "--", "uname -n; id -un; cat; touch /etc/x /home/user/x 2>&1"
-                                                   " || touch /home/user/x; exit 11", data=b"doc\n")
+    r = host.qube(
+        "run",
+        "--disposable=dvm",
+        "--",
+        "uname -n; id -un; cat; touch /etc/x /home/user/x 2>&1" " || touch /home/user/x; exit 11",
+        data=b"doc\n",
+    )
     lines = r.text.splitlines()
     equal((r.code, lines[1:3]), (11, ["user", "doc"]), f"run --disposable: {r}")
     expect(lines[0].startswith("disp"), f"name is {lines[0]!r}")

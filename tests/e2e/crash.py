@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Broker or qubed killed with -9 in the middle of things; each time the host is whole again after."""
+"""Broker or qubed killed with -9 in the middle of things; each time the host is whole
+again after."""
+
 import os
 import signal
 import subprocess
@@ -36,7 +38,9 @@ def test_qubes_run_on_when_the_broker_is_killed():
     with Host() as host:
         furnish(host)
         box = host.box("work")
-        host.sh_ok("work", "(while :; do date >/home/user/beat; sleep 0.05; done) >/dev/null 2>&1 &")
+        host.sh_ok(
+            "work", "(while :; do date >/home/user/beat; sleep 0.05; done) >/dev/null 2>&1 &"
+        )
         for _ in range(3):
             kill_broker(host)
             until(lambda: host.sh("work", "exit 7").code == 7, "calls work again")
@@ -50,16 +54,21 @@ def test_qubes_run_on_when_the_broker_is_killed():
 def test_a_stream_between_qubes_outlives_the_broker():
     with Host() as host:
         furnish(host)
-        call = host.sh_ok("work", """
+        call = host.sh_ok(
+            "work",
+            """
             ( (echo one; while [ ! -e go ]; do sleep 0.02; done; echo two) |
               /run/qube/guest/qube-rpc vault demo.Echo >got; echo $? >code ) >/dev/null 2>&1 &
-            while ! grep -q one got 2>/dev/null; do sleep 0.02; done""")
+            while ! grep -q one got 2>/dev/null; do sleep 0.02; done""",
+        )
         equal(call.code, 0, "the call stands")
         kill_broker(host)
         home = host.home("work")
         (home / "go").touch()
         until(lambda: (home / "code").exists() and (home / "code").read_text(), "the call's end")
-        equal(((home / "code").read_text(), (home / "got").read_text()), ("0\n", "one\ntwo\n"), "call")
+        equal(
+            ((home / "code").read_text(), (home / "got").read_text()), ("0\n", "one\ntwo\n"), "call"
+        )
         works(host)
 
 
@@ -80,11 +89,15 @@ def leftovers(host, boxes, groups):
     root = cgroup_root()
     found += [f"group {g}" for g in groups if root and os.path.exists(root + g)]
     with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as f:
-        found += [f"mount {line.split()[4]}" for line in f
-                  if line.split()[4].startswith(str(host.dir)) and "/pools/" not in line]
+        found += [
+            f"mount {line.split()[4]}"
+            for line in f
+            if line.split()[4].startswith(str(host.dir)) and "/pools/" not in line
+        ]
     pool = host.state / "pools/default"
-    found += [f"in {d}: {os.listdir(pool / d)}" for d in ("run", "tmp", "trash")
-              if os.listdir(pool / d)]
+    found += [
+        f"in {d}: {os.listdir(pool / d)}" for d in ("run", "tmp", "trash") if os.listdir(pool / d)
+    ]
     return found
 
 
@@ -143,9 +156,13 @@ def test_qubed_killed_again_and_again_in_the_middle_of_work():
             n = 0
             while not end.is_set():
                 n += 1
-                for args in (("create", f"new{n}", "--template", "base"), ("start", f"new{n}"),
-                             ("prefs", "work", "label", ("red", "blue")[n % 2]), ("kill", f"new{n}"),
-                             ("rm", f"new{n}")):
+                for args in (
+                    ("create", f"new{n}", "--template", "base"),
+                    ("start", f"new{n}"),
+                    ("prefs", "work", "label", ("red", "blue")[n % 2]),
+                    ("kill", f"new{n}"),
+                    ("rm", f"new{n}"),
+                ):
                     try:
                         host.qube(*args, timeout=20)
                     except (OSError, subprocess.TimeoutExpired):
@@ -170,8 +187,11 @@ def test_qubed_killed_again_and_again_in_the_middle_of_work():
         works(host)
         host.ok("shutdown", "work", "vault")
         until(lambda: not leftovers(host, boxes, groups), "all is clean")
-        equal(sorted(p.stem for p in (host.state / "qubes").glob("*.json")), ["base", "vault", "work"],
-              "files of qubes")
+        equal(
+            sorted(p.stem for p in (host.state / "qubes").glob("*.json")),
+            ["base", "vault", "work"],
+            "files of qubes",
+        )
         volumes = host.state / "pools/default/volumes"
         equal(sorted(p.name for p in volumes.iterdir()), ["base", "vault", "work"], "volumes")
 
@@ -193,15 +213,24 @@ def test_writes_of_a_template_are_kept_when_qubed_is_killed_while_it_runs():
 def test_qubed_ends_in_order_and_takes_its_qubes_along():
     with Host() as host:
         furnish(host)
-        host.sh_ok("work", "(trap 'echo bye >/home/user/bye; exit' TERM; while :; do sleep 0.05; done)"
-                           " >/dev/null 2>&1 &")
+        host.sh_ok(
+            "work",
+            "(trap 'echo bye >/home/user/bye; exit' TERM; while :; do sleep 0.05; done)"
+            " >/dev/null 2>&1 &",
+        )
         seen = host.traces()
         broker = host.broker()
         equal(host.stop(), 0, "exit status")
         equal((host.home("work") / "bye").read_text(), "bye\n", "what a process wrote at its end")
-        until(lambda: gone(broker) and all(gone(p) for p in seen["processes"]), "all processes are gone")
-        equal([g for g in seen["cgroups"] if os.path.exists((cgroup_root() or "/none") + g)], [],
-              "groups")
+        until(
+            lambda: gone(broker) and all(gone(p) for p in seen["processes"]),
+            "all processes are gone",
+        )
+        equal(
+            [g for g in seen["cgroups"] if os.path.exists((cgroup_root() or "/none") + g)],
+            [],
+            "groups",
+        )
         host.start()
         works(host)
         equal(children(os.getpid()).count(broker), 0, "the old broker")

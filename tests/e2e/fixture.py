@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The template that all scenarios start from: fixture.py BIN import|remove."""
+
 import shutil
 import sys
 
@@ -17,8 +18,16 @@ def main():
     if sys.argv[2] == "import":
         place.mkdir(mode=0o700)
         with harness.Host(template=False, state=place / "state") as host:
-            host.ok("template", "import", "base", "--include", harness.PACKAGES, "--yes", "--quiet",
-                    timeout=120)
+            host.ok(
+                "template",
+                "import",
+                "base",
+                "--include",
+                harness.PACKAGES,
+                "--yes",
+                "--quiet",
+                timeout=120,
+            )
     print("1 passed, 0 failed")
 
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""For programs inside a qube: messages to the agent's socket, byte by byte. Sent in front of them."""
+"""For programs inside a qube: messages to the agent's socket, byte by byte. Sent in front
+of them."""
+
 import array
 import os
 import select
@@ -20,7 +22,7 @@ def connect():
         try:
             s.connect(SOCKET)
             break
-        except BlockingIOError:     # the agent's backlog is full
+        except BlockingIOError:  # the agent's backlog is full
             if time.monotonic() > end:
                 raise
             time.sleep(0.01)
@@ -29,7 +31,9 @@ def connect():
 
 
 def trigger(service, target, source=b"", ident=b"x"):
-    body = source.ljust(64, b"\0") + target.ljust(64, b"\0") + ident.ljust(32, b"\0") + service + b"\0"
+    body = (
+        source.ljust(64, b"\0") + target.ljust(64, b"\0") + ident.ljust(32, b"\0") + service + b"\0"
+    )
     return struct.pack("<II", TRIGGER4, len(body)) + body
 
 
@@ -42,7 +46,7 @@ def answer(s):
     fds = array.array("i")
     for level, kind, content in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            fds.frombytes(content[:len(content) - len(content) % fds.itemsize])
+            fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
     return data, list(fds)
 
 
@@ -70,7 +74,7 @@ def converse(fds, data=b""):
             os.write(wfd, struct.pack("<II", STDIN, len(data)) + data)
         os.write(wfd, struct.pack("<II", STDIN, 0))
     except BrokenPipeError:
-        pass    # it is over already, with an exit code
+        pass  # it is over already, with an exit code
     while True:
         head = read_exactly(rfd, 8)
         if head is None:
@@ -85,6 +89,7 @@ def converse(fds, data=b""):
 
 def readable(fd):
     import fcntl
+
     return fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
 
 

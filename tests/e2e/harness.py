@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A qubed of one's own for each scenario, its qubes, and the walk over a scenario's tests.
 
-A scenario is a program: SCENARIO.py BIN, BIN being the folder of the built programs. Its test functions
-are called in the order in which they are written; a name with threat_NN_ is the test of that row of
-docs/THREATS.md. The template comes from `fixture.py import` (once for all scenarios), or is imported on
+A scenario is a program: SCENARIO.py BIN, BIN being the folder of the built programs. Its test
+functions are called in the order in which they are written; a name with threat_NN_ is the test of
+that row of docs/THREATS.md. The template comes from `fixture.py import` (once for all scenarios), or is
+imported on
 the spot. Nothing waits without a bound."""
+
 import contextlib
 import errno
 import hashlib
@@ -78,6 +80,7 @@ def why_not():
 
 
 # --- processes ---
+
 
 def children(pid):
     """All descendants, as /proc shows them."""
@@ -166,30 +169,51 @@ class Host:
         source = golden(self.bin) / "state"
         if not (source / "qubes" / "base.json").exists():
             self.start()
-            self.ok("template", "import", "base", "--include", PACKAGES, "--yes", "--quiet",
-                    timeout=120)
+            self.ok(
+                "template", "import", "base", "--include", PACKAGES, "--yes", "--quiet", timeout=120
+            )
             return
-        shutil.copytree(source, self.state, symlinks=True, copy_function=os.link,
-                        ignore=shutil.ignore_patterns("layers", "lock", "*.json", "*.vol"))
+        shutil.copytree(
+            source,
+            self.state,
+            symlinks=True,
+            copy_function=os.link,
+            ignore=shutil.ignore_patterns("layers", "lock", "*.json", "*.vol"),
+        )
         for path in source.rglob("*"):
             if path.is_file() and (path.suffix in (".json", ".vol")) and "layers" not in path.parts:
                 shutil.copy2(path, self.state / path.relative_to(source))
-        subprocess.run(["cp", "-al", source / "pools/default/layers", self.state / "pools/default"],
-                       check=True, timeout=60)
+        subprocess.run(
+            ["cp", "-al", source / "pools/default/layers", self.state / "pools/default"],
+            check=True,
+            timeout=60,
+        )
 
     def daemon_args(self):
-        return [self.bin / "qubed", "--state-dir", self.state, "--run-dir", self.run_dir,
-                "--policy-root", self.policy_root, "--socket", self.socket]
+        return [
+            self.bin / "qubed",
+            "--state-dir",
+            self.state,
+            "--run-dir",
+            self.run_dir,
+            "--policy-root",
+            self.policy_root,
+            "--socket",
+            self.socket,
+        ]
 
     def start(self, wait=True):
         log = open(self.log_path, "ab")
         before = self.log_path.stat().st_size
         with log:
-            self.daemon = subprocess.Popen(self.daemon_args(), stdin=subprocess.DEVNULL,
-                                           stdout=log, stderr=log)
+            self.daemon = subprocess.Popen(
+                self.daemon_args(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
         if wait:
-            until(lambda: b"ready at" in self.log_bytes()[before:] or self.daemon.poll() is not None,
-                  "qubed is ready")
+            until(
+                lambda: b"ready at" in self.log_bytes()[before:] or self.daemon.poll() is not None,
+                "qubed is ready",
+            )
             expect(self.daemon.poll() is None, f"qubed ended: {self.log()}")
         return self
 
@@ -224,8 +248,12 @@ class Host:
             if mount.startswith(f"{self.dir}/") and mount != str(self.state):
                 subprocess.run(["umount", mount], check=False, timeout=10)
         # Links of the template's files; another host's are not touched by that.
-        subprocess.run(["rm", "-rf", "--one-file-system", self.dir], check=False, timeout=60,
-                       stderr=subprocess.DEVNULL)
+        subprocess.run(
+            ["rm", "-rf", "--one-file-system", self.dir],
+            check=False,
+            timeout=60,
+            stderr=subprocess.DEVNULL,
+        )
         expect(code == 0, "qubed did not end in order")
 
     def __enter__(self):
@@ -263,8 +291,9 @@ class Host:
         return [str(self.bin / "qube"), "--socket", str(self.socket), *map(str, args)]
 
     def qube(self, *args, data=b"", timeout=60):
-        done = subprocess.run(self.command(*args), input=data, capture_output=True, check=False,
-                              timeout=timeout)
+        done = subprocess.run(
+            self.command(*args), input=data, capture_output=True, check=False, timeout=timeout
+        )
         return Result(done.returncode, done.stdout, done.stderr)
 
     def ok(self, *args, data=b"", timeout=60):
@@ -273,7 +302,12 @@ class Host:
         return r
 
     def spawn(self, *args, **how):
-        how = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how}
+        how = {
+            "stdin": subprocess.PIPE,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            **how,
+        }
         return subprocess.Popen(self.command(*args), **how)
 
     def sh(self, name, script, user=None, data=b"", timeout=60):
@@ -298,8 +332,12 @@ class Host:
 
     def call(self, source, target, service, data=b"", timeout=60):
         """A call from one qube to another."""
-        return self.sh(source, f"exec /run/qube/guest/qube-rpc '{target}' '{service}'", data=data,
-                       timeout=timeout)
+        return self.sh(
+            source,
+            f"exec /run/qube/guest/qube-rpc '{target}' '{service}'",
+            data=data,
+            timeout=timeout,
+        )
 
     def create(self, name, *args):
         self.ok("create", name, "--template", "base", *args)
@@ -307,8 +345,13 @@ class Host:
 
     def service(self, name, service, script, user="root"):
         """Puts an executable service into the private volume of a qube."""
-        self.sh_ok(name, f"mkdir -p {SERVICES} && cat >{SERVICES}/{service} && "
-                         f"chmod 755 {SERVICES}/{service}", user, script.encode())
+        self.sh_ok(
+            name,
+            f"mkdir -p {SERVICES} && cat >{SERVICES}/{service} && "
+            f"chmod 755 {SERVICES}/{service}",
+            user,
+            script.encode(),
+        )
 
     def policy(self, text, name="30-user.policy", wait=True):
         """Replaces a policy file as an editor does; qubed has seen it at return."""
@@ -318,8 +361,10 @@ class Host:
         new.write_text(text)
         new.rename(path)
         if wait and self.daemon:
-            until(lambda: self.log().count("policy loaded") + self.log().count("policy") > before,
-                  "qubed has read the policy")
+            until(
+                lambda: self.log().count("policy loaded") + self.log().count("policy") > before,
+                "qubed has read the policy",
+            )
 
     def qubes(self):
         return {v["name"]: v for v in json.loads(self.ok("ls", "--json").out)}
@@ -343,8 +388,12 @@ class Host:
     @staticmethod
     def host_name(pid):
         """Of a process' UTS namespace, through the box's own environment of names."""
-        done = subprocess.run(["nsenter", "-t", str(pid), "-u", "uname", "-n"], capture_output=True,
-                              check=False, timeout=10)
+        done = subprocess.run(
+            ["nsenter", "-t", str(pid), "-u", "uname", "-n"],
+            capture_output=True,
+            check=False,
+            timeout=10,
+        )
         return done.stdout.decode().strip()
 
     def events(self):
@@ -354,13 +403,19 @@ class Host:
 
     @staticmethod
     def is_worker(pid):
-        return command_line(pid)[:1] and command_line(pid)[0].endswith(b"qube-worker")
+        line = command_line(pid)  # once: it may end between two looks
+        return bool(line) and line[0].endswith(b"qube-worker")
 
     def traces(self):
         """What of running qubes can be seen from outside: compared before and after."""
         folders = [p for p in (self.run_dir, self.state) if p.exists()]
-        files = {os.path.join(at, n) for d in folders for at, dirs, names in os.walk(d)
-                 for n in dirs + names if "/layers" not in at}
+        files = {
+            os.path.join(at, n)
+            for d in folders
+            for at, dirs, names in os.walk(d)
+            for n in dirs + names
+            if "/layers" not in at
+        }
         with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as f:
             mounts = {line.split()[4] for line in f}
         # One worker stays for the next job.
@@ -374,8 +429,13 @@ class Host:
                 for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
                     if line.startswith("0::") and "/qube-" in line:
                         groups.add(line[3:])
-        return {"files": files, "mounts": mounts, "processes": set(pids), "namespaces": spaces,
-                "cgroups": groups}
+        return {
+            "files": files,
+            "mounts": mounts,
+            "processes": set(pids),
+            "namespaces": spaces,
+            "cgroups": groups,
+        }
 
 
 def cgroup_root():
@@ -394,8 +454,11 @@ def nothing_left(host, before, during=None):
 
     def clean():
         after = host.traces()
-        left[:] = [f"{kind}: {sorted(after[kind] - had)[:10]}" for kind, had in before.items()
-                   if after[kind] - had]
+        left[:] = [
+            f"{kind}: {sorted(after[kind] - had)[:10]}"
+            for kind, had in before.items()
+            if after[kind] - had
+        ]
         left.extend(f"group: {g}" for g in groups if root and os.path.exists(root + g))
         return not left
 
@@ -422,14 +485,18 @@ class Events:
 
     def wait(self, name, subject=None, seconds=15, **fields):
         """The first event that fits."""
+
         def found():
             for e in list(self.list):
                 values = e.get("fields", {})
-                if e.get("event") == name and \
-                        (subject is None or e.get("subject") == subject) and \
-                        all(values.get(k) == v for k, v in fields.items()):
+                if (
+                    e.get("event") == name
+                    and (subject is None or e.get("subject") == subject)
+                    and all(values.get(k) == v for k, v in fields.items())
+                ):
                     return e
             return None
+
         try:
             return until(found, f"event {name} {subject} {fields}", seconds)
         except AssertionError as e:
@@ -448,7 +515,9 @@ class Scenario:
     Each gets the host that `setup` made once."""
 
     def __init__(self, names, setup=None):
-        self.tests = [f for n, f in names.items() if n.startswith(("test_", "threat_")) and callable(f)]
+        self.tests = [
+            f for n, f in names.items() if n.startswith(("test_", "threat_")) and callable(f)
+        ]
         wanted = sys.argv[2:]
         if wanted:
             self.tests = [f for f in self.tests if f.__name__ in wanted]
@@ -464,7 +533,7 @@ class Scenario:
             self.counts["skipped"] += 1
             print(f"skipped at {name}: {e}", flush=True)
             return
-        except Exception:   # pylint: disable=broad-except
+        except Exception:  # pylint: disable=broad-except
             self.counts["failed"] += 1
             print(f"FAIL {name}\n{traceback.format_exc()}", flush=True)
             return
@@ -494,7 +563,7 @@ def main(names, setup=None):
     s = Scenario(names, setup)
     try:
         s.all()
-    except Exception:   # pylint: disable=broad-except
+    except Exception:  # pylint: disable=broad-except
         s.counts["failed"] += 1
         traceback.print_exc(file=sys.stdout)
     print("{passed} passed, {failed} failed, {skipped} skipped".format(**s.counts))

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Life of a qube: what is kept and what is not, classes, states, events, the log."""
+
 import json
 import signal
 import subprocess
@@ -15,8 +16,12 @@ def setup(host):
 
 
 def test_root_is_thrown_away_and_home_is_kept(host):
-    host.sh_ok("app", "echo r >/etc/mark && echo t >/tmp/mark && echo h >/home/user/mark && "
-                      "chown user /home/user/mark && echo l >/usr/local/mark", "root")
+    host.sh_ok(
+        "app",
+        "echo r >/etc/mark && echo t >/tmp/mark && echo h >/home/user/mark && "
+        "chown user /home/user/mark && echo l >/usr/local/mark",
+        "root",
+    )
     host.ok("shutdown", "app")
     r = host.sh("app", "cat /etc/mark; cat /tmp/mark; cat /home/user/mark; cat /usr/local/mark")
     equal(r.out, b"h\nl\n", "what is left after a restart")
@@ -54,8 +59,11 @@ def test_a_clone_has_the_same_and_goes_its_own_way(host):
     equal(host.sh_ok("twin", "cat /home/user/both").text, "first", "the clone's file")
     qubes = host.qubes()
     equal(qubes["twin"]["template"], "tpl", "the clone's template")
-    expect(host.ok("prefs", "--json", "app", "uuid").out != host.ok("prefs", "--json", "twin", "uuid").out,
-           "the clone has the same uuid")
+    expect(
+        host.ok("prefs", "--json", "app", "uuid").out
+        != host.ok("prefs", "--json", "twin", "uuid").out,
+        "the clone has the same uuid",
+    )
     host.ok("shutdown", "twin")
     host.ok("rm", "twin")
 
@@ -112,8 +120,11 @@ def test_kill_ends_a_paused_qube_and_all_its_processes(host):
 
 
 def test_shutdown_lets_services_end_in_order(host):
-    host.sh_ok("app", "(trap 'echo bye >/home/user/bye; exit' TERM; while :; do sleep 0.05; done)"
-                      " >/dev/null 2>&1 &")
+    host.sh_ok(
+        "app",
+        "(trap 'echo bye >/home/user/bye; exit' TERM; while :; do sleep 0.05; done)"
+        " >/dev/null 2>&1 &",
+    )
     host.ok("shutdown", "app")
     equal((host.home("app") / "bye").read_text(), "bye\n", "what the process wrote at its end")
 
@@ -160,8 +171,16 @@ def test_events_of_a_life_come_in_order(host):
     host.ok("shutdown", "app")
     events.wait("domain-shutdown", "app")
     seen = [e["event"] for e in events.list if e.get("subject") == "app"]
-    want = ["domain-pre-start", "domain-spawn", "domain-start", "domain-paused", "domain-unpaused",
-            "domain-pre-shutdown", "domain-stopped", "domain-shutdown"]
+    want = [
+        "domain-pre-start",
+        "domain-spawn",
+        "domain-start",
+        "domain-paused",
+        "domain-unpaused",
+        "domain-pre-shutdown",
+        "domain-stopped",
+        "domain-shutdown",
+    ]
     equal([e for e in seen if e in want], want, f"order (of {seen})")
 
 
@@ -205,10 +224,22 @@ def test_removing_everything_leaves_only_the_template(host):
 
 def test_an_embedded_host_needs_no_daemon(host):
     host.stop()
-    command = [str(host.bin / "qube"), "--embedded", "--state-dir", str(host.state), "--run-dir",
-               str(host.run_dir), "--policy-root", str(host.policy_root)]
-    done = subprocess.run(command + ["run", "--json", "base", "--", "id -un"], capture_output=True,
-                          timeout=60, check=False)
+    command = [
+        str(host.bin / "qube"),
+        "--embedded",
+        "--state-dir",
+        str(host.state),
+        "--run-dir",
+        str(host.run_dir),
+        "--policy-root",
+        str(host.policy_root),
+    ]
+    done = subprocess.run(
+        command + ["run", "--json", "base", "--", "id -un"],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
     host.start()
     equal((done.returncode, done.stdout), (0, b"user\n"), f"embedded: {done.stderr!r}")
     equal(json.loads(host.ok("ls", "--json").out) != [], True, "listing")

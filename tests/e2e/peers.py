@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Guests that freeze, flood, stop in the middle or never read, and what others notice of it."""
+
 import json
 import os
 import pathlib
@@ -12,7 +13,7 @@ from harness import children, command_line, equal, expect, main, status_of, unti
 RAW = (pathlib.Path(__file__).parent / "guest_raw.py").read_text()
 # The bad one's own work uses processors that the good ones need; so a bound of its own, not 1.5.
 RATIO = 6.0
-FLOOR_MS = 150.0    # below it a ratio says nothing on a busy machine
+FLOOR_MS = 150.0  # below it a ratio says nothing on a busy machine
 CALLS = 150
 
 MEASURE = RAW + """
@@ -47,7 +48,7 @@ admin.vm.List  *  bad   @anyvm allow target=dom0
     host.service("vault", "demo.Flood", "#!/bin/sh\nexec cat /dev/zero\n")
     host.sh_ok("good", "cat >measure.py", data=MEASURE.encode())
     host.sh_ok("bad", "true")
-    latencies(host)     # warm
+    latencies(host)  # warm
     host.calm = latencies(host)
 
 
@@ -63,13 +64,19 @@ def p99(times):
 
 def others_are_well(host, what):
     now = latencies(host)
-    print(f"     {what}: p99 {p99(now):.1f} ms, calm {p99(host.calm):.1f} ms; median "
-          f"{now[len(now) // 2]:.1f} ms, calm {host.calm[len(host.calm) // 2]:.1f} ms")
+    print(
+        f"     {what}: p99 {p99(now):.1f} ms, calm {p99(host.calm):.1f} ms; median "
+        f"{now[len(now) // 2]:.1f} ms, calm {host.calm[len(host.calm) // 2]:.1f} ms"
+    )
     bound = max(FLOOR_MS, RATIO * p99(host.calm))
-    expect(p99(now) <= bound, f"{what}: p99 of the others is {p99(now):.1f} ms, at most {bound:.1f} ms")
+    expect(
+        p99(now) <= bound, f"{what}: p99 of the others is {p99(now):.1f} ms, at most {bound:.1f} ms"
+    )
     begin = time.monotonic()
     host.ok("admin", "admin.vm.List")
-    expect(time.monotonic() - begin < 2, f"{what}: a request takes {time.monotonic() - begin:.1f} s")
+    expect(
+        time.monotonic() - begin < 2, f"{what}: a request takes {time.monotonic() - begin:.1f} s"
+    )
 
 
 class Attack:
@@ -81,13 +88,26 @@ class Attack:
         self.user = user
 
     def __enter__(self):
-        self.host.sh_ok("bad", "rm -f /tmp/attack.*; cat >/tmp/attack.py", self.user,
-                        (RAW + self.script).encode())
+        self.host.sh_ok(
+            "bad",
+            "rm -f /tmp/attack.*; cat >/tmp/attack.py",
+            self.user,
+            (RAW + self.script).encode(),
+        )
         # A session of its own, so that the whole of it can be ended.
-        self.host.ok("run", "--detach", "--user", self.user, "bad", "--",
-                     "setsid python3 /tmp/attack.py >/tmp/attack.log 2>&1 & echo $! >/tmp/attack.pid; wait")
+        self.host.ok(
+            "run",
+            "--detach",
+            "--user",
+            self.user,
+            "bad",
+            "--",
+            "setsid python3 /tmp/attack.py >/tmp/attack.log 2>&1 & echo $! >/tmp/attack.pid; wait",
+        )
         try:
-            until(lambda: self.host.sh("bad", "test -e /tmp/attack.ready").code == 0, "it is on", 30)
+            until(
+                lambda: self.host.sh("bad", "test -e /tmp/attack.ready").code == 0, "it is on", 30
+            )
         except AssertionError:
             self.__exit__(AssertionError)
             raise
@@ -105,11 +125,14 @@ def bad_is_well_again(host):
     def echoed():
         r = host.sh("bad", "echo ping | /run/qube/guest/qube-rpc vault demo.Echo", timeout=20)
         return (r.code, r.out) == (0, b"ping")
+
     until(echoed, "the bad qube calls again", 20)
 
 
 def threat_21_half_messages_on_the_trigger_socket(host):
-    with Attack(host, """
+    with Attack(
+        host,
+        """
 whole = trigger(b"demo.Echo", b"vault")
 kept = []
 def half(n):
@@ -122,9 +145,12 @@ def half(n):
 for n in (0, 1, 7, 8, 9, 100, len(whole) - 1):
     for i in range(30):
         half(n)
-""" + READY + """
+"""
+        + READY
+        + """
 time.sleep(100)
-"""):
+""",
+    ):
         others_are_well(host, "half messages")
         equal(host.sh("bad", "exit 3").code, 3, "a call of the host into the bad one")
     bad_is_well_again(host)
@@ -153,14 +179,21 @@ for data, n in (kinds[KIND],) * 2:
 
 def flood(host, kind, also=None):
     begin = time.monotonic()
-    size = (host.log_path.stat().st_size, memory(host.pid), memory(host.broker()),
-            host.log().count("bad -> "))
+    size = (
+        host.log_path.stat().st_size,
+        memory(host.pid),
+        memory(host.broker()),
+        host.log().count("bad -> "),
+    )
     with Attack(host, f"KIND = {kind!r}\n" + FLOOD + READY + "time.sleep(100)"):
         others_are_well(host, f"flood of {kind}")
         if also:
             also()
     grown = (memory(host.pid) - size[1]) + (memory(host.broker()) - size[2])
-    print(f"     the log grew by {(host.log_path.stat().st_size - size[0]) >> 10} KiB, memory by {grown} KiB")
+    print(
+        f"     the log grew by {(host.log_path.stat().st_size - size[0]) >> 10} KiB,"
+        f" memory by {grown} KiB"
+    )
     expect(grown < 64 << 10, f"qubed and broker grew by {grown} KiB")
     lines = host.log().count("bad -> ") - size[3]
     expect(lines < 25 * (time.monotonic() - begin + 2), f"{lines} lines of the log are the guest's")
@@ -190,7 +223,9 @@ def memory(pid):
 
 def threat_21_a_caller_that_never_reads(host):
     before = memory(host.pid) + memory(host.broker())
-    with Attack(host, """
+    with Attack(
+        host,
+        """
 kept = []
 for service, target in ((b"demo.Flood", b"vault"), (b"admin.vm.List", b"dom0")) * 20:
     s = connect()
@@ -204,7 +239,8 @@ for i in range(100):    # and some that do not even take the answer
     s = connect()
     s.sendall(trigger(b"demo.Echo", b"vault"))
     kept.append((s, []))
-""" + READY + "time.sleep(100)"):
+""" + READY + "time.sleep(100)",
+    ):
         others_are_well(host, "never reads")
         grown = memory(host.pid) + memory(host.broker()) - before
         expect(grown < 64 << 10, f"qubed and broker grew by {grown} KiB")
@@ -243,20 +279,27 @@ def threat_21_a_stopped_agent_is_killed_with_its_qube(host):
     r = host.qube("shutdown", "--or-kill", "bad", timeout=30)
     equal((r.code, host.state_of("bad")), (0, "Halted"), f"shutdown: {r}")
     host.ok("prefs", "bad", "--reset", "shutdown_timeout")
-    bad_is_well_again(host) if host.sh("bad", "true").code == 0 else expect(False, "it starts again")
+    (
+        bad_is_well_again(host)
+        if host.sh("bad", "true").code == 0
+        else expect(False, "it starts again")
+    )
 
 
 def threat_21_a_frozen_target_does_not_hold_its_callers(host):
     host.create("late")
     host.service("late", "demo.Late", "#!/bin/sh\necho late\n")
     host.ok("pause", "late")
-    with Attack(host, """
+    with Attack(
+        host,
+        """
 kept = []
 for i in range(100):
     s = connect()
     s.sendall(trigger(b"demo.Late", b"late"))
     kept.append(s)
-""" + READY + "time.sleep(100)"):
+""" + READY + "time.sleep(100)",
+    ):
         others_are_well(host, "calls into a paused qube")
     host.ok("unpause", "late")
     bad_is_well_again(host)
@@ -281,6 +324,7 @@ def threat_21_a_host_s_reader_that_does_not_read_holds_nobody(host):
 
 def threat_21_a_client_of_the_socket_that_stalls_holds_nobody(host):
     import socket
+
     kept = []
     for data in (b"", b"admin.vm.List", b"admin.vm.List+ dom0 name dom0\0", b"\0" * 100):
         for _ in range(25):
@@ -294,7 +338,8 @@ def threat_21_a_client_of_the_socket_that_stalls_holds_nobody(host):
 
 
 def threat_34_an_agent_that_dies_again_and_again_costs_its_own_qube(host):
-    """Root of a box may kill its agent at will: it is started again, and in the end the box stops."""
+    """Root of a box may kill its agent at will: it is started again, and in the end the
+    box stops."""
     for _ in range(8):
         if host.state_of("bad") != "Running":
             break

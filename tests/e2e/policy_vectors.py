@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Runs every policy vector through a program: policy_vectors.py VECTORS PROGRAM [ARGS...]."""
+
 import json
 import os
 import pathlib
@@ -14,9 +15,22 @@ STATUS = {"allow": 0, "deny": 1, "ask": 3, "policy-error": 4}
 
 def command(program, root, vector):
     request = vector["request"]
-    args = program + ["check", "--dir", str(root), "--system-info", str(root / "system.json"),
-                      "--source", request["source"], "--target", request["target"],
-                      "--service", request["service"], "--arg", request["argument"], "--json"]
+    args = program + [
+        "check",
+        "--dir",
+        str(root),
+        "--system-info",
+        str(root / "system.json"),
+        "--source",
+        request["source"],
+        "--target",
+        request["target"],
+        "--service",
+        request["service"],
+        "--arg",
+        request["argument"],
+        "--json",
+    ]
     if "requested_source" in request:
         args += ["--requested-source", request["requested_source"]]
     answer = vector.get("answer")
@@ -48,13 +62,15 @@ def run(program, vector, systems):
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).write_text(text)
         (root / "system.json").write_text(json.dumps(systems[vector["system"]]))
-        done = subprocess.run(command(program, root, vector), capture_output=True, timeout=30,
-                              check=False)
+        done = subprocess.run(
+            command(program, root, vector), capture_output=True, timeout=30, check=False
+        )
         try:
             got = json.loads(done.stdout)
         except ValueError:
-            return [f"exit status {done.returncode}, stdout {done.stdout!r}, "
-                    f"stderr {done.stderr!r}"]
+            return [
+                f"exit status {done.returncode}, stdout {done.stdout!r}, " f"stderr {done.stderr!r}"
+            ]
         return differences(vector["expect"], got, done.returncode)
 
 

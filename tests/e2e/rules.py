@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The policy at work between qubes, and the Admin API for qubes."""
+
 import os
 import re
 
@@ -34,7 +35,7 @@ def setup(host):
     host.create("other")
     host.service("vault", "demo.Echo", "#!/bin/sh\nexec cat\n")
     for name in ("demo.Ask", "demo.User", "demo.To", "demo.Arg"):
-        host.service("vault", name, "#!/bin/sh\necho \"$(uname -n) $(id -un)\"\n")
+        host.service("vault", name, '#!/bin/sh\necho "$(uname -n) $(id -un)"\n')
     host.service("other", "demo.Echo", "#!/bin/sh\nexec cat\n")
     host.sh_ok("work", "true")
 
@@ -50,8 +51,10 @@ def test_a_refusal_names_file_and_line_in_event_and_log(host):
     equal(host.call("work", "other", "demo.Echo").code, 126, "exit status")
     e = events.wait("rpc-denied", "work", service="demo.Echo", target="other", line="3")
     expect(e["fields"]["file"].endswith("30-user.policy"), f"file is {e}")
-    until(lambda: re.search(r"denied: work -> other: demo.Echo by \S*30-user.policy:3", host.log()),
-          "the line in the log")
+    until(
+        lambda: re.search(r"denied: work -> other: demo.Echo by \S*30-user.policy:3", host.log()),
+        "the line in the log",
+    )
 
 
 def test_a_call_without_a_rule_is_refused(host):
@@ -65,8 +68,11 @@ def test_the_refused_one_learns_nothing_but_that(host):
     equal((r.out, r.err), (b"", b"Request refused\n"), "what the caller is told")
     existing = host.call("work", "other", "demo.None")
     missing = host.call("work", "nosuchqube", "demo.None")
-    equal((existing.code, existing.out, existing.err), (missing.code, missing.out, missing.err),
-          "a qube that is there and one that is not")
+    equal(
+        (existing.code, existing.out, existing.err),
+        (missing.code, missing.out, missing.err),
+        "a qube that is there and one that is not",
+    )
 
 
 def test_ask_without_anybody_to_ask_is_a_refusal(host):
@@ -111,7 +117,11 @@ def test_an_edited_policy_holds_at_the_next_call(host):
 def test_a_syntax_error_refuses_every_call_and_names_the_line(host):
     events = host.events()
     host.policy(POLICY + "demo.Bad * work vault perhaps\n", wait=False)
-    for service, target in (("demo.Echo", "vault"), ("demo.User", "vault"), ("demo.To", "@default")):
+    for service, target in (
+        ("demo.Echo", "vault"),
+        ("demo.User", "vault"),
+        ("demo.To", "@default"),
+    ):
         equal(host.call("work", target, service).code, 126, f"{service} under a broken policy")
     e = events.wait("policy-error", line="8")
     expect(e["fields"]["file"].endswith("30-user.policy"), f"file is {e}")
@@ -133,8 +143,12 @@ def test_a_policy_that_is_gone_refuses(host):
 
 
 def test_a_qube_s_admin_call_needs_a_rule(host):
-    for service, target in (("admin.vm.List", "dom0"), ("admin.vm.Kill", "vault"),
-                            ("admin.vm.property.Set+label", "vault"), ("admin.Events", "dom0")):
+    for service, target in (
+        ("admin.vm.List", "dom0"),
+        ("admin.vm.Kill", "vault"),
+        ("admin.vm.property.Set+label", "vault"),
+        ("admin.Events", "dom0"),
+    ):
         equal(host.call("work", target, service).code, 126, f"{service} to {target}")
 
 
@@ -151,7 +165,9 @@ def test_a_qube_sees_in_a_listing_what_the_policy_shows(host):
 def test_a_qube_reads_and_sets_what_it_may(host):
     fine, text = answer(host.call("work", "vault", "admin.vm.property.Get+label"))
     expect(fine and b"type=label" in text and text.endswith(b"red"), f"property: {text}")
-    equal(answer(host.call("work", "vault", "admin.vm.feature.Set+from-work", b"7"))[0], True, "set")
+    equal(
+        answer(host.call("work", "vault", "admin.vm.feature.Set+from-work", b"7"))[0], True, "set"
+    )
     equal(host.ok("features", "vault", "from-work").text, "7", "the feature")
     host.ok("shutdown", "vault")
     equal(answer(host.call("work", "vault", "admin.vm.Start"))[0], True, "start")
@@ -159,8 +175,11 @@ def test_a_qube_reads_and_sets_what_it_may(host):
 
 
 def test_methods_of_the_host_alone_are_refused_whatever_the_policy_says(host):
-    for service, target in (("qube.GetAll", "dom0"), ("qube.Start", "vault"),
-                            ("internal.GetSystemInfo", "dom0")):
+    for service, target in (
+        ("qube.GetAll", "dom0"),
+        ("qube.Start", "vault"),
+        ("internal.GetSystemInfo", "dom0"),
+    ):
         r = host.call("work", target, service)
         expect(not answer(r)[0], f"{service} is answered: {r}")
     r = host.call("work", "dom0", "admin.NoSuchMethod")
@@ -171,11 +190,19 @@ def threat_08_an_answer_to_a_qube_is_of_the_known_form(host):
     """Nothing of policy files, paths, other qubes or our own memory in what a qube is told."""
     secrets = [b"30-user", str(host.dir).encode(), b"other", b".c:", b"0x", b"allow", b"deny"]
     shape = re.compile(rb"0\0[\x20-\x7e\n]*|2\0[A-Za-z]+\0\0[\x20-\x7e]*\0(?:[\x20-\x7e]*\0)*|")
-    asked = [("dom0", "admin.vm.List"), ("vault", "admin.vm.List"), ("dom0", "qube.GetAll"),
-             ("vault", "admin.vm.property.Get+label"), ("vault", "admin.vm.property.Get+nonsense"),
-             ("vault", "admin.vm.property.Get"), ("vault", "admin.vm.feature.Set"),
-             ("vault", "admin.vm.List+argument"), ("dom0", "admin.NoSuchMethod"),
-             ("dom0", "admin.vm.property.Get+label"), ("vault", "qube.Start")]
+    asked = [
+        ("dom0", "admin.vm.List"),
+        ("vault", "admin.vm.List"),
+        ("dom0", "qube.GetAll"),
+        ("vault", "admin.vm.property.Get+label"),
+        ("vault", "admin.vm.property.Get+nonsense"),
+        ("vault", "admin.vm.property.Get"),
+        ("vault", "admin.vm.feature.Set"),
+        ("vault", "admin.vm.List+argument"),
+        ("dom0", "admin.NoSuchMethod"),
+        ("dom0", "admin.vm.property.Get+label"),
+        ("vault", "qube.Start"),
+    ]
     for target, service in asked:
         for data in (b"", b"payload\0\xff" * 100):
             r = host.call("work", target, service, data)
@@ -193,8 +220,18 @@ def test_a_payload_that_is_too_large_is_refused(host):
 
 def test_explain_agrees_with_what_was_decided(host):
     host.policy(POLICY)
-    r = host.qube("policy", "explain", "--dir", host.policy_root, "--source", "work", "--target",
-                  "other", "--service", "demo.Echo")
+    r = host.qube(
+        "policy",
+        "explain",
+        "--dir",
+        host.policy_root,
+        "--source",
+        "work",
+        "--target",
+        "other",
+        "--service",
+        "demo.Echo",
+    )
     equal(r.code, 1, f"explain: {r}")
     expect("30-user.policy:3" in r.text, f"does not name the line: {r}")
 

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A gigabyte from one qube to another: while the host is frozen, and with the host counting bytes."""
+"""A gigabyte from one qube to another: while the host is frozen, and with the host counting
+bytes."""
+
 import hashlib
 import json
 import os
@@ -9,7 +11,7 @@ import signal
 from harness import equal, expect, main, status_of, transferred, until
 
 SIZE = 1 << 30
-STALL = 3.0     # seconds; other programs share the processors
+STALL = 3.0  # seconds; other programs share the processors
 COUNTED = 64 << 10
 
 SINK = """#!/usr/bin/python3
@@ -79,12 +81,18 @@ def stream(host, name, around):
 
     def transfer():
         (home / "go").touch()
-        return until(lambda: (home / name).exists() and json.loads((home / name).read_text()),
-                     "the gigabyte is there", 120)
+        return until(
+            lambda: (home / name).exists() and json.loads((home / name).read_text()),
+            "the gigabyte is there",
+            120,
+        )
 
     r = around(transfer)
-    print(f"     {r['bytes'] >> 20} MiB in {r['seconds']:.2f} s, {(r['bytes'] >> 20) / r['seconds']:.0f}"
-          f" MiB/s, longest wait {r['longest'] * 1000:.0f} ms")
+    print(
+        f"     {r['bytes'] >> 20} MiB in {r['seconds']:.2f} s, "
+        f"{(r['bytes'] >> 20) / r['seconds']:.0f}"
+        f" MiB/s, longest wait {r['longest'] * 1000:.0f} ms"
+    )
     equal((r["code"], r["bytes"]), (0, SIZE), "exit code and size")
     equal(r["got"], r["sent"], "checksum")
     expect(r["longest"] < STALL, f"stalled for {r['longest']:.1f} s")
@@ -135,7 +143,7 @@ def test_a_gigabyte_passes_neither_through_qubed_nor_the_broker(host):
 
 def test_both_directions_at_once(host):
     host.service("vault", "demo.Sink", "#!/bin/sh\nexec cat\n")
-    blob = hashlib.sha256(b"seed").digest() * (1 << 19)     # 16 MiB
+    blob = hashlib.sha256(b"seed").digest() * (1 << 19)  # 16 MiB
     r = host.call("work", "vault", "demo.Sink", blob, timeout=120)
     expect(r.out == blob, f"{len(r.out)} of {len(blob)} bytes came back, exit {r.code}")
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The walls of a box, tried from inside by its root: descriptors, terminals, tracing, system calls,
 channels, files, and shared quantities."""
+
 import json
 import os
 import pathlib
@@ -11,8 +12,18 @@ import stat
 import subprocess
 import time
 
-from harness import (Result, Skip, command_line, children, equal, expect, main, nothing_left, status_of,
-                     until)
+from harness import (
+    Result,
+    Skip,
+    command_line,
+    children,
+    equal,
+    expect,
+    main,
+    nothing_left,
+    status_of,
+    until,
+)
 
 RAW = (pathlib.Path(__file__).parent / "guest_raw.py").read_text()
 
@@ -57,8 +68,9 @@ def threat_14_every_way_in_brings_three_descriptors(host):
         "call of a qube": host.sh_ok("work", rpc + " vault demo.Fds </dev/null"),
         "call of a disposable": host.sh_ok("work", rpc + " @dispvm demo.Fds </dev/null"),
         "disposable of the host": host.ok("call", "--disposable=dvm", "demo.Fds"),
-        "command in a disposable": host.ok("run", "--disposable=dvm", "--", "exec python3 -",
-                                           data=LIST.encode()),
+        "command in a disposable": host.ok(
+            "run", "--disposable=dvm", "--", "exec python3 -", data=LIST.encode()
+        ),
     }
     p = host.spawn("run", "--pty", "work", "--", "exec python3 list.py")
     ways["pty"] = Result(0, p.stdout.read(), b"")
@@ -75,8 +87,11 @@ def threat_14_every_way_in_brings_three_descriptors(host):
         expect(len(seen["fds"]) <= 4, f"{way}: {seen['fds']}")
         equal(seen["root"], "/", f"{way}: root")
     host.ok("run", "--detach", "work", "--", "python3 list.py >/home/user/detached")
-    until(lambda: (host.home("work") / "detached").exists() and
-          (host.home("work") / "detached").read_text(), "the detached one's list")
+    until(
+        lambda: (host.home("work") / "detached").exists()
+        and (host.home("work") / "detached").read_text(),
+        "the detached one's list",
+    )
     expect(len(json.loads((host.home("work") / "detached").read_text())["fds"]) <= 4, "detached")
 
 
@@ -90,13 +105,25 @@ def threat_14_the_boxes_own_processes_hold_nothing_of_the_host(host):
             except OSError:
                 continue
             expect(not target.startswith(str(host.dir)), f"process {pid} has {target}")
-            fine = target.startswith(("pipe:", "socket:", "anon_inode:", "/dev/null", "/memfd:",
-                                      "/proc/", "/home/", "/dev/pts"))
+            fine = target.startswith(
+                (
+                    "pipe:",
+                    "socket:",
+                    "anon_inode:",
+                    "/dev/null",
+                    "/memfd:",
+                    "/proc/",
+                    "/home/",
+                    "/dev/pts",
+                )
+            )
             expect(fine or target.startswith("/"), f"process {pid} has {target}")
             if target.startswith("/") and not fine:
                 there = os.stat(f"/proc/{pid}/fd/{n}")
-                expect(not stat.S_ISDIR(there.st_mode) or "cgroup" in target or target == "/",
-                       f"process {pid} has the directory {target}")
+                expect(
+                    not stat.S_ISDIR(there.st_mode) or "cgroup" in target or target == "/",
+                    f"process {pid} has the directory {target}",
+                )
 
 
 INJECT = """
@@ -124,13 +151,20 @@ def threat_15_nothing_is_injected_into_a_terminal(host):
     for how in ((), ("--pty",)):
         for user in ("user", "root"):
             master, slave = pty.openpty()
-            p = subprocess.Popen(host.command("run", *how, "--user", user, "work", "--",
-                                              "python3 /home/user/inject.py"), stdin=slave, stdout=slave,
-                                 stderr=slave, start_new_session=True)
+            p = subprocess.Popen(
+                host.command(
+                    "run", *how, "--user", user, "work", "--", "python3 /home/user/inject.py"
+                ),
+                stdin=slave,
+                stdout=slave,
+                stderr=slave,
+                start_new_session=True,
+            )
             out = b""
             end = time.monotonic() + 20
-            while (p.poll() is None or select.select([master], [], [], 0.1)[0]) and \
-                    time.monotonic() < end:
+            while (
+                p.poll() is None or select.select([master], [], [], 0.1)[0]
+            ) and time.monotonic() < end:
                 if select.select([master], [], [], 0.1)[0]:
                     out += os.read(master, 4096)
             equal(p.wait(10), 0, f"exit status: {out!r}")
@@ -155,7 +189,8 @@ for pid in (1, agent):
         if libc.ptrace(request, pid, 0, 0) == 0:
             done.append(("ptrace", pid))
     for name, flags in (("mem", os.O_RDWR), ("mem", os.O_RDONLY), ("environ", os.O_RDONLY),
-                        ("exe", os.O_RDONLY), ("fd/3", os.O_RDWR), ("fd/2", os.O_WRONLY), ("maps", os.O_RDONLY)):
+                        ("exe", os.O_RDONLY), ("fd/3", os.O_RDWR), ("fd/2", os.O_WRONLY),
+                        ("maps", os.O_RDONLY)):
         try:
             fd = os.open("/proc/%d/%s" % (pid, name), flags)
         except OSError:
@@ -193,8 +228,15 @@ def threat_16_nothing_is_setuid_and_the_host_s_parts_are_not_dumpable(host):
     broker = host.broker()
     uid = int(status_of(broker)["Uid"].split()[0])
     # As the broker's own user: reading it needs the right to trace it.
-    r = subprocess.run(["cat", f"/proc/{broker}/environ", f"/proc/{broker}/maps"], capture_output=True,
-                       check=False, timeout=10, user=uid, group=uid, extra_groups=[])
+    r = subprocess.run(
+        ["cat", f"/proc/{broker}/environ", f"/proc/{broker}/maps"],
+        capture_output=True,
+        check=False,
+        timeout=10,
+        user=uid,
+        group=uid,
+        extra_groups=[],
+    )
     equal((r.returncode, r.stdout), (1, b""), "another process of the broker's user reads it")
 
 
@@ -203,16 +245,24 @@ import ctypes, os
 libc = ctypes.CDLL(None, use_errno=True)
 calls = {"unshare(user)": (272, 0x10000000), "unshare(mount)": (272, 0x20000),
          "mount": (165, b"x", b"/tmp", b"tmpfs", 0, 0),
-         "umount": (166, b"/proc", 2), "pivot_root": (155, b"/", b"/"), "bpf": (321, 0, 0, 0), "userfaultfd": (323, 0),
-         "keyctl": (250, 0, 0), "add_key": (248, b"user", b"x", b"y", 1, -1), "init_module": (175, 0, 0, b""),
+         "umount": (166, b"/proc", 2), "pivot_root": (155, b"/", b"/"), "bpf": (321, 0, 0, 0),
+         "userfaultfd": (323, 0),
+         "keyctl": (250, 0, 0), "add_key": (248, b"user", b"x", b"y", 1, -1),
+         "init_module": (175, 0, 0, b""),
          "kexec_load": (246, 0, 0, 0, 0), "perf_event_open": (298, 0, 0, -1, -1, 0),
          "open_by_handle_at": (304, -1, 0, 0),
-         "io_uring_setup": (425, 1, 0), "setns": (308, 0, 0), "reboot": (169, 0, 0, 0, 0), "swapon": (167, b"/x", 0),
-         "mknod(device)": (133, b"/tmp/dev", 0o60600, 0x800), "clone(NEWUSER)": (56, 0x10000000 | 17, 0, 0, 0, 0),
-         "fsopen": (430, b"tmpfs", 0), "move_mount": (429, -1, b"", -1, b"", 0), "socket(packet)": (41, 17, 3, 0),
-         "socket(raw)": (41, 2, 3, 1), "socket(vsock)": (41, 40, 1, 0), "socket(netlink audit)": (41, 16, 3, 9),
-         "setdomainname": (171, b"x", 1), "sethostname": (170, b"x", 1), "settimeofday": (164, 0, 0),
-         "syslog": (103, 3, 0, 0), "quotactl": (179, 0, 0, 0, 0), "acct": (163, b"/tmp/x"), "iopl": (172, 3)}
+         "io_uring_setup": (425, 1, 0), "setns": (308, 0, 0), "reboot": (169, 0, 0, 0, 0),
+         "swapon": (167, b"/x", 0),
+         "mknod(device)": (133, b"/tmp/dev", 0o60600, 0x800),
+         "clone(NEWUSER)": (56, 0x10000000 | 17, 0, 0, 0, 0),
+         "fsopen": (430, b"tmpfs", 0), "move_mount": (429, -1, b"", -1, b"", 0),
+         "socket(packet)": (41, 17, 3, 0),
+         "socket(raw)": (41, 2, 3, 1), "socket(vsock)": (41, 40, 1, 0),
+         "socket(netlink audit)": (41, 16, 3, 9),
+         "setdomainname": (171, b"x", 1), "sethostname": (170, b"x", 1),
+         "settimeofday": (164, 0, 0),
+         "syslog": (103, 3, 0, 0), "quotactl": (179, 0, 0, 0, 0), "acct": (163, b"/tmp/x"),
+         "iopl": (172, 3)}
 allowed = []
 me = os.getpid()
 for name, (number, *args) in calls.items():
@@ -232,10 +282,18 @@ def threat_30_system_calls_that_are_no_guest_s(host):
         raise Skip("the numbers are those of x86_64")
     for user in ("user", "root"):
         equal(host.python_ok("work", FORBIDDEN, user=user).text, "[]", f"allowed for {user}")
-    status = host.sh_ok("work", "cat /proc/self/status; cat /proc/sys/user/max_user_namespaces", "root")
+    status = host.sh_ok(
+        "work", "cat /proc/self/status; cat /proc/sys/user/max_user_namespaces", "root"
+    )
     fields = dict(line.split(":\t") for line in status.text.splitlines() if ":\t" in line)
-    equal((fields["NoNewPrivs"].strip(), fields["Seccomp"].strip()), ("1", "2"), "NoNewPrivs, Seccomp")
-    equal(int(fields["CapEff"], 16) & (1 << 21 | 1 << 12 | 1 << 16 | 1 << 17 | 1 << 19), 0, "capabilities")
+    equal(
+        (fields["NoNewPrivs"].strip(), fields["Seccomp"].strip()), ("1", "2"), "NoNewPrivs, Seccomp"
+    )
+    equal(
+        int(fields["CapEff"], 16) & (1 << 21 | 1 << 12 | 1 << 16 | 1 << 17 | 1 << 19),
+        0,
+        "capabilities",
+    )
     equal(status.text.splitlines()[-1], "0", "max_user_namespaces")
     host.sh_ok("work", "cp /usr/bin/id /tmp/t/id; chmod 4755 /tmp/t/id", "root")
     equal(host.sh_ok("work", "/tmp/t/id -u").text, "1000", "a setuid program's user")
@@ -284,8 +342,7 @@ time.sleep(float(sys.argv[1]))
 
 
 def agent_fds(host, name):
-    agent = [p for p in children(host.box(name))
-             if command_line(p)[:1] == [b"qube-agent"]][0]
+    agent = [p for p in children(host.box(name)) if command_line(p)[:1] == [b"qube-agent"]][0]
     found = []
     for n in os.listdir(f"/proc/{agent}/fd"):
         try:
@@ -307,43 +364,65 @@ def threat_31_no_descriptor_is_taken_in_any_channel(host):
         equal((kind, r, errno), ("pipe", -1, 88), "an end of the data channel")
     during = agent_fds(host, "work")
     expect("/etc/passwd" not in during and "/" not in during, f"the agent took: {during}")
-    sockets = sum(t.startswith("socket:") for t in during) - \
-        sum(t.startswith("socket:") for t in before)
+    sockets = sum(t.startswith("socket:") for t in during) - sum(
+        t.startswith("socket:") for t in before
+    )
     expect(sockets <= 22, f"the agent has {sockets} sockets more than before; 22 were connected")
     for pid, count in hosts.items():
-        expect(len(os.listdir(f"/proc/{pid}/fd")) <= count + 8, f"process {pid} has more descriptors")
+        expect(
+            len(os.listdir(f"/proc/{pid}/fd")) <= count + 8, f"process {pid} has more descriptors"
+        )
     equal(p.wait(20), 0, f"the giver: {p.communicate()}")
     equal(host.call("work", "vault", "demo.Echo", b"x").out, b"x", "a call afterwards")
 
 
 def threat_31_a_called_qube_gets_no_socket_of_its_caller(host):
     """The caller puts a network socket where the channel's ends are; the service sees pipes."""
-    host.service("vault", "demo.Attack", """#!/usr/bin/python3
+    host.service(
+        "vault",
+        "demo.Attack",
+        """#!/usr/bin/python3
 import json, os, stat
 print(json.dumps([stat.S_ISFIFO(os.fstat(fd).st_mode) for fd in (0, 1, 2)]))
-""")
-    r = host.python_ok("work", """
+""",
+    )
+    r = host.python_ok(
+        "work",
+        """
 import socket, subprocess
 a, b = socket.socketpair()
 b.shutdown(socket.SHUT_WR)
-p = subprocess.run(["/run/qube/guest/qube-rpc", "vault", "demo.Attack"], stdin=a, stdout=subprocess.PIPE)
+p = subprocess.run(["/run/qube/guest/qube-rpc", "vault", "demo.Attack"],
+                   stdin=a, stdout=subprocess.PIPE)
 print(p.stdout.decode())
-""")
+""",
+    )
     equal(json.loads(r.text), [True, True, True], "descriptors of the service are pipes")
 
 
 def threat_32_a_setuid_file_on_the_pool_is_useless_outside(host):
-    host.sh_ok("work", "cp /usr/bin/id /home/user/id && chown root /home/user/id && "
-                       "chmod 6755 /home/user/id && mkdir -p /usr/local/x && "
-                       "cp -p /home/user/id /usr/local/x/id && chmod 6755 /usr/local/x/id", "root")
+    host.sh_ok(
+        "work",
+        "cp /usr/bin/id /home/user/id && chown root /home/user/id && "
+        "chmod 6755 /home/user/id && mkdir -p /usr/local/x && "
+        "cp -p /home/user/id /usr/local/x/id && chmod 6755 /usr/local/x/id",
+        "root",
+    )
     path = host.home("work") / "id"
     expect(path.stat().st_mode & stat.S_ISUID, "the file is not setuid: nothing was tried")
     for folder in (host.state, host.run_dir / "boxes", host.run_dir / "store"):
         equal(stat.S_IMODE(folder.stat().st_mode) & 0o077, 0, f"mode of {folder}")
     for uid in (65534, path.stat().st_uid):
         try:
-            r = subprocess.run([path], capture_output=True, check=False, timeout=10, user=uid,
-                               group=uid, extra_groups=[])
+            r = subprocess.run(
+                [path],
+                capture_output=True,
+                check=False,
+                timeout=10,
+                user=uid,
+                group=uid,
+                extra_groups=[],
+            )
             expect(False, f"it ran as {uid}: {r}")
         except PermissionError:
             pass
@@ -392,7 +471,10 @@ def threat_33_what_a_guest_can_fill_has_an_end(host):
 
 
 def threat_33_a_full_process_table_of_one_is_not_another_s(host):
-    host.sh_ok("work", "cat >/tmp/bomb.py", data=b"""
+    host.sh_ok(
+        "work",
+        "cat >/tmp/bomb.py",
+        data=b"""
 import os, signal, time
 n = 0
 try:
@@ -403,14 +485,15 @@ try:
 except OSError:
     print(n, flush=True)
     time.sleep(3)
-""")
+""",
+    )
     p = host.spawn("run", "--user", "root", "work", "--", "exec python3 /tmp/bomb.py")
     try:
         n = int(p.stdout.readline())
         expect(100 < n < 20000, f"{n} processes")
         equal(host.sh("vault", "exit 3").code, 3, "a call into another qube")
         equal(host.qube("run", "--disposable=dvm", "--", "exit 4").code, 4, "a new disposable")
-        host.sh("work", "true", timeout=20)    # may fail, must not hang
+        host.sh("work", "true", timeout=20)  # may fail, must not hang
     finally:
         host.ok("kill", "work")
         p.communicate(timeout=20)
