@@ -3,9 +3,8 @@
 
 A scenario is a program: SCENARIO.py BIN, BIN being the folder of the built programs. Its test
 functions are called in the order in which they are written; a name with threat_NN_ is the test of
-that row of docs/THREATS.md. The template comes from `fixture.py import` (once for all scenarios), or is
-imported on
-the spot. Nothing waits without a bound."""
+that row of docs/THREATS.md. The template comes from `fixture.py import` (once for all scenarios),
+or is imported on the spot. Nothing waits without a bound."""
 
 import contextlib
 import errno
