@@ -42,8 +42,8 @@ static int dir_of(const struct qube__model *m, bool on_run)
 
 static int remove_file(int dirfd, const char *name, bool durable)
 {
-	if (unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)
-		return qube__fail_os("cannot remove %s", name);
+	if (unlinkat(dirfd, name, 0) < 0)
+		return errno == ENOENT ? 0 : qube__fail_os("cannot remove %s", name);
 	if (durable && fsync(dirfd) < 0)
 		return qube__fail_os("cannot flush the directory of %s", name);
 	return 0;

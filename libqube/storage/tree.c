@@ -80,7 +80,9 @@ static bool owner_busy(struct qube__pool *p, const char *owner)
 
 int qube__volumes_remove(struct qube__pool *p, const char *owner)
 {
+	struct stat st;
 	bool layered;
+	bool there;
 	int r;
 
 	if (!qube__tree_name_ok(owner))
@@ -88,8 +90,10 @@ int qube__volumes_remove(struct qube__pool *p, const char *owner)
 	if (owner_busy(p, owner))
 		return qube__fail(QUBE_E_BUSY, "a volume of %s is in use", owner);
 	layered = has_any_file(p, owner);
+	there = fstatat(p->volumes, owner, &st, AT_SYMLINK_NOFOLLOW) == 0;
 	r = qube__tree_trash(p, p->volumes, owner);
-	if (r == 0 && fsync(p->volumes) < 0)
+	/* A new name has nothing to remove, and a flush costs what a start costs. */
+	if (r == 0 && there && fsync(p->volumes) < 0)
 		r = qube__tree_fail(p, "remove the volumes of", owner);
 	if (r == 0)
 		r = qube__tree_trash(p, p->run, owner);
