@@ -72,6 +72,19 @@ qube_install_programs(${QUBE_LIBEXECDIR}/guest ${QUBE_GUEST})
 # The box injects the agent from here as well.
 qube_install_programs(${QUBE_LIBEXECDIR} qube-agent)
 
+# Where systemd looks is below its own prefix, "lib" whatever the distribution calls its libraries.
+if(TARGET qubed)
+	set(units ${PROJECT_SOURCE_DIR}/daemon/qubed/systemd)
+	foreach(unit qubed.service qube-host.service)
+		configure_file(${units}/${unit}.in ${PROJECT_BINARY_DIR}/systemd/${unit} @ONLY)
+		install(FILES ${PROJECT_BINARY_DIR}/systemd/${unit} DESTINATION lib/systemd/system)
+	endforeach()
+	configure_file(${units}/qubed.socket ${PROJECT_BINARY_DIR}/systemd/qubed.socket COPYONLY)
+	install(FILES ${units}/qubed.socket DESTINATION lib/systemd/system)
+	install(FILES ${units}/qube.sysusers DESTINATION lib/sysusers.d RENAME qube.conf)
+	install(FILES ${units}/qube.tmpfiles DESTINATION lib/tmpfiles.d RENAME qube.conf)
+endif()
+
 file(GLOB manual CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/man/*.[1-8])
 foreach(page ${manual})
 	string(REGEX REPLACE ".*\\.([1-8])$" "\\1" section ${page})

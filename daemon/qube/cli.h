@@ -66,6 +66,8 @@ enum {
 	O_PAYLOAD,
 	O_STDIN,
 	O_MAN,
+	O_ALL,
+	O_AUTOSTART,
 	O_N_OPTIONS
 };
 #define CLI_BIT(option) ((uint64_t)1 << (option))
@@ -168,6 +170,9 @@ int cmd_ls(struct cli *c);
 int cmd_create(struct cli *c);
 int cmd_clone(struct cli *c);
 int cmd_rm(struct cli *c);
+/* cmd_fleet.c: start --autostart, shutdown --all */
+int cli_fleet_autostart(struct cli *c);
+int cli_fleet_shutdown(struct cli *c);
 int cmd_start(struct cli *c);
 int cmd_shutdown(struct cli *c);
 int cmd_kill(struct cli *c);

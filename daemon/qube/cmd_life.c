@@ -71,9 +71,25 @@ static int start_one(struct cli *c, qube_domain *d)
 	return run_op(c, d, op);
 }
 
+/* Names, or an option that stands for them: one of the two. 0, or an exit code. */
+static int check_names(struct cli *c, int option)
+{
+	bool all = cli_given(&c->o, option);
+
+	if (all && c->o.n_pos)
+		return cli_usage(c, "--%s stands instead of names", cli_optdefs[option].name);
+	if (!all && !c->o.n_pos)
+		return cli_usage(c, "a name is missing, or --%s", cli_optdefs[option].name);
+	return 0;
+}
+
 int cmd_start(struct cli *c)
 {
-	return for_each(c, start_one);
+	int r = check_names(c, O_AUTOSTART);
+
+	if (r)
+		return r;
+	return cli_given(&c->o, O_AUTOSTART) ? cli_fleet_autostart(c) : for_each(c, start_one);
 }
 
 static int shutdown_one(struct cli *c, qube_domain *d)
@@ -105,9 +121,14 @@ static bool timeout_is_valid(struct cli *c)
 
 int cmd_shutdown(struct cli *c)
 {
+	int r;
+
 	if (!timeout_is_valid(c))
 		return cli_usage(c, "--timeout is a number of seconds");
-	return for_each(c, shutdown_one);
+	r = check_names(c, O_ALL);
+	if (r)
+		return r;
+	return cli_given(&c->o, O_ALL) ? cli_fleet_shutdown(c) : for_each(c, shutdown_one);
 }
 
 static int kill_one(struct cli *c, qube_domain *d)

@@ -56,6 +56,9 @@ const struct cli_optdef cli_optdefs[O_N_OPTIONS] = {
 	[O_YES] = { "yes", 'y', CLI_ARG_NONE, NULL, "do not ask" },
 	[O_PAYLOAD] = { "payload", 0, CLI_ARG_NEEDED, "TEXT", "payload of the request" },
 	[O_STDIN] = { "stdin", 0, CLI_ARG_NONE, NULL, "payload from standard input" },
+	[O_ALL] = { "all", 0, CLI_ARG_NONE, NULL, "every qube that runs" },
+	[O_AUTOSTART] = { "autostart", 0, CLI_ARG_NONE, NULL,
+			  "those whose property autostart says so" },
 	[O_MAN] = { "man", 0, CLI_ARG_NONE, NULL, "the verbs as a section of the manual page" },
 };
 
@@ -82,13 +85,19 @@ const struct cli_verb cli_verbs[] = {
 	  "Refused while another qube or a default refers to it.", 0, CLI_V_QUBES, 1, -1, cmd_rm,
 	  NULL },
 	{ "start", "QUBE...", "start qubes",
-	  "Done when their agents answer. Starting a running qube succeeds at once.",
-	  CLI_BIT(O_TRACE), CLI_V_GUESTS | CLI_V_QUBES, 1, -1, cmd_start, NULL },
+	  "Done when their agents answer. Starting a running qube succeeds at once. --autostart, "
+	  "instead of names, is for the start of the machine: eight at a time, who serves others "
+	  "first; one that fails does not keep the rest from starting.",
+	  CLI_BIT(O_TRACE) | CLI_BIT(O_AUTOSTART), CLI_V_GUESTS | CLI_V_QUBES, 0, -1, cmd_start,
+	  NULL },
 	{ "shutdown", "QUBE...", "ask qubes to stop",
 	  "Done when they are gone and their volumes are settled. Without --timeout the qube's "
-	  "property shutdown_timeout counts; --timeout 0 waits for ever.",
-	  CLI_BIT(O_TRACE) | CLI_BIT(O_FORCE) | CLI_BIT(O_OR_KILL) | CLI_BIT(O_TIMEOUT),
-	  CLI_V_GUESTS | CLI_V_QUBES, 1, -1, cmd_shutdown, NULL },
+	  "property shutdown_timeout counts; --timeout 0 waits for ever. --all, instead of names, "
+	  "stops whatever runs, who serves others last; what has not stopped after --timeout "
+	  "(60 seconds for all of them) is killed.",
+	  CLI_BIT(O_TRACE) | CLI_BIT(O_FORCE) | CLI_BIT(O_OR_KILL) | CLI_BIT(O_TIMEOUT) |
+		  CLI_BIT(O_ALL),
+	  CLI_V_GUESTS | CLI_V_QUBES, 0, -1, cmd_shutdown, NULL },
 	{ "kill", "QUBE...", "stop qubes without asking them", "", 0, CLI_V_GUESTS | CLI_V_QUBES, 1,
 	  -1, cmd_kill, NULL },
 	{ "pause", "QUBE...", "freeze running qubes", "", 0, CLI_V_GUESTS | CLI_V_QUBES, 1, -1,

@@ -5,8 +5,13 @@
 
 #include "log.h"
 
+#include "common/opts.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -133,6 +138,49 @@ int qubed_listen(const char *path, ino_t *made)
 		return -1;
 	}
 	return fd;
+}
+
+static bool is_ours(void)
+{
+	const char *pid = getenv("LISTEN_PID");
+	uint64_t n;
+
+	return pid && cli_parse_u64(&n, pid, INT32_MAX) && n == (uint64_t)getpid();
+}
+
+static bool is_option(int fd, int option, int wanted)
+{
+	int value = -1;
+	socklen_t len = sizeof(value);
+
+	return getsockopt(fd, SOL_SOCKET, option, &value, &len) == 0 && value == wanted;
+}
+
+int qubed_listen_inherited(char *path, size_t cap)
+{
+	enum { FD = 3 };
+	struct sockaddr_un a = { 0 };
+	socklen_t len = sizeof(a) - 1;
+	const char *count = getenv("LISTEN_FDS");
+	bool ours = is_ours();
+	bool one = count && strcmp(count, "1") == 0;
+
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_FDNAMES");
+	if (!ours)
+		return -1;
+	if (!one || !is_option(FD, SO_DOMAIN, AF_UNIX) || !is_option(FD, SO_TYPE, SOCK_STREAM) ||
+	    !is_option(FD, SO_ACCEPTCONN, 1) || getsockname(FD, (struct sockaddr *)&a, &len) < 0) {
+		qubed_log(3, "what was passed to listen with is not one UNIX stream socket");
+		return -2;
+	}
+	if (fcntl(FD, F_SETFD, FD_CLOEXEC) < 0 || fcntl(FD, F_SETFL, O_RDWR | O_NONBLOCK) < 0) {
+		qubed_log(3, "cannot use the socket that was passed: %m");
+		return -2;
+	}
+	snprintf(path, cap, "%s", a.sun_path);
+	return FD;
 }
 
 void qubed_unlink(const char *path, ino_t made)

@@ -5,7 +5,7 @@
  * reads guests' bytes without rights. */
 #include "listen.h"
 #include "log.h"
-#include "stop.h"
+#include "common/fleet.h"
 #include "common/opts.h"
 #include "common/where.h"
 
@@ -16,13 +16,14 @@
 #include <event2/event.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { STOP_MS = 10000 }; /* for a qube to stop in order before it is killed */
+enum { STOP_MS = 10000 }; /* for all qubes to stop in order before they are killed */
 
 enum {
 	O_HELP,
@@ -67,7 +68,7 @@ struct daemon {
 	struct event *incoming; /* somebody connects */
 	struct event *resume;	/* accept again */
 	struct event *stop[3];
-	struct qubed_stop end;
+	struct cli_fleet *down; /* the qubes, on their way down */
 	int stopping;
 	int failed;
 };
@@ -124,10 +125,24 @@ static void on_all_down(void *user)
 	event_base_loopbreak(d->base);
 }
 
+static void on_one_down(void *user, const char *name, const struct qube_error *e)
+{
+	(void)user;
+	if (e)
+		qubed_log(4, "'%s' did not stop in order: %s", name, e->message);
+}
+
 /* The first signal asks every qube to stop; a second one does not wait for them. */
 static void on_stop(evutil_socket_t sig, short what, void *arg)
 {
 	struct daemon *d = arg;
+	struct cli_fleet_opts o = {
+		.what = CLI_FLEET_STOP,
+		.timeout_ms = STOP_MS,
+		.told = on_one_down,
+		.done = on_all_down,
+		.user = d,
+	};
 
 	(void)what;
 	if (d->stopping) {
@@ -139,8 +154,8 @@ static void on_stop(evutil_socket_t sig, short what, void *arg)
 	d->stopping = 1;
 	event_del(d->incoming);
 	event_del(d->resume);
-	d->end = (struct qubed_stop){ .done = on_all_down, .user = d };
-	qubed_stop_qubes(&d->end, d->ctx, STOP_MS);
+	if (cli_fleet_begin(&d->down, d->ctx, &o) <= 0)
+		on_all_down(d);
 }
 
 static int setup_loop(struct daemon *d, int listener)
@@ -193,6 +208,7 @@ static int serve(struct daemon *d, int listener, const char *path)
 		r = event_base_dispatch(d->base) < 0 || d->failed ? -1 : 0;
 		qubed_notify("STOPPING=1");
 	}
+	cli_fleet_free(d->down);
 	free_loop(d);
 	return r;
 }
@@ -246,6 +262,7 @@ static int run_daemon(const struct cli_parsed *o)
 	char path[4096];
 	int listener;
 	ino_t made = 0;
+	bool inherited;
 	int n;
 	int r;
 
@@ -256,14 +273,18 @@ static int run_daemon(const struct cli_parsed *o)
 		qubed_log(3, "the path of the socket is too long");
 		return 1;
 	}
-	listener = qubed_listen(path, &made);
+	listener = qubed_listen_inherited(path, sizeof(path));
+	inherited = listener >= 0;
+	if (listener == -1)
+		listener = qubed_listen(path, &made);
 	if (listener < 0)
 		return 1;
 	r = open_host(&d, o);
 	if (r == 0)
 		r = serve(&d, listener, path);
 	/* Nobody can connect any more while qubes are taken down. */
-	qubed_unlink(path, made);
+	if (!inherited)
+		qubed_unlink(path, made);
 	close(listener);
 	qube_ctx_unref(d.ctx);
 	return r < 0 ? 1 : 0;
