@@ -372,9 +372,11 @@ int cli_policy(int argc, char **argv)
 		usage(argc > 1 ? stdout : stderr, "explain");
 		return argc > 1 ? 0 : EXIT_USAGE;
 	}
+	if (!strcmp(verb, "graph"))
+		return cli_policy_graph(argc - 1, argv + 1);
 	a.explain = !strcmp(verb, "explain");
 	if (!a.explain && strcmp(verb, "check") != 0)
-		return fail_usage("check", "the verbs are check and explain");
+		return fail_usage("check", "the verbs are check, explain and graph");
 	status = parse_args(&a, argc - 1, argv + 1);
 	return status >= 0 ? status : run(&a);
 }

@@ -143,6 +143,12 @@ const struct cli_verb cli_verbs[] = {
 	  "Names the deciding rule with its file and line, and why each nearer rule did not match. "
 	  "Options and exit status as of policy check.",
 	  0, CLI_V_RAW, 0, -1, NULL, cli_policy },
+	{ "policy graph", "[OPTION...]", "tell which qube can reach which, and by which rule",
+	  "Every qube, every service that a rule names and every target is decided by the policy "
+	  "itself; what is allowed, or asked for, is written as text, JSON, for graphviz, or as "
+	  "a picture (SVG, which needs its program dot). Its options are told by "
+	  "qube policy graph --help.",
+	  0, CLI_V_RAW, 0, -1, NULL, cli_policy },
 	{ "events", "", "follow what happens on the host",
 	  "One line an event, or one JSON object a line, until interrupted.", CLI_BIT(O_COUNT), 0,
 	  0, 0, cmd_events, NULL },

@@ -252,6 +252,36 @@ QUBE_API int qube_policy_near_get(struct qube_policy_near *out, qube_policy *pol
 				  uint32_t index);
 
 /**
+ * One of the policy's rules.
+ *
+ * @param[in,out] out     size set by the caller; column is QUBE_POLICY_COLUMN_NONE. Its strings are
+ *                        borrowed until the policy is loaded again or released.
+ * @param[in]     policy  the policy
+ * @param[in]     index   from 0, in the order in which rules are looked at
+ * @return 0, or
+ * @retval QUBE_E_INVALID  an argument is NULL or a size is wrong
+ * @retval QUBE_E_NOENT    no such index
+ * @par Thread  The policy's.
+ * @par Since   0.1
+ */
+QUBE_API int qube_policy_rule_get(struct qube_policy_near *out, qube_policy *policy,
+				  uint32_t index);
+
+/**
+ * The name of one of the qubes that the policy was told of.
+ *
+ * @param[out] out     the name, borrowed until the next qube_policy_load_system_json()
+ * @param[in]  policy  the policy
+ * @param[in]  index   from 0, in no order that means something
+ * @return 0, or
+ * @retval QUBE_E_INVALID  an argument is NULL
+ * @retval QUBE_E_NOENT    no such index
+ * @par Thread  The policy's.
+ * @par Since   0.1
+ */
+QUBE_API int qube_policy_qube_get(const char **out, qube_policy *policy, uint32_t index);
+
+/**
  * The last decision, and the rules that an explain found, as one JSON object on one line.
  *
  * @param[out] out     the text. Owned: qube_free().

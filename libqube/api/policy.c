@@ -281,24 +281,10 @@ QUBE_API int qube_policy_explain(struct qube_policy_result *out, qube_policy *po
 	return r < 0 ? r : (int)policy->why.n_near;
 }
 
-QUBE_API int qube_policy_near_get(struct qube_policy_near *out, qube_policy *policy, uint32_t index)
+/* out was checked to hold a plausible size. */
+static void fill_near(struct qube_policy_near *out, const struct qube__policy_near *n)
 {
-	struct qube_policy_near full;
-	const struct qube__policy_near *n;
-	size_t size;
-	int r;
-
-	qube__err_enter(__func__);
-	if (!out || !policy)
-		return qube__fail(QUBE_E_INVALID, "%s is NULL", out ? "policy" : "out");
-	r = check_size(out->size, sizeof(*out));
-	if (r < 0)
-		return r;
-	if (index >= policy->why.n_near)
-		return qube__fail(QUBE_E_NOENT, "no rule %u in the explanation", index);
-	n = &policy->why.near[index];
-	size = out->size;
-	full = (struct qube_policy_near){
+	struct qube_policy_near full = {
 		.size = out->size,
 		.column = (uint32_t)n->column,
 		.file = n->file,
@@ -309,8 +295,56 @@ QUBE_API int qube_policy_near_get(struct qube_policy_near *out, qube_policy *pol
 		.action = n->action,
 		.line = n->line,
 	};
+	size_t size = out->size;
+
 	memset(out, 0, size);
 	memcpy(out, &full, size < sizeof(full) ? size : sizeof(full));
+}
+
+static int check_near(const struct qube_policy_near *out, const qube_policy *policy)
+{
+	if (!out || !policy)
+		return qube__fail(QUBE_E_INVALID, "%s is NULL", out ? "policy" : "out");
+	return check_size(out->size, sizeof(*out));
+}
+
+QUBE_API int qube_policy_near_get(struct qube_policy_near *out, qube_policy *policy, uint32_t index)
+{
+	int r;
+
+	qube__err_enter(__func__);
+	r = check_near(out, policy);
+	if (r < 0)
+		return r;
+	if (index >= policy->why.n_near)
+		return qube__fail(QUBE_E_NOENT, "no rule %u in the explanation", index);
+	fill_near(out, &policy->why.near[index]);
+	return 0;
+}
+
+QUBE_API int qube_policy_rule_get(struct qube_policy_near *out, qube_policy *policy, uint32_t index)
+{
+	struct qube__policy_near n;
+	int r;
+
+	qube__err_enter(__func__);
+	r = check_near(out, policy);
+	if (r < 0)
+		return r;
+	if (qube__policy_rules_get(&n, policy->rules, index) < 0)
+		return qube__fail(QUBE_E_NOENT, "the policy has no rule %u", index);
+	fill_near(out, &n);
+	return 0;
+}
+
+QUBE_API int qube_policy_qube_get(const char **out, qube_policy *policy, uint32_t index)
+{
+	qube__err_enter(__func__);
+	if (!out || !policy)
+		return qube__fail(QUBE_E_INVALID, "%s is NULL", out ? "policy" : "out");
+	if (index >= policy->system.count)
+		return qube__fail(QUBE_E_NOENT, "the policy knows %zu qubes", policy->system.count);
+	*out = policy->system.list[index]->name.s;
 	return 0;
 }
 

@@ -4,6 +4,8 @@
  * the causes. Walks all rules; it is for people, not for calls. */
 #include "policy/rules.h"
 
+#include <qube/error.h>
+
 #include <string.h>
 #include <strings.h>
 
@@ -47,16 +49,12 @@ const char *qube__policy_cause_text(enum qube__policy_cause cause)
 	return (size_t)cause < sizeof(causes) / sizeof(causes[0]) ? causes[cause].text : "";
 }
 
-static void near_add(struct qube__policy_explanation *out, const struct qube__policy_rule *rule,
-		     enum qube__policy_column column)
+static struct qube__policy_near near_of(const struct qube__policy_rule *rule,
+					enum qube__policy_column column)
 {
 	static const char *const actions[] = { "", "allow", "ask", "deny" };
 
-	if (out->n_near == QUBE__POLICY_NEAR_MAX) {
-		out->omitted++;
-		return;
-	}
-	out->near[out->n_near++] = (struct qube__policy_near){
+	return (struct qube__policy_near){
 		.file = rule->file,
 		.line = rule->line,
 		.column = column,
@@ -66,6 +64,24 @@ static void near_add(struct qube__policy_explanation *out, const struct qube__po
 		.target = rule->target.text,
 		.action = actions[rule->action],
 	};
+}
+
+static void near_add(struct qube__policy_explanation *out, const struct qube__policy_rule *rule,
+		     enum qube__policy_column column)
+{
+	if (out->n_near == QUBE__POLICY_NEAR_MAX)
+		out->omitted++;
+	else
+		out->near[out->n_near++] = near_of(rule, column);
+}
+
+int qube__policy_rules_get(struct qube__policy_near *out, const struct qube__policy_rules *rules,
+			   size_t index)
+{
+	if (rules->state != QUBE__POLICY_USABLE || index >= rules->n_rules)
+		return QUBE_E_NOENT;
+	*out = near_of(&rules->rules[index], QUBE__POLICY_COLUMN_NONE);
+	return 0;
 }
 
 void qube__policy_explain(struct qube__policy_explanation *out,

@@ -165,6 +165,11 @@ struct qube__policy_near {
 	const char *action;
 };
 
+/* One rule, in the order in which they are looked at. QUBE_E_NOENT: there is none, or the rules are
+ * unusable. */
+int qube__policy_rules_get(struct qube__policy_near *out, const struct qube__policy_rules *rules,
+			   size_t index);
+
 struct qube__policy_explanation {
 	struct qube__policy_near near[QUBE__POLICY_NEAR_MAX];
 	size_t n_near;
