@@ -11,7 +11,8 @@
 #include <string.h>
 
 enum {
-	AT_ONCE = 8,	 /* starts under way */
+	STARTS = 8,	 /* under way */
+	STOPS = 64,	 /* each is a connection of its own */
 	STOP_MS = 60000, /* for all of them, unless --timeout says otherwise */
 };
 
@@ -118,7 +119,7 @@ int cli_fleet_autostart(struct cli *c)
 {
 	struct cli_fleet_opts opts = {
 		.what = CLI_FLEET_START,
-		.at_once = AT_ONCE,
+		.at_once = STARTS,
 		.wanted = is_autostart,
 	};
 
@@ -127,7 +128,9 @@ int cli_fleet_autostart(struct cli *c)
 
 int cli_fleet_shutdown(struct cli *c)
 {
-	struct cli_fleet_opts opts = { .what = CLI_FLEET_STOP, .timeout_ms = STOP_MS };
+	struct cli_fleet_opts opts = { .what = CLI_FLEET_STOP,
+				       .at_once = STOPS,
+				       .timeout_ms = STOP_MS };
 	uint64_t seconds;
 
 	if (cli_given(&c->o, O_TIMEOUT) &&

@@ -18,6 +18,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+/* A client that does not wait for its turn is refused by a full queue. */
+enum { BACKLOG = 1024 };
+
 static int fill_address(struct sockaddr_un *a, const char *path)
 {
 	size_t len = strlen(path);
@@ -124,7 +127,7 @@ int qubed_listen(const char *path, ino_t *made)
 	mask = umask(0177);
 	bound = bind(fd, (const struct sockaddr *)&a, sizeof(a));
 	umask(mask);
-	if (bound < 0 || listen(fd, 128) < 0 || lstat(path, &st) < 0) {
+	if (bound < 0 || listen(fd, BACKLOG) < 0 || lstat(path, &st) < 0) {
 		qubed_log(3, "cannot listen at %s: %m", path);
 		if (bound == 0)
 			unlink(path);
