@@ -67,7 +67,8 @@ int qube__json_parse(struct qube__json **out, const void *untrusted, size_t len,
 		     uint32_t *line)
 {
 	struct qube__json_scan s = { .p = untrusted, .line = 1 };
-	json_error_t err;
+	/* jansson sets no code when its first allocation fails. */
+	json_error_t err = { 0 };
 	uint64_t sum = 0;
 	json_t *j;
 
