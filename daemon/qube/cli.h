@@ -68,6 +68,12 @@ enum {
 	O_MAN,
 	O_ALL,
 	O_AUTOSTART,
+	O_SORT,
+	O_INTERVAL,
+	O_WATCH,
+	O_ONCE,
+	O_FOLLOW,
+	O_LINES,
 	O_N_OPTIONS
 };
 #define CLI_BIT(option) ((uint64_t)1 << (option))
@@ -157,6 +163,8 @@ struct cli_op_opts {
 int cli_op_run(struct cli *c, qube_op *op, const struct cli_op_opts *opts, qube_op **out);
 /* The signals that ask us to stop, blocked from now on; -1: failed. Restored by close. */
 int cli_signals_open(void);
+/* The same with one more, unless that is 0. */
+int cli_signals_open_with(int extra);
 void cli_signals_close(int fd);
 /* The signal that came, 0: none. */
 int cli_signals_read(int fd);
@@ -187,6 +195,8 @@ int cmd_template_import(struct cli *c);
 int cmd_template_ls(struct cli *c);
 int cmd_events(struct cli *c);
 int cmd_logs(struct cli *c);
+int cmd_stats(struct cli *c);
+int cmd_top(struct cli *c);
 int cmd_wait(struct cli *c);
 int cmd_doctor(struct cli *c);
 int cmd_daemon(int argc, char **argv);

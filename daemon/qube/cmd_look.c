@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Looking: ls, events, logs, doctor. */
+ * Looking: ls, events. */
 #include "cli.h"
-#include "filter.h"
 #include "table.h"
 
 #include <langinfo.h>
@@ -316,48 +315,4 @@ int cmd_events(struct cli *c)
 	cli_signals_close(signals);
 	qube_subscription_unref(sub);
 	return r;
-}
-
-/* The library hands out text that is harmless already; a terminal is not asked to trust that. */
-static void print_text(struct cli *c, const char *text)
-{
-	struct cli_filter filter;
-	size_t len = strlen(text);
-	char *out = c->out_tty ? malloc(len + CLI_FILTER_HELD) : NULL;
-
-	if (out) {
-		cli_filter_init(&filter, CLI_FILTER_PLAIN);
-		fwrite(out, 1, cli_filter(&filter, out, text, len), stdout);
-	} else if (!c->out_tty) {
-		fwrite(text, 1, len, stdout);
-	}
-	if (len && text[len - 1] != '\n')
-		putchar('\n');
-	free(out);
-}
-
-int cmd_logs(struct cli *c)
-{
-	struct cli_json j;
-	qube_domain *d = NULL;
-	char *text = NULL;
-	int r = cli_guest(c, &d, c->o.pos[0]);
-
-	if (r)
-		return r;
-	if (qube_domain_log_fetch(&text, d) < 0) {
-		r = cli_fail_last(c);
-	} else if (c->json) {
-		cli_json_init(&j, stdout);
-		cli_json_open_object(&j, NULL);
-		cli_json_string(&j, "name", qube_domain_get_name(d));
-		cli_json_string(&j, "log", text);
-		cli_json_close_object(&j);
-		cli_json_end(&j);
-	} else {
-		print_text(c, text);
-	}
-	qube_free(text);
-	qube_domain_unref(d);
-	return cli_finish_output(c, r);
 }

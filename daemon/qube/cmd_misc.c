@@ -111,8 +111,17 @@ int cmd_doctor(struct cli *c)
 	int worst;
 
 	cli_where_helpers(helpers, sizeof(helpers));
-	worst = qube_host_check(
-		&checks, &n, cli_given(&c->o, O_LIBEXEC_DIR) ? c->o.value[O_LIBEXEC_DIR] : helpers);
+	if (cli_given(&c->o, O_SOCKET)) {
+		/* Of that host, with its rights. */
+		worst = cli_ctx_open(c);
+		if (worst)
+			return worst;
+		worst = qube_ctx_host_check(&checks, &n, c->ctx);
+	} else {
+		worst = qube_host_check(
+			&checks, &n,
+			cli_given(&c->o, O_LIBEXEC_DIR) ? c->o.value[O_LIBEXEC_DIR] : helpers);
+	}
 	if (worst < 0)
 		return cli_fail_last(c);
 	all = with_policy(c, checks, &n);

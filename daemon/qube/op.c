@@ -4,6 +4,7 @@
  * deadline. */
 #include "cli.h"
 #include "relay.h"
+#include "trace.h"
 #include "common/text.h"
 
 #include <errno.h>
@@ -40,7 +41,7 @@ static int64_t now_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-int cli_signals_open(void)
+int cli_signals_open_with(int extra)
 {
 	sigset_t set;
 
@@ -48,9 +49,16 @@ int cli_signals_open(void)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGHUP);
+	if (extra)
+		sigaddset(&set, extra);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -1;
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+int cli_signals_open(void)
+{
+	return cli_signals_open_with(0);
 }
 
 void cli_signals_close(int fd)
@@ -221,14 +229,7 @@ static void print_trace(struct cli *c, qube_op *op)
 		print_trace_json(stages, n);
 		return;
 	}
-	fprintf(stderr, "%-24s  %12s  %12s\n", "STAGE", "START ms", "DURATION ms");
-	for (size_t i = 0; i < n; i++) {
-		char name[64];
-
-		cli_escape(name, sizeof(name), stages[i].name);
-		fprintf(stderr, "%-24s  %12.3f  %12.3f\n", name, (double)stages[i].start_ns / 1e6,
-			(double)stages[i].duration_ns / 1e6);
-	}
+	cli_trace_draw(stderr, stages, n);
 }
 
 static int finish(struct watch *w, bool left)

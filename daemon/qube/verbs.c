@@ -60,6 +60,13 @@ const struct cli_optdef cli_optdefs[O_N_OPTIONS] = {
 	[O_AUTOSTART] = { "autostart", 0, CLI_ARG_NONE, NULL,
 			  "those whose property autostart says so" },
 	[O_MAN] = { "man", 0, CLI_ARG_NONE, NULL, "the verbs as a section of the manual page" },
+	[O_SORT] = { "sort", 0, CLI_ARG_NEEDED, "COLUMN", "cpu, memory, name, pids or uptime" },
+	[O_INTERVAL] = { "interval", 0, CLI_ARG_NEEDED, "SECONDS",
+			 "time between two readings; default: 2" },
+	[O_WATCH] = { "watch", 0, CLI_ARG_NONE, NULL, "again and again, until interrupted" },
+	[O_ONCE] = { "once", 0, CLI_ARG_NONE, NULL, "one screen, also where there is no terminal" },
+	[O_FOLLOW] = { "follow", 0, CLI_ARG_NONE, NULL, "go on until interrupted" },
+	[O_LINES] = { "lines", 0, CLI_ARG_NEEDED, "N", "the last N lines only" },
 };
 
 #define CALL_OPTIONS                                                                               \
@@ -152,14 +159,28 @@ const struct cli_verb cli_verbs[] = {
 	{ "events", "", "follow what happens on the host",
 	  "One line an event, or one JSON object a line, until interrupted.", CLI_BIT(O_COUNT), 0,
 	  0, 0, cmd_events, NULL },
-	{ "logs", "QUBE", "show the end of a qube's log", "", 0, CLI_V_QUBES, 1, 1, cmd_logs,
+	{ "logs", "QUBE", "show the end of a qube's log",
+	  "With --follow what is added is shown as it comes; with --json it is one object a line "
+	  "then.",
+	  CLI_BIT(O_FOLLOW) | CLI_BIT(O_LINES), CLI_V_QUBES, 1, 1, cmd_logs, NULL },
+	{ "stats", "[QUBE...]", "tell what running qubes use",
+	  "Processor time in percent of one processor, measured over half a second; memory; "
+	  "processes. A memory with ~ before it is what its processes have of their own, where "
+	  "the machine does not account memory. What is not known is - here and null in JSON.",
+	  CLI_BIT(O_SORT) | CLI_BIT(O_WATCH) | CLI_BIT(O_INTERVAL), CLI_V_QUBES, 0, -1, cmd_stats,
+	  NULL },
+	{ "top", "[QUBE...]", "watch what running qubes use",
+	  "The columns of stats on a screen that is kept up to date. The keys c, m, p, n and t "
+	  "sort by processor, memory, processes, name and uptime; q ends it.",
+	  CLI_BIT(O_SORT) | CLI_BIT(O_INTERVAL) | CLI_BIT(O_ONCE), CLI_V_QUBES, 0, -1, cmd_top,
 	  NULL },
 	{ "wait", "QUBE", "wait until a qube is in a state",
 	  "Without --state until it is running. The exit status is 124 when the time was up.",
 	  CLI_BIT(O_STATE) | CLI_BIT(O_TIMEOUT), CLI_V_QUBES, 1, 1, cmd_wait, NULL },
 	{ "doctor", "", "tell what this machine can do",
-	  "One line a check. The exit status is 1 if qubes cannot run here.", 0, 0, 0, 0,
-	  cmd_doctor, NULL },
+	  "One line a check. The exit status is 1 if qubes cannot run here. With --socket the "
+	  "host behind it looks, with its own rights.",
+	  0, 0, 0, 0, cmd_doctor, NULL },
 	{ "volume ls", "QUBE", "list the volumes of a qube", "", 0, CLI_V_QUBES, 1, 1,
 	  cmd_volume_ls, NULL },
 	{ "volume info", "QUBE VOLUME", "what a volume says of itself", "", 0, CLI_V_QUBES, 2, 2,

@@ -509,6 +509,44 @@ QUBE_API int qube_domain_log_fetch(char **out, qube_domain *d);
  */
 QUBE_API const char *qube_domain_get_unenforced(qube_domain *d);
 
+/** Which numbers of struct qube_domain_stats were measured. */
+enum {
+	QUBE_STATS_MEMORY = 1,	       /**< memory_bytes */
+	QUBE_STATS_CPU = 2,	       /**< cpu_ns */
+	QUBE_STATS_PIDS = 4,	       /**< pids */
+	QUBE_STATS_IO = 8,	       /**< read_bytes and write_bytes */
+	QUBE_STATS_START = 16,	       /**< start_time_ms */
+	QUBE_STATS_MEMORY_GUESSED = 32 /**< memory_bytes is what its processes have of their own:
+					    the machine does not account memory */
+};
+
+/** What a running qube uses. Filled by the library; what is not in known is 0. */
+struct qube_domain_stats {
+	uint32_t size;		/**< sizeof(struct qube_domain_stats), set by the caller */
+	uint32_t known;		/**< QUBE_STATS_* */
+	uint64_t memory_bytes;	/**< in use now */
+	uint64_t cpu_ns;	/**< processor time since it started */
+	uint64_t pids;		/**< processes now */
+	uint64_t read_bytes;	/**< from disks since it started */
+	uint64_t write_bytes;	/**< to disks since it started */
+	uint64_t start_time_ms; /**< realtime clock, milliseconds since 1970 */
+};
+
+/**
+ * What a running qube uses. For the share of a processor ask twice and divide the difference of
+ * cpu_ns by the time between.
+ *
+ * @param[in,out] out  size set by the caller; the library writes no more than that
+ * @param[in]     d    the qube
+ * @return 0, or
+ * @retval QUBE_E_INVALID  implausible size
+ * @retval QUBE_E_STATE    it does not run
+ * @retval QUBE_E_NOTSUP   the driver, or the host that we are connected to, does not measure
+ * @par Thread  The context's.
+ * @par Since   0.1
+ */
+QUBE_API int qube_domain_stats_fetch(struct qube_domain_stats *out, qube_domain *d);
+
 #ifdef __cplusplus
 }
 #endif

@@ -40,6 +40,20 @@ struct qube_check {
  */
 QUBE_API int qube_host_check(struct qube_check **out, size_t *count, const char *libexec_dir);
 
+/**
+ * Check the machine of a context's host: connected, that of the daemon and with its rights.
+ *
+ * @param[out] out    owned list: qube_free(); untouched on failure
+ * @param[out] count  how many
+ * @param[in]  ctx    the context
+ * @return the worst outcome, or
+ * @retval QUBE_E_NOMEM   out of memory
+ * @retval QUBE_E_NOTSUP  connected: the host has no such check
+ * @par Thread  The context's.
+ * @par Since   0.1
+ */
+QUBE_API int qube_ctx_host_check(struct qube_check **out, size_t *count, qube_ctx *ctx);
+
 #ifdef __cplusplus
 }
 #endif

@@ -131,5 +131,9 @@ int qube__m_op_import(struct qube__admin_call *c);
 int qube__m_op_call(struct qube__admin_call *c);
 int qube__m_log(struct qube__admin_call *c);
 int qube__m_unenforced(struct qube__admin_call *c);
+/* stats.c */
+int qube__m_stats(struct qube__admin_call *c);
+int qube__m_vm_stats(struct qube__admin_call *c);
+int qube__m_host_check(struct qube__admin_call *c);
 
 #endif

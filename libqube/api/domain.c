@@ -216,6 +216,15 @@ QUBE_API const char *qube_domain_get_unenforced(qube_domain *d)
 	return d->ctx->be->unenforced(d);
 }
 
+QUBE_API int qube_domain_stats_fetch(struct qube_domain_stats *out, qube_domain *d)
+{
+	int r;
+
+	QUBE__ENTER(out && d);
+	r = qube__api_out(out->size, sizeof(*out));
+	return r < 0 ? r : d->ctx->be->stats(out, d);
+}
+
 QUBE_API int qube_domain_log_fetch(char **out, qube_domain *d)
 {
 	QUBE__ENTER(out && d);

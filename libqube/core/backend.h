@@ -8,6 +8,7 @@
 
 #include <qube/admin.h>
 #include <qube/domain.h>
+#include <qube/host.h>
 #include <qube/pool.h>
 #include <qube/rpc.h>
 #include <qube/template.h>
@@ -76,6 +77,8 @@ struct qube__backend {
 	int (*feature_remove)(qube_domain *d, const char *name);
 	int (*log_fetch)(char **out, qube_domain *d);
 	const char *(*unenforced)(qube_domain *d);
+	int (*stats)(struct qube_domain_stats *out, qube_domain *d); /* out->size is set */
+	int (*host_check)(struct qube_check **out, size_t *count, qube_ctx *ctx);
 	int (*volume_list)(char ***out, qube_domain *d);
 	int (*volume_info)(struct qube_volume_info *out, qube_domain *d, const char *name);
 	int (*pool_list)(char ***out, qube_ctx *ctx);

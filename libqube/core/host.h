@@ -119,9 +119,12 @@ struct qube__run {
 	bool ending;	 /* the host closes and told it */
 	uint32_t losses; /* of its agent, one soon after the other */
 	uint64_t lost_ms;
-	uint64_t told_ms; /* when the second of `told` began */
-	uint32_t told;	  /* lines of the log about its calls */
-	uint32_t untold;  /* and what was left out */
+	uint64_t told_ms;   /* when the second of `told` began */
+	uint32_t told;	    /* lines of the log about its calls */
+	uint32_t untold;    /* and what was left out */
+	uint64_t looked_ms; /* when seen_cpu_ns was read for the share of a processor */
+	uint64_t seen_cpu_ns;
+	uint32_t percent;
 };
 
 static inline struct qube__host *qube__host_of(qube_ctx *ctx)
@@ -192,6 +195,9 @@ int qube__volumes_drop(struct qube__host *h, const char *owner);
 
 /* --- domain.c, also for admin/ --- */
 int qube__host_vm(struct qube__vm **out, struct qube__host *h, const char *name);
+/* stats.c; percent: of one processor since the last look, 0 at the first; may be NULL. */
+int qube__host_stats(struct qube__machine_stats *out, uint32_t *percent, struct qube__host *h,
+		     const struct qube__vm *vm);
 /* The state that everybody is told: dom0 and remote qubes always run. */
 uint32_t qube__host_state(const struct qube__vm *vm);
 /* QUBE_E_BUSY while the qube is cloned or is a clone that is being made. */

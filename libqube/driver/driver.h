@@ -5,6 +5,8 @@
 #ifndef QUBE_DRIVER_DRIVER_H
 #define QUBE_DRIVER_DRIVER_H
 
+#include <qube/domain.h>
+
 #include "event/loop.h"
 #include "storage/storage.h"
 
@@ -79,8 +81,12 @@ struct qube__driver_env {
 };
 
 struct qube__machine_stats {
+	uint32_t known;	       /* QUBE_STATS_* of domain.h: which of these were measured */
 	uint64_t memory_bytes; /* 0: not known here */
 	uint64_t cpu_ns;
+	uint64_t pids;
+	uint64_t read_bytes;
+	uint64_t write_bytes;
 	uint64_t start_time_ms; /* of the realtime clock */
 };
 

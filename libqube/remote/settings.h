@@ -20,6 +20,9 @@ int qube__remote_feature_set(qube_domain *d, const char *name, const char *value
 int qube__remote_feature_remove(qube_domain *d, const char *name);
 int qube__remote_log_fetch(char **out, qube_domain *d);
 const char *qube__remote_unenforced(qube_domain *d);
+/* look.c */
+int qube__remote_stats(struct qube_domain_stats *out, qube_domain *d);
+int qube__remote_check(struct qube_check **out, size_t *count, qube_ctx *ctx);
 int qube__remote_volume_list(char ***out, qube_domain *d);
 int qube__remote_volume_info(struct qube_volume_info *out, qube_domain *d, const char *name);
 int qube__remote_pool_list(char ***out, qube_ctx *ctx);

@@ -90,6 +90,15 @@ SAME(offsetof(struct qube_property, flags), 4);
 SAME(offsetof(struct qube_property, type), 8);
 SAME(offsetof(struct qube_property, reserved0), 12);
 SAME(offsetof(struct qube_property, value), 16);
+SAME(sizeof(struct qube_domain_stats), 56);
+SAME(offsetof(struct qube_domain_stats, size), 0);
+SAME(offsetof(struct qube_domain_stats, known), 4);
+SAME(offsetof(struct qube_domain_stats, memory_bytes), 8);
+SAME(offsetof(struct qube_domain_stats, cpu_ns), 16);
+SAME(offsetof(struct qube_domain_stats, pids), 24);
+SAME(offsetof(struct qube_domain_stats, read_bytes), 32);
+SAME(offsetof(struct qube_domain_stats, write_bytes), 40);
+SAME(offsetof(struct qube_domain_stats, start_time_ms), 48);
 SAME(QUBE_CLASS_ADMIN, 1);
 SAME(QUBE_CLASS_TEMPLATE, 2);
 SAME(QUBE_CLASS_APP, 3);
@@ -113,6 +122,12 @@ SAME(QUBE_PROPERTY_INT, 2);
 SAME(QUBE_PROPERTY_BOOL, 3);
 SAME(QUBE_PROPERTY_VM, 4);
 SAME(QUBE_PROPERTY_LABEL, 5);
+SAME(QUBE_STATS_MEMORY, 1);
+SAME(QUBE_STATS_CPU, 2);
+SAME(QUBE_STATS_PIDS, 4);
+SAME(QUBE_STATS_IO, 8);
+SAME(QUBE_STATS_START, 16);
+SAME(QUBE_STATS_MEMORY_GUESSED, 32);
 
 /* error.h */
 SAME(sizeof(struct qube_error), 40);

@@ -40,7 +40,7 @@ expect() {
 	fi
 }
 
-expect "shutdown start" s
+expect "shutdown start stats" s
 expect "shutdown" shut
 expect "import" template i
 expect "ls import" template ""

@@ -161,24 +161,3 @@ int qube__local_cgroup_remove(struct qube__local_machine *m)
 	qube__close_fd(&m->group_fd);
 	return 0;
 }
-
-void qube__local_cgroup_stats(struct qube__local_machine *m, struct qube__machine_stats *out)
-{
-	qube__autofree char *memory = NULL;
-	qube__autofree char *cpu = NULL;
-	uint64_t usec;
-
-	if (m->group_fd < 0)
-		return;
-	if (m->d->has_memory &&
-	    qube__io_read_file(&memory, NULL, m->group_fd, "memory.current", VALUE_MAX) == 0) {
-		memory[strcspn(memory, "\n")] = '\0';
-		qube__text_u64(&out->memory_bytes, memory, UINT64_MAX);
-	}
-	if (qube__io_read_file(&cpu, NULL, m->group_fd, "cpu.stat", VALUE_MAX) == 0 &&
-	    strncmp(cpu, "usage_usec ", 11) == 0) {
-		cpu[11 + strcspn(cpu + 11, "\n")] = '\0';
-		if (qube__text_u64(&usec, cpu + 11, UINT64_MAX / 1000) == 0)
-			out->cpu_ns = usec * 1000;
-	}
-}

@@ -268,7 +268,8 @@ static int local_unpause(struct qube__machine *base)
 static int local_stats(struct qube__machine *base, struct qube__machine_stats *out)
 {
 	struct qube__local_machine *m = of_machine(base);
-	struct qube__machine_stats stats = { .start_time_ms = m->start_ms };
+	struct qube__machine_stats stats = { .known = QUBE_STATS_START,
+					     .start_time_ms = m->start_ms };
 
 	if (m->state != QUBE__LOCAL_RUNNING)
 		return qube__fail(QUBE_E_STATE, "the machine is not running");

@@ -113,6 +113,8 @@ static const struct step steps[] = {
 	{ "qube.HostInfo", 0, "dom0", 0, "driver=fake\nisolation=0\nversion=0.1.0\n", 0 },
 	{ "qube.GetAll", 0, "dom0", 0, NULL, 0 },
 	{ "qube.Log", 0, "made", 0, "", 0 },
+	{ "qube.HostCheck", 0, "dom0", 0, "0\tdriver\tfake: qubes are only remembered\n", 0 },
+	{ "qube.Stats", 0, "made", 0, 0, QUBE_D_VM_NOT_STARTED },
 	{ "qube.Unenforced", 0, "made", 0, "", 0 },
 	{ "qube.Call", 0, "made", "not json", 0, QUBE_D_PROTOCOL },
 	{ "qube.Call", 0, "made", "{\"flags\":64,\"service\":\"a\"}", 0, QUBE_D_PROTOCOL },

@@ -272,6 +272,46 @@ static int listen_to(qube_ctx *ctx, const char *dest)
 	return fd;
 }
 
+/* Asks for a stream of statistics; what came at once. */
+static ssize_t stats_of(qube_ctx *ctx, const char *dest, char *out, size_t cap)
+{
+	char text[64];
+	int fd = peer_open(ctx);
+	int n = snprintf(text, sizeof(text), "admin.vm.Stats+ dom0 name %s", dest);
+	ssize_t got;
+
+	if (send(fd, text, (size_t)n + 1, 0) < 0 || shutdown(fd, SHUT_WR) < 0)
+		return -1;
+	rig_drain(ctx);
+	rig_drain(ctx);
+	got = recv(fd, out, cap, MSG_DONTWAIT);
+	close(fd);
+	return got;
+}
+
+QTEST(stats, are_streamed_for_running_qubes_only)
+{
+	static const char hello[] = "1\0\0connection-established\0";
+	static const char work[] = "1\0work\0vm-stats\0memory_kb\00065536\0";
+	static const char cpu[] = "\0cpu_time\000250\0cpu_usage\0000\0online_vcpus\0";
+	CTX ctx = rig_open();
+	DOMAIN d = rig_domain(ctx, "work");
+	char got[4096];
+
+	QT_INT(stats_of(ctx, "dom0", got, sizeof(got)), sizeof(hello));
+	QT_INT(qube_domain_start(d, NULL), 0);
+	for (int i = 0; i < 2; i++) {
+		ssize_t n = stats_of(ctx, i ? "work" : "dom0", got, sizeof(got));
+
+		QT_TRUE(n > (ssize_t)(sizeof(hello) + sizeof(work)));
+		QT_MEM(got, hello, sizeof(hello));
+		QT_MEM(got + sizeof(hello), work, sizeof(work) - 1);
+		QT_TRUE(memmem(got, (size_t)n, cpu, sizeof(cpu) - 1) != NULL);
+	}
+	QT_TRUE(stats_of(ctx, "dvm", got, sizeof(got)) > 0);
+	QT_MEM(got, "2\0QubesVMNotStartedError", 24);
+}
+
 QTEST(events, are_streamed_frame_by_frame)
 {
 	static const char hello[] = "1\0\0connection-established\0";

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * What qubes use, and what the machine can do. */
+#include "core/domain.h"
+#include "core/host.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Several may look; a share measured over less time than this would be noise. */
+enum { LOOK_EVERY_MS = 500 };
+
+static uint32_t share(struct qube__run *r, const struct qube__machine_stats *s)
+{
+	uint64_t now = qube__now_ms();
+
+	if (r->looked_ms && now - r->looked_ms < LOOK_EVERY_MS)
+		return r->percent;
+	r->percent = 0;
+	if (r->looked_ms && s->cpu_ns > r->seen_cpu_ns)
+		r->percent =
+			(uint32_t)((s->cpu_ns - r->seen_cpu_ns) / (now - r->looked_ms) / 10000);
+	r->looked_ms = now;
+	r->seen_cpu_ns = s->cpu_ns;
+	return r->percent;
+}
+
+int qube__host_stats(struct qube__machine_stats *out, uint32_t *percent, struct qube__host *h,
+		     const struct qube__vm *vm)
+{
+	struct qube__machine_stats s = { 0 };
+	struct qube__run *run = vm->run;
+	int r;
+
+	if (!run || !run->machine || run->gone)
+		return qube__fail_detail(QUBE_E_STATE, QUBE_D_VM_NOT_STARTED, "'%s' does not run",
+					 vm->name);
+	if (!h->ops->stats)
+		return qube__fail(QUBE_E_NOTSUP, "the driver %s does not measure", h->ops->name);
+	r = h->ops->stats(run->machine, &s);
+	if (r < 0)
+		return r;
+	if (percent)
+		*percent = share(run, &s);
+	*out = s;
+	return 0;
+}
+
+int qube__host_domain_stats(struct qube_domain_stats *out, qube_domain *d)
+{
+	struct qube__host *h = qube__host_of(d->ctx);
+	struct qube__machine_stats s;
+	struct qube__vm *vm = qube__model_vm_by_uuid(h->model, d->uuid);
+	int r;
+
+	if (!vm)
+		return qube__fail_detail(QUBE_E_NOENT, QUBE_D_VM_NOT_FOUND, "No such domain: '%s'",
+					 d->name);
+	r = qube__host_stats(&s, NULL, h, vm);
+	if (r < 0)
+		return r;
+	*out = (struct qube_domain_stats){ .size = out->size,
+					   .known = s.known,
+					   .memory_bytes = s.memory_bytes,
+					   .cpu_ns = s.cpu_ns,
+					   .pids = s.pids,
+					   .read_bytes = s.read_bytes,
+					   .write_bytes = s.write_bytes,
+					   .start_time_ms = s.start_time_ms };
+	return 0;
+}
+
+/* --- the machine --- */
+
+int qube__check_worst(const struct qube_check *list, size_t n)
+{
+	uint32_t worst = QUBE_CHECK_OK;
+
+	for (size_t i = 0; i < n; i++)
+		if (list[i].outcome > worst)
+			worst = list[i].outcome;
+	return (int)worst;
+}
+
+#ifdef QUBE_DRIVER_LOCAL
+static uint32_t outcome_of(const struct qube__check *c)
+{
+	if (c->ok)
+		return QUBE_CHECK_OK;
+	return c->optional ? QUBE_CHECK_WARN : QUBE_CHECK_FAIL;
+}
+
+static size_t look(struct qube_check *list, const char *libexec_dir)
+{
+	struct qube__check checks[QUBE__CHECKS_MAX];
+	size_t n = qube__local_check(checks, libexec_dir ? libexec_dir : QUBE_LIBEXECDIR);
+
+	for (size_t i = 0; i < n; i++) {
+		list[i].outcome = outcome_of(&checks[i]);
+		snprintf(list[i].name, sizeof(list[i].name), "%s", checks[i].name);
+		snprintf(list[i].detail, sizeof(list[i].detail), "%s", checks[i].detail);
+	}
+	return n;
+}
+#else
+static size_t look(struct qube_check *list, const char *libexec_dir)
+{
+	(void)libexec_dir;
+	*list = (struct qube_check){ .outcome = QUBE_CHECK_FAIL,
+				     .name = "driver",
+				     .detail = "this build has no driver that runs qubes" };
+	return 1;
+}
+#endif
+
+int qube__check_machine(struct qube_check **out, size_t *count, const char *libexec_dir)
+{
+	struct qube_check *list = calloc(QUBE__CHECKS_MAX, sizeof(*list));
+
+	if (!list)
+		return qube__fail_nomem();
+	*count = look(list, libexec_dir);
+	*out = list;
+	return qube__check_worst(list, *count);
+}
+
+/* A host in memory needs nothing of the machine. */
+int qube__host_check(struct qube_check **out, size_t *count, qube_ctx *ctx)
+{
+	struct qube__host *h = qube__host_of(ctx);
+	struct qube_check *list;
+
+	if (h->ops != &qube__driver_fake)
+		return qube__check_machine(out, count, h->libexec_dir);
+	list = calloc(1, sizeof(*list));
+	if (!list)
+		return qube__fail_nomem();
+	snprintf(list->name, sizeof(list->name), "driver");
+	snprintf(list->detail, sizeof(list->detail), "fake: qubes are only remembered");
+	*out = list;
+	*count = 1;
+	return QUBE_CHECK_OK;
+}
