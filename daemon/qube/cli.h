@@ -74,6 +74,7 @@ enum {
 	O_ONCE,
 	O_FOLLOW,
 	O_LINES,
+	O_PROGRESS,
 	O_N_OPTIONS
 };
 #define CLI_BIT(option) ((uint64_t)1 << (option))
@@ -81,7 +82,8 @@ enum {
 #define CLI_GLOBAL                                                                                 \
 	(CLI_BIT(O_HELP) | CLI_BIT(O_JSON) | CLI_BIT(O_QUIET) | CLI_BIT(O_COLOR) |                 \
 	 CLI_BIT(O_SOCKET) | CLI_BIT(O_EMBEDDED) | CLI_BIT(O_STATE_DIR) | CLI_BIT(O_RUN_DIR) |     \
-	 CLI_BIT(O_POLICY_ROOT) | CLI_BIT(O_LIBEXEC_DIR) | CLI_BIT(O_LOG_LEVEL))
+	 CLI_BIT(O_POLICY_ROOT) | CLI_BIT(O_LIBEXEC_DIR) | CLI_BIT(O_LOG_LEVEL) |                  \
+	 CLI_BIT(O_PROGRESS))
 
 /* Flags of verbs. */
 enum {
@@ -98,6 +100,7 @@ struct cli {
 	qube_ctx *ctx;
 	bool json;
 	bool quiet;
+	bool plain; /* progress as lines, not as a bar */
 	bool color;
 	bool out_tty; /* standard output is a terminal */
 	bool err_tty;

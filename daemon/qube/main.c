@@ -29,10 +29,14 @@ static int apply_globals(struct cli *c)
 {
 	const char *color = cli_given(&c->o, O_COLOR) ? c->o.value[O_COLOR] : "auto";
 	const char *no_color = getenv("NO_COLOR");
+	const char *progress = cli_given(&c->o, O_PROGRESS) ? c->o.value[O_PROGRESS] : "auto";
 
 	if (strcmp(color, "auto") != 0 && strcmp(color, "never") != 0)
 		return cli_usage(c, "--color is auto or never");
 	c->color = strcmp(color, "auto") == 0 && !(no_color && *no_color);
+	if (strcmp(progress, "auto") != 0 && strcmp(progress, "plain") != 0)
+		return cli_usage(c, "--progress is auto or plain");
+	c->plain = strcmp(progress, "plain") == 0;
 	c->quiet = cli_given(&c->o, O_QUIET);
 	c->log_priority = 4;
 	if (cli_given(&c->o, O_LOG_LEVEL))

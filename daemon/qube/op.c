@@ -3,7 +3,9 @@
  * Operations: the context is served until one is finished, with progress for people, Ctrl-C and a
  * deadline. */
 #include "cli.h"
+#include "bar.h"
 #include "relay.h"
+#include "term.h"
 #include "trace.h"
 #include "common/text.h"
 
@@ -17,7 +19,7 @@
 #include <unistd.h>
 
 /* Short operations show nothing; after this long a terminal gets a line. */
-enum { PROGRESS_AFTER_MS = 500, PROGRESS_EVERY_MS = 100, BAR_WIDTH = 24, STAGES_MAX = 64 };
+enum { PROGRESS_AFTER_MS = 500, PROGRESS_EVERY_MS = 100, TENTHS = 10, STAGES_MAX = 64 };
 
 struct watch {
 	struct cli *c;
@@ -25,7 +27,10 @@ struct watch {
 	const struct cli_op_opts *opts;
 	int64_t began_ms;
 	int64_t drawn_ms;
-	char stage[64]; /* the last one that was told */
+	char stage[64];	  /* the last one that was told */
+	uint64_t tenth;	  /* of the bytes, the last one that was told */
+	int64_t moved_ms; /* when the first bytes were seen; 0: none were */
+	uint64_t moved_from;
 	bool on_screen; /* a progress line stands on the terminal */
 	bool planned;	/* the plan was told */
 	int interrupts;
@@ -97,27 +102,49 @@ static void tell_plan(struct watch *w, const struct qube_op_progress *p)
 	cli_note(w->c, "%s: %s files, %s will be copied", w->opts->title, files, size);
 }
 
-static void draw_bar(struct watch *w, const struct qube_op_progress *p)
+static void draw_bar(struct watch *w, const struct qube_op_progress *p, int64_t now)
 {
-	char bar[BAR_WIDTH + 1];
-	char done[32];
-	char total[32];
-	int filled;
+	struct cli_bar bar = { .title = w->opts->title,
+			       .stage = p->stage,
+			       .done_bytes = p->done_bytes,
+			       .total_bytes = p->total_bytes };
+	unsigned int rows;
+	unsigned int cols;
+	char line[512];
 
-	if (!p->total_bytes || p->done_bytes > p->total_bytes) {
-		fprintf(stderr, "\r%s: %s\033[K", w->opts->title, p->stage);
-	} else {
-		filled = (int)((double)p->done_bytes / (double)p->total_bytes * BAR_WIDTH);
-		memset(bar, '#', (size_t)filled);
-		memset(bar + filled, '.', (size_t)(BAR_WIDTH - filled));
-		bar[BAR_WIDTH] = '\0';
-		cli_format_size(done, sizeof(done), p->done_bytes);
-		cli_format_size(total, sizeof(total), p->total_bytes);
-		fprintf(stderr, "\r%s: %s [%s] %s of %s\033[K", w->opts->title, p->stage, bar, done,
-			total);
+	if (p->done_bytes && (!w->moved_ms || p->done_bytes < w->moved_from)) {
+		w->moved_ms = now;
+		w->moved_from = p->done_bytes;
 	}
+	if (w->moved_ms) {
+		bar.moved_ms = (uint64_t)(now - w->moved_ms);
+		bar.moved_bytes = p->done_bytes - w->moved_from;
+	}
+	cli_term_size(&rows, &cols);
+	/* The last column stays free: some terminals wrap there. */
+	cli_bar_line(line, sizeof(line), &bar, cols - 1);
+	fprintf(stderr, "\r%s\033[K", line);
 	fflush(stderr);
 	w->on_screen = true;
+}
+
+/* A line for each stage, and with --progress=plain for each tenth of the bytes. */
+static void tell_lines(struct watch *w, const struct qube_op_progress *p)
+{
+	uint64_t tenth =
+		p->total_bytes && p->done_bytes <= p->total_bytes ?
+			(uint64_t)((double)p->done_bytes / (double)p->total_bytes * TENTHS) :
+			0;
+
+	if (*p->stage && strcmp(p->stage, w->stage) != 0) {
+		snprintf(w->stage, sizeof(w->stage), "%s", p->stage);
+		w->tenth = tenth;
+		cli_note(w->c, "%s: %s", w->opts->title, w->stage);
+	}
+	if (w->c->plain && tenth > w->tenth)
+		cli_note(w->c, "%s: %s %u %%", w->opts->title, w->stage,
+			 (unsigned int)tenth * (100 / TENTHS));
+	w->tenth = tenth;
 }
 
 static void show_progress(struct watch *w)
@@ -129,15 +156,14 @@ static void show_progress(struct watch *w)
 	    !p.stage)
 		return;
 	tell_plan(w, &p);
-	if (w->c->err_tty) {
+	if (w->c->err_tty && !w->c->plain) {
 		if (now - w->began_ms < PROGRESS_AFTER_MS || now - w->drawn_ms < PROGRESS_EVERY_MS)
 			return;
 		w->drawn_ms = now;
 		if (p.state == QUBE_OP_RUNNING)
-			draw_bar(w, &p);
-	} else if (w->opts->stages && *p.stage && strcmp(p.stage, w->stage) != 0) {
-		snprintf(w->stage, sizeof(w->stage), "%s", p.stage);
-		cli_note(w->c, "%s: %s", w->opts->title, w->stage);
+			draw_bar(w, &p, now);
+	} else if (w->opts->stages || w->c->plain) {
+		tell_lines(w, &p);
 	}
 }
 

@@ -66,6 +66,8 @@ const struct cli_optdef cli_optdefs[O_N_OPTIONS] = {
 	[O_WATCH] = { "watch", 0, CLI_ARG_NONE, NULL, "again and again, until interrupted" },
 	[O_ONCE] = { "once", 0, CLI_ARG_NONE, NULL, "one screen, also where there is no terminal" },
 	[O_FOLLOW] = { "follow", 0, CLI_ARG_NONE, NULL, "go on until interrupted" },
+	[O_PROGRESS] = { "progress", 0, CLI_ARG_NEEDED, "auto|plain",
+			 "how far long work is: a bar on a terminal, or lines anywhere" },
 	[O_LINES] = { "lines", 0, CLI_ARG_NEEDED, "N", "the last N lines only" },
 };
 

@@ -79,7 +79,9 @@ for _ in $(seq 200); do
 	grep -q '^qubed: ready' "$dir/log" && break
 	sleep 0.05
 done
-qube -q template import host -y --include tmux || exit 1
+qube --progress=plain template import host -y 2>"$dir/progress" >/dev/null || exit 1
+same "progress in lines" "$(grep -oE 'host: copy [1-9]0 %' "$dir/progress" | sed -E 's/[1-9]0/N/' |
+	sort -u)" "host: copy N %"
 qube create one --class AppVM --template host --label red >/dev/null || exit 1
 qube create two --class AppVM --template host --label blue >/dev/null || exit 1
 qube start one two || exit 1
