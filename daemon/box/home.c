@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The default user's home on a fresh private volume. Runs in the box's own root with no power over
- * the host; /etc/passwd and /etc/skel are the guest's and are read with bounds. */
+ * The default user, where a foreign root has none, and the home on a fresh private volume. Runs in
+ * the box's own root with no power over the host; /etc/passwd, /etc/group and /etc/skel are the
+ * guest's and are read with bounds. */
 #include "box.h"
 
 #include "base/cleanup.h"
@@ -13,7 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { PASSWD_MAX = 256 * 1024, SKEL_FILES = 64, SKEL_BYTES = 64 * 1024 };
+enum { PASSWD_MAX = 256 * 1024, SKEL_FILES = 64, SKEL_BYTES = 64 * 1024, USER_ID = 1000 };
 
 /* Runs before any guest process, so one buffer serves all; a program may have it static. */
 static char text[PASSWD_MAX + 1];
@@ -56,14 +57,12 @@ static bool take_id(const char **p, uint32_t *id)
 	return true;
 }
 
-/* user:x:1000:1000:... ; false when there is no such user or it is root. */
+/* user:x:1000:1000:... in text; false when there is no such user or it is root. */
 static bool find_user(const char *user, uint32_t *uid, uint32_t *gid)
 {
 	size_t n = strlen(user);
 	const char *line = text;
 
-	if (read_small(AT_FDCWD, "/etc/passwd", PASSWD_MAX) < 0)
-		return false;
 	while (line && *line) {
 		if (strncmp(line, user, n) == 0 && line[n] == ':') {
 			const char *p = strchr(line + n + 1, ':');
@@ -74,6 +73,62 @@ static bool find_user(const char *user, uint32_t *uid, uint32_t *gid)
 		line = line ? line + 1 : NULL;
 	}
 	return false;
+}
+
+/* Whether text, a passwd or group file, has an entry of that name or with USER_ID. */
+static bool is_taken(const char *name)
+{
+	size_t n = strlen(name);
+	const char *line = text;
+
+	while (line && *line) {
+		const char *p = strchr(line, ':');
+		uint32_t id;
+
+		if (strncmp(line, name, n) == 0 && line[n] == ':')
+			return true;
+		p = p ? strchr(p + 1, ':') : NULL;
+		if (p && (p++, take_id(&p, &id)) && id == USER_ID)
+			return true;
+		line = strchr(line, '\n');
+		line = line ? line + 1 : NULL;
+	}
+	return false;
+}
+
+/* len: of the file that is in text, -1: there is none yet. */
+static int add_entry(int etc, const char *file, ssize_t len, const char *entry)
+{
+	qube__autofd fd = openat(etc, file,
+				 O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC |
+					 (len < 0 ? O_CREAT | O_EXCL : 0),
+				 0644);
+	bool joined = len > 0 && text[len - 1] != '\n';
+
+	if (fd < 0 || (joined && write(fd, "\n", 1) != 1))
+		return -1;
+	return write(fd, entry, strlen(entry)) == (ssize_t)strlen(entry) ? 0 : -1;
+}
+
+/* A root that no Qubes template was made from knows root alone. Not for a name or number that is
+ * taken: whoever has it is not ours to change. text holds /etc/passwd, of that length. */
+static bool add_user(const char *user, ssize_t len)
+{
+	qube__autofd etc = open("/etc", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	char entry[256];
+	int n = snprintf(entry, sizeof(entry), "%s%s:x:%d:%d::/home/%s:%s\n",
+			 len < 0 ? "root:x:0:0:root:/root:/bin/sh\n" : "", user, USER_ID, USER_ID,
+			 user, access("/bin/bash", X_OK) == 0 ? "/bin/bash" : "/bin/sh");
+
+	if (etc < 0 || n < 0 || (size_t)n >= sizeof(entry) || is_taken(user) ||
+	    add_entry(etc, "passwd", len, entry) < 0)
+		return false;
+	text[0] = '\0';
+	len = read_small(etc, "group", PASSWD_MAX);
+	snprintf(entry, sizeof(entry), "%s:x:%d:\n", user, USER_ID);
+	if (!is_taken(user) && add_entry(etc, "group", len, entry) < 0)
+		box_log(4, "cannot add the group %s to the template's", user);
+	return true;
 }
 
 static int write_copy(int home, const char *name, size_t len, mode_t mode, uint32_t uid,
@@ -117,16 +172,21 @@ int box_make_home(const char *user)
 {
 	qube__autofd homes = open("/home", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	qube__autofd home = -1;
+	uint32_t uid = USER_ID;
+	uint32_t gid = USER_ID;
 	struct stat st;
-	uint32_t uid;
-	uint32_t gid;
+	ssize_t len;
 
-	if (!user[0] || homes < 0 || fstatat(homes, user, &st, AT_SYMLINK_NOFOLLOW) == 0)
+	if (!user[0])
 		return 0;
-	if (!find_user(user, &uid, &gid)) {
-		box_log(4, "the template has no user %s", user);
+	text[0] = '\0';
+	len = read_small(AT_FDCWD, "/etc/passwd", PASSWD_MAX);
+	if (!find_user(user, &uid, &gid) && !add_user(user, len)) {
+		box_log(4, "the template has no user %s, and none can be added", user);
 		return 0;
 	}
+	if (homes < 0 || fstatat(homes, user, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
 	if (mkdirat(homes, user, 0700) < 0)
 		return errno == EROFS ? 0 : box_fail("cannot make the home of %s", user);
 	home = openat(homes, user, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
