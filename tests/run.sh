@@ -26,7 +26,8 @@ broken=()
 packages="build-essential cmake ninja-build pkg-config git python3
 	libseccomp-dev libjansson-dev libevent-dev libgtest-dev
 	clang-14 clang-format-14 libclang-rt-14-dev llvm-14 doxygen graphviz
-	bubblewrap poppler-utils strace valgrind attr busybox-static man-db groff-base tmux"
+	bubblewrap poppler-utils strace valgrind attr busybox-static man-db groff-base tmux
+	mmdebstrap musl-tools rpm"
 
 say() {
 	printf '\n== %s\n' "$*"
