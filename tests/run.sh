@@ -4,7 +4,8 @@
 # Builds and tests everything, from a fresh clone on Debian 12. The last line is
 # "N passed, N failed".
 #
-#   tests/run.sh               all: release build with every test, sanitized build, lint, fuzz smoke
+#   tests/run.sh               all: release build with every test, sanitized build, lint,
+#                              faults at numbered places, fuzz smoke
 #   tests/run.sh quick         release build, unit tests and lint
 #   tests/run.sh fuzz SECONDS  the fuzz targets only, SECONDS of wall clock shared by all of them
 #   tests/run.sh bench [...]   the promises in numbers: tests/bench/run, with QUBE_BUILD set
@@ -195,6 +196,8 @@ release() {
 all() {
 	release
 	run_tests "$build" -LE 'bench|xen'
+	build_tree "$build/faults" programs -DCMAKE_BUILD_TYPE=RelWithDebInfo -DQUBE_FAULTS=ON
+	run_tests "$build/faults" -L faults
 	build_tree "$build/asan" all -DCMAKE_BUILD_TYPE=Debug -DQUBE_SANITIZE=ON
 	ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1 \
 	UBSAN_OPTIONS=print_stacktrace=1 \

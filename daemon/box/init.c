@@ -8,6 +8,7 @@
 #include "box.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -170,6 +171,7 @@ static void take_order(struct init *in)
 		halt(in, o.grace_ms);
 	} else if (in->phase == HELD) {
 		in->phase = RUNNING;
+		qube__fault(QUBE__FAULT_BOX_RUN);
 		if (start_agent(in) < 0) {
 			box_fail("cannot start the agent");
 			in->status = 1;

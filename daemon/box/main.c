@@ -6,6 +6,7 @@
 #include "box.h"
 
 #include "base/cleanup.h"
+#include "base/fault.h"
 #include "base/io.h"
 
 #include <fcntl.h>
@@ -55,6 +56,7 @@ static int read_spec(struct qube__box_spec *spec)
 
 	if (n < 0)
 		return box_fail("cannot read the specification");
+	qube__fault(QUBE__FAULT_BOX_SPEC);
 	if ((size_t)n > sizeof(spec_bytes) ||
 	    qube__box_spec_decode(spec, spec_bytes, (size_t)n) < 0)
 		return box_refuse("the specification of %zd bytes makes no sense", n);
@@ -212,8 +214,10 @@ static void box_main(const struct qube__box_spec *spec, int sync, const struct b
 	if (receive_trees(sync, &trees) < 0 || box_enter_root(spec, &trees, d) < 0)
 		_exit(1);
 	close_trees(&trees);
+	qube__fault(QUBE__FAULT_BOX_ROOT);
 	if (box_make_home(spec->user) < 0 || box_jail(spec) < 0)
 		_exit(1);
+	qube__fault(QUBE__FAULT_BOX_JAILED);
 	if (send(sync, "k", 1, MSG_NOSIGNAL) != 1)
 		_exit(1);
 	syscall(SYS_close_range, QUBE__BOX_FD_COUNT, ~0U, 0);
@@ -253,12 +257,16 @@ static int attend(const struct qube__box_spec *spec, pid_t pid, int pidfd, int s
 
 	if (box_reply(QUBE__BOX_BORN, (int32_t)pid, pidfd) < 0)
 		return -1;
+	qube__fault(QUBE__FAULT_BOX_BORN);
 	userns = map_ids(pid, spec->id_base);
 	if (userns < 0)
 		return -1;
 	if (send(sync, "m", 1, MSG_NOSIGNAL) != 1)
 		return box_fail("the box ended early");
-	if (prepare_trees(spec, userns, &trees) < 0 || send_trees(sync, &trees) < 0)
+	if (prepare_trees(spec, userns, &trees) < 0)
+		return -1;
+	qube__fault(QUBE__FAULT_BOX_TREES);
+	if (send_trees(sync, &trees) < 0)
 		return -1;
 	if (recv(sync, &byte, 1, 0) != 1)
 		return -1; /* the box failed, and said so */
@@ -315,5 +323,6 @@ int main(void)
 	if (read_spec(&spec) < 0 || enter_scratch(&spec) < 0 || box_devices_open(&devices) < 0 ||
 	    borrow_ids(spec.id_base) < 0 || box_limit(&spec) < 0)
 		return 1;
+	qube__fault(QUBE__FAULT_BOX_SCRATCH);
 	return launch(&spec, &devices) < 0 ? 1 : 0;
 }

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/io.h"
 
 #include <poll.h>
@@ -21,6 +22,7 @@ static int run_job(struct worker_job *job, const struct qube__job_request *req, 
 
 	switch (req->type) {
 	case QUBE__JOB_COPY_TREE:
+		qube__fault(QUBE__FAULT_WORKER_COPY);
 		return worker_copy_tree(job, fds[0], fds[1], name);
 	case QUBE__JOB_REMOVE_TREE:
 		return worker_remove_tree(job, fds[0], name);
@@ -30,6 +32,7 @@ static int run_job(struct worker_job *job, const struct qube__job_request *req, 
 		return worker_import(job, fds[0], fds[1], name, req->args + 1, req->n_args - 1,
 				     req->number);
 	case QUBE__JOB_SYNC:
+		qube__fault(QUBE__FAULT_WORKER_SYNC);
 		return syncfs(fds[0]) < 0 ? worker_fail_name("flush", "the pool") : 0;
 	default:
 		return qube__fail(QUBE_E_PROTO, "a request of type %u", req->type);

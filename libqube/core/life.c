@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/fault.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -127,6 +128,7 @@ static void create_machine(struct qube__run *r)
 		qube__life_fail(r);
 		qube__life_unwind(r);
 	}
+	qube__fault(QUBE__FAULT_START_CREATED);
 }
 
 static int start_volumes(struct qube__run *r)
@@ -140,6 +142,7 @@ static int start_volumes(struct qube__run *r)
 		ret = qube__volumes_spec(&spec, &pool, r->host, r->vm, (enum qube__slot)slot);
 		if (ret < 0)
 			return ret;
+		qube__fault(QUBE__FAULT_START_VOLUMES);
 		ret = qube__volume_start(&r->volumes[slot], pool, &spec);
 		if (ret < 0)
 			return ret;
@@ -235,6 +238,7 @@ static int begin(struct qube__host *h, struct qube__vm *vm, struct qube__waiter 
 	qube__life_set_state(r, QUBE__STATE_TRANSIENT);
 	qube__life_wait_for(&r->start_waiters, w);
 	qube__timer_set(&h->ctx.loop, &r->deadline, qube__now_ms() + (uint64_t)seconds * 1000);
+	qube__fault(QUBE__FAULT_START_BEGUN);
 	qube__ctx_emit(&h->ctx, vm->name, "domain-pre-start", "start_guid", "True", NULL);
 	stage(r, "prepare");
 	if (!h->n_pools) {
@@ -275,6 +279,7 @@ static void run_machine(struct qube__run *r)
 		return;
 	}
 	stage(r, "run");
+	qube__fault(QUBE__FAULT_START_HELD);
 	qube__ctx_emit(&r->host->ctx, r->vm->name, "domain-spawn", "start_guid", "True", NULL);
 	if (r->host->ops->run(r->machine) < 0) {
 		qube__life_fail(r);
@@ -292,6 +297,7 @@ static void connect_agent(struct qube__run *r)
 		return;
 	}
 	stage(r, "agent");
+	qube__fault(QUBE__FAULT_START_RUNNING);
 	clock_gettime(CLOCK_REALTIME, &now);
 	r->vm->start_time_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 	r->vm->xid = (int64_t)r->vm->qid;
@@ -309,6 +315,7 @@ static void connect_agent(struct qube__run *r)
 static void machine_gone(struct qube__run *r)
 {
 	r->gone = true;
+	qube__fault(QUBE__FAULT_STOP_GONE);
 	if (r->vm->state == QUBE__STATE_TRANSIENT && !r->failed) {
 		qube__fail_detail(QUBE_E_STATE, QUBE_D_VM_ERROR, "'%s' ended while it started",
 				  r->vm->name);
@@ -347,6 +354,7 @@ void qube__life_guest_up(struct qube__run *r)
 	if (r->up || r->vm->state != QUBE__STATE_TRANSIENT || r->failed)
 		return;
 	r->up = true;
+	qube__fault(QUBE__FAULT_START_UP);
 	qube__timer_stop(&r->host->ctx.loop, &r->deadline);
 	qube__life_set_state(r, QUBE__STATE_RUNNING);
 	stage(r, "up");

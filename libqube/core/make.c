@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Qubes come and go: create, remove, clone, import. A definition is written last and removed first,
- * so that a crash leaves at worst volumes without an owner, which the next open removes. */
+ * Qubes come and go: create, remove, clone, import. A definition whose volumes are still being made
+ * says so, and it is removed first: what a crash leaves has no owner, and the next open removes it.
+ */
 #include "core/host.h"
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/text.h"
 
 #include <stdio.h>
@@ -52,11 +54,14 @@ static int copy_root(struct qube__host *h, struct qube__vm *vm, struct qube__vm 
 static int make_volumes(struct qube__host *h, struct qube__vm *vm, struct qube__vm *root_of)
 {
 	if (!h->n_pools || !vm->n_volumes)
-		return 0; /* fake, or a RemoteVM: nothing is on disk */
+		return qube__vm_finish(vm); /* fake, or a RemoteVM: nothing is on disk */
 	/* A crash between removing a qube's definition and its volumes leaves volumes. */
 	qube__volumes_drop(h, vm->name);
-	if (root_of)
-		return copy_root(h, vm, root_of);
+	if (root_of) {
+		int r = copy_root(h, vm, root_of);
+
+		return r < 0 ? r : qube__vm_finish(vm);
+	}
 	return qube__volumes_create(h, vm);
 }
 
@@ -110,10 +115,12 @@ int qube__host_create(struct qube__vm **out, struct qube__host *h,
 		if (r < 0)
 			return r;
 		n.template_name = NULL;
+		n.unfinished = true;
 	}
 	r = qube__vm_create(&vm, h->model, &n);
 	if (r < 0)
 		return r;
+	qube__fault(QUBE__FAULT_CREATE_DEFINED);
 	r = make_volumes(h, vm, root_of);
 	if (r < 0) {
 		qube__err_save(&err);
@@ -121,6 +128,7 @@ int qube__host_create(struct qube__vm **out, struct qube__host *h,
 		qube__vm_remove(vm);
 		return qube__err_restore(&err);
 	}
+	qube__fault(QUBE__FAULT_CREATE_VOLUMES);
 	/* The order is that of admin-api.md 7, which differs for disposables. */
 	qube__ctx_emit(&h->ctx, "", "domain-add", "vm", vm->name, NULL);
 	if (!disposable)
@@ -146,6 +154,7 @@ int qube__host_destroy(struct qube__host *h, struct qube__vm *vm)
 	r = qube__vm_remove(vm);
 	if (r < 0)
 		return r;
+	qube__fault(QUBE__FAULT_REMOVE_DEFINED);
 	qube__volumes_drop(h, name);
 	qube__ctx_emit(&h->ctx, "", "domain-delete", "vm", name, NULL);
 	return 0;
@@ -172,6 +181,8 @@ static void clone_end(struct clone *c, int code)
 	struct qube__err err;
 	qube_op *op = c->op;
 
+	if (code == 0 && vm)
+		code = qube__vm_finish(vm);
 	qube__posted_cancel(&c->step);
 	qube__list_remove(&c->link);
 	if (code < 0) {
@@ -296,6 +307,7 @@ int qube__host_clone(struct qube__host *h, struct qube__vm *vm, const char *name
 		free(c);
 		return r;
 	}
+	qube__fault(QUBE__FAULT_CLONE_DEFINED);
 	qube__volumes_drop(h, name);
 	qube__list_append(&h->clones, &c->link);
 	c->host = h;
@@ -368,6 +380,7 @@ static int define_template(struct import *im)
 	int r;
 
 	qube__op_stage(im->op, "define");
+	qube__fault(QUBE__FAULT_IMPORT_VOLUME);
 	r = qube__vm_create(&vm, h->model, &n);
 	if (r < 0)
 		return r;

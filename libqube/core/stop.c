@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/fault.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +87,7 @@ static void finish(struct qube__run *r)
 	struct qube__err err = r->err;
 	bool failed = r->failed;
 
+	qube__fault(QUBE__FAULT_STOP_SETTLED);
 	if (r->machine)
 		h->ops->release(r->machine);
 	for (int i = 0; i < QUBE__SLOT_COUNT; i++)
@@ -258,6 +260,7 @@ int qube__life_shutdown(struct qube__host *h, struct qube__vm *vm, struct qube__
 		qube__ctx_emit(&h->ctx, vm->name, "domain-pre-shutdown", "force",
 			       flags & QUBE_DOMAIN_SHUTDOWN_FORCE ? "True" : "False", NULL);
 		qube__life_set_state(r, QUBE__STATE_HALTING);
+		qube__fault(QUBE__FAULT_STOP_ASKED);
 		ret = h->ops->shutdown(r->machine);
 		if (ret < 0) {
 			shutdown_failed(r);

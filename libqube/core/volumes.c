@@ -44,6 +44,22 @@ static int remove_leftovers(void *user, const char *owner)
 	return 0;
 }
 
+/* Qubes whose volumes a dead host was still making: what they hold is not whole. */
+static void drop_unfinished(struct qube__host *h)
+{
+	struct qube__vm *vm = NULL;
+	struct qube__vm *next;
+
+	for (vm = qube__model_next(h->model, NULL); vm; vm = next) {
+		next = qube__model_next(h->model, vm);
+		if (!vm->unfinished)
+			continue;
+		qube__ctx_log(&h->ctx, 4, "'%s' was not finished and is removed", vm->name);
+		if (qube__vm_remove(vm) < 0)
+			qube__ctx_log(&h->ctx, 3, "%s", qube_error_last()->message);
+	}
+}
+
 int qube__pools_open(struct qube__host *h)
 {
 	char *worker = qube__text_format("%s/qube-worker", h->libexec_dir);
@@ -77,6 +93,8 @@ int qube__pools_open(struct qube__host *h)
 			h->n_pools++;
 	}
 	free(worker);
+	if (r == 0)
+		drop_unfinished(h);
 	for (size_t i = 0; r == 0 && i < h->n_pools; i++)
 		qube__pool_each_owner(h->pools[i], remove_leftovers, h);
 	return r;

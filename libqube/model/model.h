@@ -84,9 +84,10 @@ struct qube__vm {
 	size_t n_features;
 	struct qube__vm_volume volumes[QUBE__VOLUMES_MAX];
 	size_t n_volumes;
-	bool on_run;	/* its file is in the run directory */
-	bool dirty;	/* changed since its file was written */
-	uint32_t batch; /* depth of qube__vm_batch_begin() */
+	bool unfinished; /* its volumes are still being made; gone at the next open */
+	bool on_run;	 /* its file is in the run directory */
+	bool dirty;	 /* changed since its file was written */
+	uint32_t batch;	 /* depth of qube__vm_batch_begin() */
 
 	/* Runtime, filled by core; nothing here is persisted. */
 	uint32_t state;		/* enum qube__vm_state */
@@ -188,13 +189,16 @@ struct qube__vm_new {
 	size_t n_features;
 	const char *const *tags; /* created-by-dom0 ... */
 	size_t n_tags;
+	bool unfinished; /* until qube__vm_finish(): volumes are made behind it */
 };
 /* One file is written. A disposable inherits what admin-api.md 12 says. Borrowed from the model. */
 int qube__vm_create(struct qube__vm **out, struct qube__model *m, const struct qube__vm_new *n);
 /* A halted or running source alike: properties, features, tags but created-by-*, volumes' sizes
- * and pools. Class, template and driver are the source's. tags are added. */
+ * and pools. Class, template and driver are the source's. tags are added. It is unfinished. */
 int qube__vm_clone(struct qube__vm **out, struct qube__vm *source, const char *name,
 		   const char *const *tags, size_t n_tags);
+/* The volumes are there: from now on the qube outlives a crash. */
+int qube__vm_finish(struct qube__vm *vm);
 /* QUBE_E_STATE unless halted; QUBE_E_BUSY with QUBE_D_VM_IN_USE naming who refers to it. vm is
  * freed on success. */
 int qube__vm_remove(struct qube__vm *vm);

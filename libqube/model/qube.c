@@ -390,6 +390,7 @@ int qube__vm_create(struct qube__vm **out, struct qube__model *m, const struct q
 		r = set_wanted(vm, n);
 	if (r == 0 && vm->vm_class == QUBE__CLASS_REMOTE)
 		vm->state = QUBE__STATE_RUNNING;
+	vm->unfinished = n->unfinished;
 	return r < 0 ? r : publish(out, &vm);
 }
 
@@ -419,7 +420,20 @@ int qube__vm_clone(struct qube__vm **out, struct qube__vm *source, const char *n
 	vm->n_volumes = source->n_volumes;
 	for (size_t i = 0; r >= 0 && i < n_tags; i++)
 		r = qube__vm_tag_put(vm, tags[i]);
+	vm->unfinished = true;
 	return r < 0 ? r : publish(out, &vm);
+}
+
+int qube__vm_finish(struct qube__vm *vm)
+{
+	int r;
+
+	if (!vm->unfinished)
+		return 0;
+	vm->unfinished = false;
+	r = qube__vm_changed(vm);
+	vm->unfinished = r < 0;
+	return r;
 }
 
 /* --- remove --- */

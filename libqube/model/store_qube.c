@@ -108,6 +108,8 @@ static int head_json(struct qube__json *root, const struct qube__vm *vm)
 		r = qube__json_set_string(root, "driver", vm->driver);
 	if (r == 0 && vm->import_source)
 		r = qube__json_set_string(root, "import_source", vm->import_source);
+	if (r == 0 && vm->unfinished)
+		r = qube__json_set_bool(root, "unfinished", true);
 	return r;
 }
 
@@ -283,7 +285,8 @@ static int check_keys(const struct qube__vm *vm, const struct qube__json *root)
 {
 	static const char *const keys[] = { "format",	  "name",   "uuid",	"qid",
 					    "class",	  "dispid", "driver",	"import_source",
-					    "properties", "tags",   "features", "volumes" };
+					    "properties", "tags",   "features", "volumes",
+					    "unfinished" };
 	const struct qube__json *value;
 	const void *it = NULL;
 	const char *key;
@@ -309,6 +312,9 @@ static int load_body(struct qube__vm *vm, const struct qube__json *root)
 		r = take_text(&vm->driver, vm, root, "driver");
 	if (r == 0)
 		r = take_text(&vm->import_source, vm, root, "import_source");
+	if (r == 0 && qube__json_get(root, "unfinished") &&
+	    qube__json_get_bool(root, "unfinished", &vm->unfinished) < 0)
+		r = bad(vm, "unfinished", "");
 	if (r == 0)
 		r = load_properties(vm, root);
 	if (r == 0)

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/io.h"
 #include "base/text.h"
 
@@ -352,6 +353,7 @@ static int start(struct qube__agent *a, int *control_fd)
 	int listening = is_listening(*control_fd);
 	int r;
 
+	qube__fault(QUBE__FAULT_AGENT_BEGUN);
 	if (listening < 0)
 		return listening;
 	if (a->opts.trigger_socket[0]) {

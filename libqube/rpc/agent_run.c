@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/io.h"
 #include "base/text.h"
 
@@ -357,6 +358,7 @@ void qube__agent_exec(struct qube__agent *a, const struct qube__qrexec_params *p
 	struct qube__child child = { .pidfd = -1 };
 	int32_t code;
 
+	qube__fault(QUBE__FAULT_AGENT_EXEC);
 	if (!c || a->stopping) {
 		free(c);
 		qube__close_fd(&fds[0]);

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/text.h"
 
 #include <fcntl.h>
@@ -446,6 +447,7 @@ void qube__bcall_host(struct qube__broker *b, const struct qube__rpc_host_call *
 	struct bcall *c = NULL;
 	const char *why = NULL;
 
+	qube__fault(QUBE__FAULT_BROKER_CALL);
 	if (!g || g->state != QUBE__QREXEC_AT_WORK)
 		why = "the qube is not connected";
 	if (!why) {

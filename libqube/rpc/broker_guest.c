@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/text.h"
 
 #include <stdio.h>
@@ -408,6 +409,7 @@ int qube__bguest_create(struct qube__broker *b, const struct qube__rpc_guest_add
 	qube__timer_init(&g->deadline, on_deadline);
 	qube__timer_init(&g->retry, on_retry);
 	qube__list_append(&b->guests, &g->link);
+	qube__fault(QUBE__FAULT_BROKER_GUEST);
 	t->ops->get_fds(t, &fd, &send_fd);
 	r = qube__source_add(b->loop, &g->src, fd, EPOLLIN, on_guest);
 	if (r < 0) {

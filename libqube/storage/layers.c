@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/io.h"
 
 #include <dirent.h>
@@ -264,9 +265,11 @@ int qube__tree_commit(struct qube__pool *p, const char *owner, const char *name,
 	r = qube__tree_write_file(p, f, owner, name);
 	if (r < 0)
 		return r;
+	qube__fault(QUBE__FAULT_COMMIT_SAID);
 	if (renameat2(run, "upper", p->layers, f->pending, RENAME_NOREPLACE) < 0 ||
 	    fsync(p->layers) < 0 || fsync(run) < 0)
 		return qube__tree_fail(p, "keep the writes of", owner);
+	qube__fault(QUBE__FAULT_COMMIT_MOVED);
 	return complete(p, f, owner, name, keep);
 }
 
@@ -323,6 +326,7 @@ int qube__tree_recover(struct qube__pool *p)
 	DIR *d;
 	int fd;
 
+	qube__fault(QUBE__FAULT_OPEN_RECOVERED);
 	if (r < 0)
 		return r;
 	fd = openat(p->run, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

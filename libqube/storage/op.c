@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/text.h"
 
 #include <fcntl.h>
@@ -147,6 +148,7 @@ static int finish_import(struct qube__pool_op *op, const struct qube__job_reply 
 	if (renameat2(p->tmp, op->temp, p->layers, op->temp, RENAME_NOREPLACE) < 0 ||
 	    fsync(p->layers) < 0)
 		return qube__tree_fail(p, "place the template", op->owner);
+	qube__fault(QUBE__FAULT_IMPORT_LAYER);
 	f->n_states = 1;
 	f->states[0].number = 1;
 	f->states[0].time = time(NULL);

@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/text.h"
 
 #include <dirent.h>
@@ -332,6 +333,7 @@ static int finish_stop(struct qube__pool_op *op, const struct qube__job_reply *r
 		return r;
 	if (s)
 		forget(s);
+	qube__fault(QUBE__FAULT_COMMIT_DONE);
 	/* The state is committed: what fails now is untidy, not wrong. */
 	if (throw_away(op->p, op->owner, op->name) < 0 || qube__tree_collect(op->p) < 0)
 		qube__tree_log(op->p, 4, "%s", qube_error_last()->message);

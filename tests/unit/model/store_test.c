@@ -484,3 +484,25 @@ QTEST(store, references_to_what_is_gone_are_no_crash)
 	QT_STR(house_get(text, m, "work", "memory"), "400");
 	qube__model_close(m);
 }
+
+QTEST(store, a_clone_is_unfinished_until_it_is_said_to_be_done)
+{
+	AUTO_PLACE p = place();
+	AUTO_MODEL *m = NULL;
+	struct qube__vm *copy = NULL;
+
+	QT_INT(open_place(&m, &p), 0);
+	house_fill(m);
+	QT_INT(qube__vm_clone(&copy, qube__model_vm(m, "work"), "copy", NULL, 0), 0);
+	qube__model_close(m);
+	m = NULL;
+	QT_INT(open_place(&m, &p), 0);
+	copy = qube__model_vm(m, "copy");
+	QT_TRUE(copy && copy->unfinished);
+	QT_INT(qube__vm_finish(copy), 0);
+	qube__model_close(m);
+	m = NULL;
+	QT_INT(open_place(&m, &p), 0);
+	copy = qube__model_vm(m, "copy");
+	QT_TRUE(copy && !copy->unfinished);
+}
