@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/fault.h"
 #include "base/io.h"
+#include "base/rw.h"
 #include "base/text.h"
 
 #include <signal.h>
@@ -136,6 +137,39 @@ static int on_params(struct qube__agent *a, uint32_t type, const uint8_t *payloa
 	return 0;
 }
 
+static void put_call(struct qube__wr *w, uint32_t domain, uint32_t port)
+{
+	if (w->len + QUBE__QREXEC_CALL > QUBE__QREXEC_HEADER + QUBE__QREXEC_CALLS_LEN_MAX)
+		return;
+	qube__wr_le32(w, domain);
+	qube__wr_le32(w, port);
+}
+
+/* What goes on since before this host: it must not give out the numbers again, and waits for the
+ * ends. */
+static void tell_calls(struct qube__agent *a)
+{
+	uint8_t out[QUBE__QREXEC_HEADER + QUBE__QREXEC_CALLS_LEN_MAX] = { 0 };
+	struct qube__wr w = qube__wr_init(out, sizeof(out));
+	struct qube__list *pos;
+
+	qube__wr_bytes(&w, out, QUBE__QREXEC_HEADER);
+	qube__list_foreach (pos, &a->calls) {
+		struct acall *c = qube__container_of(pos, struct acall, link);
+
+		if (c->relay)
+			put_call(&w, c->domain, c->port);
+	}
+	qube__list_foreach (pos, &a->triggers) {
+		struct atrigger *t = qube__container_of(pos, struct atrigger, link);
+
+		if (t->connected)
+			put_call(&w, t->domain, t->port | QUBE__QREXEC_CALL_CALLER);
+	}
+	qube__qrexec_header_put(out, QUBE__QREXEC_CALLS, (uint32_t)(w.len - QUBE__QREXEC_HEADER));
+	qube__agent_send(a, out, w.len);
+}
+
 static int on_message(struct qube__agent *a, uint32_t type, const uint8_t *payload, size_t len)
 {
 	uint8_t ident[QUBE__QREXEC_IDENT];
@@ -150,6 +184,9 @@ static int on_message(struct qube__agent *a, uint32_t type, const uint8_t *paylo
 		if (qube__qrexec_refused_parse(ident, payload, len) < 0)
 			return QUBE_E_PROTO;
 		qube__agent_refused(a, ident);
+		return 0;
+	case QUBE__QREXEC_CALLS_ASK:
+		tell_calls(a);
 		return 0;
 	default:
 		return on_params(a, type, payload, len);

@@ -25,6 +25,20 @@ enum {
 	N_PORTS = QUBE__QREXEC_PORT_LAST - QUBE__QREXEC_PORT_FIRST + 1,
 };
 
+/* Of the calls that a guest served when it came the last one is told. */
+static bool others_go_on(const struct bcall *c)
+{
+	const struct qube__list *pos;
+
+	for (pos = c->b->calls.next; pos != &c->b->calls; pos = pos->next) {
+		const struct bcall *other = qube__container_of(pos, struct bcall, link);
+
+		if (other->origin == c->origin && other->id == c->id && !other->reported)
+			return true;
+	}
+	return false;
+}
+
 static void report(struct bcall *c, int32_t code, const char *reason)
 {
 	struct qube__rpc_msg m = { .type = QUBE__RPC_CALL_END };
@@ -32,6 +46,8 @@ static void report(struct bcall *c, int32_t code, const char *reason)
 	if (c->reported)
 		return;
 	c->reported = true;
+	if (c->origin == QUBE__RPC_BY_GUEST && others_go_on(c))
+		return;
 	m.call_end.origin = c->origin;
 	m.call_end.id = c->id;
 	m.call_end.flags = c->flags;
@@ -335,6 +351,30 @@ static int connect_to_host(struct bcall *c, const struct qube__rpc_decision *d, 
 			   theirs);
 }
 
+int qube__bcall_resume(struct bguest *g, uint32_t domain, uint32_t port, bool caller)
+{
+	struct bcall *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return QUBE_E_NOMEM;
+	c->b = g->b;
+	c->port = port;
+	c->origin = QUBE__RPC_BY_GUEST;
+	c->id = g->id;
+	c->reported = caller || domain == 0;
+	qube__list_init(&c->link);
+	qube__list_init(&c->caller.link);
+	qube__list_init(&c->executor.link);
+	qube__buf_init(&c->input, HOST_INPUT_MAX);
+	c->caller.call = c->executor.call = c;
+	if (end_attach(caller ? &c->caller : &c->executor, c, g) < 0) {
+		qube__bcall_free(c);
+		return QUBE_E_LIMIT;
+	}
+	qube__list_append(&g->b->calls, &c->link);
+	return 0;
+}
+
 static struct brequest *request_find(struct bguest *g, uint64_t id)
 {
 	struct qube__list *pos;
@@ -361,9 +401,11 @@ static const char *start(struct qube__broker *b, struct bguest *g, const struct 
 	int r;
 
 	memcpy(ident, q->ident, sizeof(q->ident));
+	if (g->waiting)
+		return "the caller has just come";
 	if (d->target != QUBE__RPC_GUEST_HOST) {
 		to = qube__bguest_find(b, d->target);
-		if (!to || to == g || to->state != QUBE__QREXEC_AT_WORK)
+		if (!to || to == g || to->waiting || to->state != QUBE__QREXEC_AT_WORK)
 			return "the target is not connected";
 	}
 	c = call_create(b, g, to);
@@ -448,7 +490,7 @@ void qube__bcall_host(struct qube__broker *b, const struct qube__rpc_host_call *
 	const char *why = NULL;
 
 	qube__fault(QUBE__FAULT_BROKER_CALL);
-	if (!g || g->state != QUBE__QREXEC_AT_WORK)
+	if (!g || g->waiting || g->state != QUBE__QREXEC_AT_WORK)
 		why = "the qube is not connected";
 	if (!why) {
 		c = call_create(b, NULL, g);

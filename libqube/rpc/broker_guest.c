@@ -230,21 +230,56 @@ static int on_trigger(struct bguest *g, uint32_t type, const uint8_t *payload, s
 	return 0;
 }
 
-static int on_hello(struct bguest *g, const uint8_t *payload, size_t len)
+static void is_up(struct bguest *g, uint32_t calls)
 {
 	struct qube__rpc_msg m = { .type = QUBE__RPC_GUEST_UP };
-	uint8_t out[QUBE__QREXEC_HEADER + 4];
+
+	m.guest_up.guest = g->id;
+	m.guest_up.version = g->version;
+	m.guest_up.calls = calls;
+	qube__broker_tell(g->b, &m);
+}
+
+static int on_hello(struct bguest *g, const uint8_t *payload, size_t len)
+{
+	uint8_t out[2 * QUBE__QREXEC_HEADER + 4];
 	int n;
 
 	if (qube__qrexec_hello_parse(&g->version, payload, len) < 0)
 		return QUBE_E_PROTO;
 	n = qube__qrexec_hello_put(out, sizeof(out), g->version);
+	if (g->tells_calls) {
+		qube__qrexec_header_put(out + n, QUBE__QREXEC_CALLS_ASK, 0);
+		n += QUBE__QREXEC_HEADER;
+	}
 	if (qube__bguest_send(g, out, (size_t)n, NULL, 0) < 0)
 		return QUBE_E_LIMIT;
 	g->state = QUBE__QREXEC_AT_WORK;
-	m.guest_up.guest = g->id;
-	m.guest_up.version = g->version;
-	qube__broker_tell(g->b, &m);
+	g->waiting = g->tells_calls;
+	if (!g->waiting)
+		is_up(g, 0);
+	return 0;
+}
+
+static int on_calls(struct bguest *g, const uint8_t *payload, size_t len)
+{
+	uint32_t served = 0;
+
+	if (!g->waiting)
+		return QUBE_E_PROTO; /* nobody asked */
+	for (size_t i = 0; i < len / QUBE__QREXEC_CALL; i++) {
+		uint32_t domain;
+		uint32_t port;
+		bool caller;
+
+		if (qube__qrexec_call_parse(&domain, &port, &caller, i, payload, len) < 0)
+			return QUBE_E_PROTO;
+		if (qube__bcall_resume(g, domain, port, caller) < 0)
+			return QUBE_E_LIMIT;
+		served += domain && !caller;
+	}
+	g->waiting = false;
+	is_up(g, served);
 	return 0;
 }
 
@@ -255,6 +290,8 @@ static int on_message(struct bguest *g, uint32_t type, const uint8_t *payload, s
 	switch (type) {
 	case QUBE__QREXEC_HELLO:
 		return on_hello(g, payload, len);
+	case QUBE__QREXEC_CALLS:
+		return on_calls(g, payload, len);
 	case QUBE__QREXEC_CONNECTION_TERMINATED:
 		if (qube__qrexec_params_parse(&p, false, payload, len) < 0 ||
 		    p.port < QUBE__QREXEC_PORT_FIRST || p.port > QUBE__QREXEC_PORT_LAST)
@@ -397,6 +434,7 @@ int qube__bguest_create(struct qube__broker *b, const struct qube__rpc_guest_add
 	g->t = t;
 	g->id = add->guest;
 	g->qid = add->qid;
+	g->tells_calls = add->tells_calls;
 	snprintf(g->name, sizeof(g->name), "%s", add->name);
 	snprintf(g->user, sizeof(g->user), "%s", add->user);
 	g->quota.max[QUBE__Q_BYTES] = b->limits.bytes_max;

@@ -54,6 +54,8 @@ struct bguest {
 	size_t tx_bytes;
 	enum qube__qrexec_state state;
 	bool dead;
+	bool tells_calls;
+	bool waiting; /* asked which calls it has: it is not called before it tells */
 	bool tx_retrying;
 	char name[QUBE__RPC_NAME_MAX];
 	char user[QUBE__RPC_NAME_MAX];
@@ -121,6 +123,8 @@ void qube__bcall_decide(struct qube__broker *b, const struct qube__rpc_decision 
 void qube__bcall_host(struct qube__broker *b, const struct qube__rpc_host_call *h, int fds[3]);
 void qube__bcall_reply(struct qube__broker *b, const struct qube__rpc_host_service_reply *s);
 void qube__bcall_cancel(struct qube__broker *b, uint32_t origin, uint64_t id);
+/* A call that the guest had before this broker. QUBE_E_LIMIT, QUBE_E_NOMEM. */
+int qube__bcall_resume(struct bguest *g, uint32_t domain, uint32_t port, bool caller);
 void qube__bcall_terminated(struct bguest *g, uint32_t domain, uint32_t port);
 void qube__bcall_guest_gone(struct bguest *g);
 void qube__bcall_free(struct bcall *c);

@@ -119,7 +119,7 @@ static void guest_id(struct coder *c, uint32_t *v)
 
 static void origin(struct coder *c, uint32_t *v)
 {
-	choice(c, v, QUBE__RPC_BY_REQUEST, QUBE__RPC_BY_CALL);
+	choice(c, v, QUBE__RPC_BY_REQUEST, QUBE__RPC_BY_GUEST);
 }
 
 static void decision(struct coder *c, struct qube__rpc_decision *d)
@@ -182,6 +182,7 @@ static void fields_to_broker(struct coder *c, struct qube__rpc_msg *m)
 		guest_id(c, &m->guest_add.qid);
 		text(c, &m->guest_add.name, QUBE__RPC_NAME_MAX);
 		text(c, &m->guest_add.user, QUBE__RPC_NAME_MAX);
+		flag(c, &m->guest_add.tells_calls);
 		break;
 	case QUBE__RPC_GUEST_DEL:
 		guest_id(c, &m->guest_del.guest);
@@ -216,6 +217,7 @@ static void fields(struct coder *c, struct qube__rpc_msg *m)
 	case QUBE__RPC_GUEST_UP:
 		guest_id(c, &m->guest_up.guest);
 		u32(c, &m->guest_up.version);
+		u32(c, &m->guest_up.calls);
 		break;
 	case QUBE__RPC_GUEST_DOWN:
 		guest_id(c, &m->guest_down.guest);

@@ -52,6 +52,7 @@ enum {
 enum qube__rpc_origin {
 	QUBE__RPC_BY_REQUEST = 1, /* broker's request id, of DECIDE */
 	QUBE__RPC_BY_CALL = 2,	  /* core's call id, of HOST_CALL */
+	QUBE__RPC_BY_GUEST = 3,	  /* guest id: the last call that it served when it came */
 };
 
 struct qube__rpc_guest_add {
@@ -59,6 +60,7 @@ struct qube__rpc_guest_add {
 	uint32_t qid;	/* what peers are told as domain id; never 0 */
 	const char *name;
 	const char *user; /* stands for DEFAULT in commands */
+	bool tells_calls; /* its agent is ours: it is asked which calls it has */
 };
 
 struct qube__rpc_guest_del {
@@ -99,6 +101,7 @@ struct qube__rpc_host_service_reply {
 struct qube__rpc_guest_up {
 	uint32_t guest;
 	uint32_t version; /* of qrexec, negotiated */
+	uint32_t calls;	  /* of other qubes that it served already */
 };
 
 struct qube__rpc_guest_down {

@@ -21,11 +21,13 @@ static const struct accepted {
 	{ QUBE__QREXEC_HOST, QUBE__QREXEC_AT_WORK, 3, 255, QUBE__QREXEC_TRIGGER_SERVICE3 },
 	{ QUBE__QREXEC_HOST, QUBE__QREXEC_AT_WORK, 4, 255, QUBE__QREXEC_TRIGGER_SERVICE4 },
 	{ QUBE__QREXEC_HOST, QUBE__QREXEC_AT_WORK, 2, 255, QUBE__QREXEC_CONNECTION_TERMINATED },
+	{ QUBE__QREXEC_HOST, QUBE__QREXEC_AT_WORK, 2, 255, QUBE__QREXEC_CALLS },
 	{ QUBE__QREXEC_AGENT, QUBE__QREXEC_AT_HELLO, 0, 255, QUBE__QREXEC_HELLO },
 	{ QUBE__QREXEC_AGENT, QUBE__QREXEC_AT_WORK, 2, 255, QUBE__QREXEC_EXEC_CMDLINE },
 	{ QUBE__QREXEC_AGENT, QUBE__QREXEC_AT_WORK, 2, 255, QUBE__QREXEC_JUST_EXEC },
 	{ QUBE__QREXEC_AGENT, QUBE__QREXEC_AT_WORK, 2, 255, QUBE__QREXEC_SERVICE_CONNECT },
 	{ QUBE__QREXEC_AGENT, QUBE__QREXEC_AT_WORK, 2, 255, QUBE__QREXEC_SERVICE_REFUSED },
+	{ QUBE__QREXEC_AGENT, QUBE__QREXEC_AT_WORK, 2, 255, QUBE__QREXEC_CALLS_ASK },
 	/* There is no hello between a caller and the agent of its own qube. */
 	{ QUBE__QREXEC_TRIGGER, QUBE__QREXEC_AT_WORK, 0, 255, QUBE__QREXEC_TRIGGER_SERVICE4 },
 	{ QUBE__QREXEC_CALLER, QUBE__QREXEC_AT_HELLO, 0, 255, QUBE__QREXEC_HELLO },
@@ -92,6 +94,13 @@ int qube__qrexec_len_check(uint32_t version, uint32_t type, uint32_t len)
 		break;
 	case QUBE__QREXEC_CONNECTION_TERMINATED:
 		min = max = QUBE__QREXEC_PARAMS;
+		break;
+	case QUBE__QREXEC_CALLS_ASK:
+		break;
+	case QUBE__QREXEC_CALLS:
+		if (len % QUBE__QREXEC_CALL)
+			return QUBE_E_PROTO;
+		max = QUBE__QREXEC_CALLS_LEN_MAX;
 		break;
 	case QUBE__QREXEC_TRIGGER_SERVICE:
 		min = max = QUBE__QREXEC_TRIGGER2;
@@ -298,6 +307,27 @@ int qube__qrexec_trigger_parse(struct qube__qrexec_trigger *out, uint32_t type,
 	trigger_check(&t, source, target, target_size, service, service_size,
 		      type == QUBE__QREXEC_TRIGGER_SERVICE);
 	*out = t;
+	return 0;
+}
+
+int qube__qrexec_call_parse(uint32_t *domain, uint32_t *port, bool *caller, size_t i,
+			    const void *untrusted, size_t len)
+{
+	struct qube__rd r;
+	uint32_t qid;
+	uint32_t number;
+
+	if (len % QUBE__QREXEC_CALL || i >= len / QUBE__QREXEC_CALL)
+		return QUBE_E_PROTO;
+	r = qube__rd_init((const uint8_t *)untrusted + i * QUBE__QREXEC_CALL, QUBE__QREXEC_CALL);
+	qid = qube__rd_le32(&r);
+	number = qube__rd_le32(&r) & ~(uint32_t)QUBE__QREXEC_CALL_CALLER;
+	if (number < QUBE__QREXEC_PORT_FIRST || number > QUBE__QREXEC_PORT_LAST)
+		return QUBE_E_PROTO;
+	r = qube__rd_init((const uint8_t *)untrusted + i * QUBE__QREXEC_CALL + 4, 4);
+	*caller = qube__rd_le32(&r) & QUBE__QREXEC_CALL_CALLER;
+	*domain = qid;
+	*port = number;
 	return 0;
 }
 

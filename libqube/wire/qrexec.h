@@ -24,6 +24,10 @@ enum {
 	QUBE__QREXEC_TRIGGER_SERVICE3 = 0x212,
 	QUBE__QREXEC_TRIGGER_SERVICE4 = 0x213,
 	QUBE__QREXEC_HELLO = 0x300,
+	/* Ours: a host that comes later asks which calls are under way. Sent to our own agents
+	   only. */
+	QUBE__QREXEC_CALLS_ASK = 0x7101,
+	QUBE__QREXEC_CALLS = 0x7102, /* domain, port each; port with CALLER: this qube called */
 };
 
 enum {
@@ -43,6 +47,9 @@ enum {
 	QUBE__QREXEC_TRIGGER3 = 96,
 	QUBE__QREXEC_TRIGGER4 = 160,
 	QUBE__QREXEC_CONTROL_MAX = QUBE__QREXEC_PARAMS_MAX, /* longest control payload */
+	QUBE__QREXEC_CALL = 8,				    /* of CALLS, each */
+	QUBE__QREXEC_CALLS_LEN_MAX = 4096,
+	QUBE__QREXEC_CALL_CALLER = 1 << 16,
 	QUBE__QREXEC_PORT_FIRST = 513,
 	QUBE__QREXEC_PORT_LAST = 768,
 	/* Exit codes of the machinery itself. */
@@ -124,6 +131,9 @@ int qube__qrexec_refused_parse(uint8_t ident[QUBE__QREXEC_IDENT], const void *un
 /* type is one of the three triggers. QUBE_E_PROTO for a length that cannot be. */
 int qube__qrexec_trigger_parse(struct qube__qrexec_trigger *out, uint32_t type,
 			       const void *untrusted, size_t len);
+/* One entry of CALLS, by number; QUBE_E_PROTO also behind the last. */
+int qube__qrexec_call_parse(uint32_t *domain, uint32_t *port, bool *caller, size_t i,
+			    const void *untrusted, size_t len);
 int qube__qrexec_exit_parse(int32_t *code, const void *untrusted, size_t len);
 
 /* Each writes header and payload, pads with zeros and returns the whole size, or QUBE_E_LIMIT. */

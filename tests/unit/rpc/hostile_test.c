@@ -74,6 +74,80 @@ QTEST(broker, greets_each_version_and_refuses_older_ones)
 	}
 }
 
+static int put_calls(const uint32_t (*calls)[2], size_t n)
+{
+	qube__qrexec_header_put(frame, QUBE__QREXEC_CALLS, (uint32_t)(n * QUBE__QREXEC_CALL));
+	memcpy(frame + QUBE__QREXEC_HEADER, calls, n * QUBE__QREXEC_CALL);
+	return (int)(QUBE__QREXEC_HEADER + n * QUBE__QREXEC_CALL);
+}
+
+static int put_end(uint32_t domain, uint32_t port)
+{
+	return qube__qrexec_params_put(frame, sizeof(frame), QUBE__QREXEC_CONNECTION_TERMINATED,
+				       domain, port, NULL);
+}
+
+QTEST(broker, threat_34_calls_from_before_are_told_and_their_last_end_is_seen)
+{
+	static const uint32_t calls[][2] = {
+		{ 102, 513 }, { 103, 514 }, { 0, 515 }, { 102, 516 | QUBE__QREXEC_CALL_CALLER }
+	};
+	struct rig r;
+	int fd[2];
+	int n;
+
+	rig_tells_calls = true;
+	n = rig_open(&r, false, fd, NULL);
+	rig_tells_calls = false;
+	QT_INT(n, 0);
+	n = qube__qrexec_hello_put(frame, sizeof(frame), 4);
+	QT_INT(write(fd[0], frame, (size_t)n), n);
+	rig_turn(&r, 20);
+	QT_INT(r.up, 0); /* it has not told yet */
+	QT_INT(read(fd[0], frame, 20), 20);
+	QT_INT(qube__qrexec_header_get(frame + 12).type, QUBE__QREXEC_CALLS_ASK);
+	n = put_calls(calls, 4);
+	QT_INT(write(fd[0], frame, (size_t)n), n);
+	rig_turn(&r, 20);
+	QT_INT(r.up, 2);
+	QT_INT(r.up_calls, 2); /* neither the host's nor what it called itself */
+	for (int i = 0; i < 4; i++) {
+		n = put_end(calls[3 - i][0], calls[3 - i][1] & 0xffff);
+		QT_INT(write(fd[0], frame, (size_t)n), n);
+		rig_turn(&r, 20);
+		QT_INT(r.ended, i == 3);
+	}
+	QT_INT(r.end_origin, QUBE__RPC_BY_GUEST);
+	rig_close(&r);
+	close(fd[0]);
+	close(fd[1]);
+}
+
+QTEST(broker, threat_03_calls_that_nobody_asked_for_or_cannot_be_end_the_session)
+{
+	static const uint32_t calls[][2] = { { 102, 513 }, { 102, 769 } };
+
+	for (int asked = 0; asked < 2; asked++) {
+		struct rig r;
+		int fd[2];
+		int n;
+
+		rig_tells_calls = asked;
+		n = rig_open(&r, false, fd, NULL);
+		rig_tells_calls = false;
+		QT_INT(n, 0);
+		n = qube__qrexec_hello_put(frame, sizeof(frame), 4);
+		QT_INT(write(fd[0], frame, (size_t)n), n);
+		rig_turn(&r, 20);
+		n = put_calls(calls, asked ? 2 : 1);
+		QT_INT(write(fd[0], frame, (size_t)n), n);
+		QT_INT(down(&r, 1), 0);
+		rig_close(&r);
+		close(fd[0]);
+		close(fd[1]);
+	}
+}
+
 /* Every type, at hello and after it, at each version: what the table does not list ends the link.
  */
 QTEST(broker, threat_03_messages_in_the_wrong_direction_end_the_session)

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 static const struct qube__rpc_msg samples[] = {
-	{ .type = QUBE__RPC_GUEST_ADD, .guest_add = { 1, 2, "work", "user" } },
+	{ .type = QUBE__RPC_GUEST_ADD, .guest_add = { 1, 2, "work", "user", true } },
 	{ .type = QUBE__RPC_GUEST_DEL, .guest_del = { 3 } },
 	{ .type = QUBE__RPC_DECISION,
 	  .decision = { 7, QUBE__RPC_ALLOW, 2, QUBE__RPC_DISPOSE, "u", "a.B+c", "src",
@@ -18,7 +18,7 @@ static const struct qube__rpc_msg samples[] = {
 	{ .type = QUBE__RPC_CALL_CANCEL, .call_cancel = { QUBE__RPC_BY_CALL, 9 } },
 	{ .type = QUBE__RPC_HOST_SERVICE_REPLY,
 	  .host_service_reply = { 7, true, -3, (const uint8_t *)"data", 4 } },
-	{ .type = QUBE__RPC_GUEST_UP, .guest_up = { 1, 4 } },
+	{ .type = QUBE__RPC_GUEST_UP, .guest_up = { 1, 4, 3 } },
 	{ .type = QUBE__RPC_GUEST_DOWN, .guest_down = { 1, "why" } },
 	{ .type = QUBE__RPC_DECIDE, .decide = { 7, 1, "vault", "", "a.B", "c+d", true } },
 	{ .type = QUBE__RPC_CALL_STARTED, .call_started = { QUBE__RPC_BY_REQUEST, 7 } },

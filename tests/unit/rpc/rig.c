@@ -26,6 +26,7 @@
 #endif
 
 bool rig_jailed;
+bool rig_tells_calls;
 
 int rig_send(struct rig *r, const struct qube__rpc_msg *m, const int *fds)
 {
@@ -108,6 +109,7 @@ static void on_core(struct qube__source *s, uint32_t revents)
 	switch (m.type) {
 	case QUBE__RPC_GUEST_UP:
 		r->up |= 1u << m.guest_up.guest;
+		r->up_calls = m.guest_up.calls;
 		break;
 	case QUBE__RPC_GUEST_DOWN:
 		r->down |= 1u << m.guest_down.guest;
@@ -123,6 +125,7 @@ static void on_core(struct qube__source *s, uint32_t revents)
 		r->ended++;
 		r->end_code = m.call_end.exit_code;
 		r->end_flags = m.call_end.flags;
+		r->end_origin = m.call_end.origin;
 		snprintf(r->end_reason, sizeof(r->end_reason), "%s", m.call_end.reason);
 		break;
 	case QUBE__RPC_HOST_SERVICE:
@@ -142,6 +145,7 @@ static int add_guest(struct rig *r, uint32_t id, const char *name, int fd)
 	m.guest_add.qid = id + 100;
 	m.guest_add.name = name;
 	m.guest_add.user = "root";
+	m.guest_add.tells_calls = rig_tells_calls;
 	n = rig_send(r, &m, &fd);
 	close(fd);
 	return n;

@@ -33,6 +33,8 @@ struct rig {
 	uint32_t decides;
 	int32_t end_code;
 	uint32_t end_flags;
+	uint32_t end_origin;
+	uint32_t up_calls;
 	char end_reason[256];
 	char down_reason[256];
 	char decide_line[512];
@@ -49,6 +51,8 @@ struct rig {
 
 /* The next rig's broker is a process in its jail. */
 extern bool rig_jailed;
+/* The next rig's guests are asked which calls they have. */
+extern bool rig_tells_calls;
 
 /* NULL in agents: no agent for that guest; its control socket is returned in raw. */
 int rig_open(struct rig *r, bool agents, int raw[2], const struct qube__broker_limits *limits);
