@@ -308,6 +308,9 @@ static int recover_run(struct qube__pool *p, const char *owner)
 	while (r == 0 && (e = readdir(d))) {
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
+		/* In use by a machine that outlived its host. */
+		if (qube__tree_find_started(p, owner, e->d_name))
+			continue;
 		if (!qube__tree_has_file(p, owner, e->d_name) ||
 		    !qube__tree_exists(fd, e->d_name, "upper"))
 			r = qube__tree_trash(p, fd, e->d_name);

@@ -285,7 +285,9 @@ static int fill_pool(struct qube__pool *p, const struct qube__pool_env *env, con
 		r = qube__helper_create(&p->back, env->loop, p->worker_path, NULL);
 	if (r == 0)
 		r = open_directory(p);
-	return r < 0 ? r : clean_up(p);
+	if (r == 0 && env->attach)
+		r = env->attach(env->user, p);
+	return r < 0 || env->look_only ? r : clean_up(p);
 }
 
 int qube__pool_open(struct qube__pool **out, const struct qube__pool_env *env, const char *name)

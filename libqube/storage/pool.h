@@ -13,8 +13,8 @@
  * qube-worker. Such calls return 1 and report through `done` from the loop's dispatch; they return
  * 0 when nothing was left to do (then `done` is not called). Negative: failed, nothing changed.
  *
- * Open the machine drivers first: they kill boxes that outlived a dead host, and open() throws away
- * what those wrote into. A template's writes are kept: its next start goes on with them. */
+ * Open the machine drivers first: they find what outlived a dead host, and open() throws away what
+ * others wrote into. A template's writes are kept: its next start goes on with them. */
 #ifndef QUBE_STORAGE_POOL_H
 #define QUBE_STORAGE_POOL_H
 
@@ -37,6 +37,10 @@ struct qube__pool_env {
 	const char *state_dir;	 /* absolute, 0700, locked by the caller */
 	const char *worker_path; /* absolute path of qube-worker */
 	void *user;
+	/* Optional. Called once in open(), before what a dead host left is thrown away: the place
+	 * for qube__volume_attach(). */
+	int (*attach)(void *user, struct qube__pool *p);
+	bool look_only; /* what a dead host left stays: its qubes may run */
 	/* Optional. One harmless line; priority as syslog's. */
 	void (*log)(void *user, int priority, const char *line);
 };
@@ -127,6 +131,10 @@ int qube__volume_prepare(struct qube__pool_op **out_op, struct qube__pool *p,
  * qube__volume_run_fini(). */
 int qube__volume_start(struct qube__volume_run *out, struct qube__pool *p,
 		       const struct qube__volume_spec *v);
+/* The volume is in use by a machine that runs on from a host before: as after start, and nothing
+ * on disk is touched. layers: what it runs on (LAYERED). */
+int qube__volume_attach(struct qube__pool *p, const struct qube__volume_spec *v,
+			const char *const *layers, uint32_t n_layers);
 /* The machine is gone. A persistent layered volume's writes become its new current layer (1: `done`
  * follows); a snapshot's are discarded. discard: also a persistent layered volume's writes of this
  * session go. On failure a persistent volume's writes are kept for the next start. */

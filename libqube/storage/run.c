@@ -216,6 +216,35 @@ int qube__volume_start(struct qube__volume_run *out, struct qube__pool *p,
 	return 0;
 }
 
+int qube__volume_attach(struct qube__pool *p, const struct qube__volume_spec *v,
+			const char *const *layers, uint32_t n_layers)
+{
+	qube__autofree struct qube__volume_state *state = NULL;
+	int r = qube__tree_check_spec(v);
+
+	if (r < 0)
+		return r;
+	if (qube__tree_find_started(p, v->owner, v->name))
+		return qube__fail(QUBE_E_BUSY, "volume %s of %s is started", v->name, v->owner);
+	if (v->kind == QUBE__VOLUME_LAYERED) {
+		state = calloc(1, sizeof(*state));
+		if (!state)
+			return qube__fail_nomem();
+		for (uint32_t i = 0; i < n_layers; i++) {
+			if (i == QUBE__LAYERS_MAX || !qube__layer_id_ok(layers[i]))
+				return qube__fail(QUBE_E_INVALID,
+						  "volume %s of %s runs on no layer", v->name,
+						  v->owner);
+			qube__text_copy(state->layers[state->n_layers++], QUBE__LAYER_ID_MAX,
+					layers[i]);
+		}
+	}
+	r = remember(p, v, state);
+	if (r == 0)
+		(void)qube__steal(state);
+	return r;
+}
+
 static int finish_prepare(struct qube__pool_op *op, const struct qube__job_reply *result)
 {
 	struct qube__pool *p = op->p;
