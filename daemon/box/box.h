@@ -18,6 +18,11 @@
 
 enum { BOX_DEVICES = 6 };
 
+/* Told to a later host, which may be newer. */
+#ifndef BOX_RELEASE
+#define BOX_RELEASE "0.1.0"
+#endif
+
 /* What the launcher hands to the box; -1 where there is none. */
 struct box_trees {
 	int root;
@@ -35,6 +40,7 @@ struct box_devices {
 int box_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int box_refuse(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void box_log(int priority, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int box_send(const struct qube__box_reply *r, int fd);
 int box_reply(uint32_t type, int32_t status, int fd);
 
 /* mnt.c */

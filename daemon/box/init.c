@@ -4,7 +4,9 @@
  *
  * The agent ends with 0 when the guest wants to halt; any other end is a crash and it is started
  * again, up to a rate. SIGTERM to PID 1 (only root of the box may send it) asks for a halt too.
- * When the driver's socket closes the host is gone and so is the box. */
+ *
+ * When the driver's socket closes the host is gone. A box that was never let go ends then; one that
+ * runs goes on, and the driver of the next host connects to the box's socket and is greeted. */
 #include "box.h"
 
 #include "base/clock.h"
@@ -16,6 +18,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/signalfd.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -38,6 +41,8 @@ struct init {
 	unsigned int restarts;
 	uint64_t first_restart_ms;
 	uint64_t kill_at_ms; /* while STOPPING */
+	unsigned int all_restarts;
+	bool driver; /* somebody is at the other end */
 };
 
 static void agent_main(const struct qube__box_spec *spec) __attribute__((noreturn));
@@ -124,6 +129,7 @@ static void agent_ended(struct init *in, int status)
 		in->restarts = 0;
 		in->first_restart_ms = now;
 	}
+	in->all_restarts++;
 	if (++in->restarts > RESTARTS) {
 		box_log(3, "the agent ends again and again, last with status %d", status);
 		in->status = status;
@@ -162,7 +168,9 @@ static void take_order(struct init *in)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
-		kill_all(in);
+		in->driver = false;
+		if (in->phase == HELD)
+			kill_all(in);
 		return;
 	}
 	if (qube__box_order_decode(&o, bytes, (size_t)n) < 0)
@@ -180,6 +188,33 @@ static void take_order(struct init *in)
 		}
 		box_reply(QUBE__BOX_RUNNING, 0, -1);
 	}
+}
+
+/* A later host. Its directory keeps all others out; that it is none of the box's own processes is
+ * seen by its number, which is 0 for whoever is outside of this pid namespace. */
+static void take_driver(struct init *in)
+{
+	struct qube__box_reply hello = {
+		.type = QUBE__BOX_HELLO,
+		.status = in->phase == RUNNING ? QUBE__BOX_IS_RUNNING : QUBE__BOX_IS_STOPPING,
+		.os_errno = (int32_t)(in->all_restarts & INT32_MAX),
+	};
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+	int fd = accept4(QUBE__BOX_FD_LISTEN, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || peer.pid != 0) {
+		close(fd);
+		return;
+	}
+	/* There is one driver: who connects takes the place of one that is gone, or hangs. */
+	dup3(fd, QUBE__BOX_FD_DRIVER, O_CLOEXEC);
+	close(fd);
+	in->driver = true;
+	snprintf(hello.text, sizeof(hello.text), "%s %s", BOX_RELEASE, in->spec->name);
+	box_send(&hello, QUBE__BOX_FD_TAIL);
 }
 
 static void take_signal(struct init *in, int sfd)
@@ -213,18 +248,24 @@ static int watch_signals(void)
 
 void box_init(const struct qube__box_spec *spec)
 {
-	struct init in = { .spec = spec };
-	struct pollfd p[2] = { { .fd = QUBE__BOX_FD_DRIVER, .events = POLLIN } };
+	struct init in = { .spec = spec, .driver = true };
+	struct pollfd p[3] = { { .events = POLLIN }, { .events = POLLIN }, { .events = POLLIN } };
 
-	p[1] = (struct pollfd){ .fd = watch_signals(), .events = POLLIN };
+	p[1].fd = watch_signals();
 	if (p[1].fd < 0)
 		_exit(1);
 	for (;;) {
 		bool children;
-		int n = poll(p, 2, time_left(&in));
+		int n;
 
+		/* A closed peer would always be ready. */
+		p[0].fd = in.driver && in.phase != KILLED ? QUBE__BOX_FD_DRIVER : -1;
+		p[2].fd = in.phase == RUNNING || in.phase == STOPPING ? QUBE__BOX_FD_LISTEN : -1;
+		n = poll(p, 3, time_left(&in));
 		if (n > 0 && p[0].revents)
 			take_order(&in);
+		if (n > 0 && p[2].revents)
+			take_driver(&in);
 		if (n > 0 && p[1].revents)
 			take_signal(&in, p[1].fd);
 		children = reap(&in);
@@ -236,7 +277,5 @@ void box_init(const struct qube__box_spec *spec)
 			box_reply(QUBE__BOX_EXITED, in.status, -1);
 			_exit(in.status & 0xff);
 		}
-		if (in.phase == KILLED)
-			p[0].fd = -1; /* a closed peer would always be ready */
 	}
 }

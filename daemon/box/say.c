@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static int send_reply(const struct qube__box_reply *r, int fd)
+int box_send(const struct qube__box_reply *r, int fd)
 {
 	uint8_t bytes[QUBE__BOX_REPLY_MAX];
 	size_t len;
@@ -30,7 +30,7 @@ int box_fail(const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(r.text, sizeof(r.text), fmt, ap);
 	va_end(ap);
-	send_reply(&r, -1);
+	box_send(&r, -1);
 	return -1;
 }
 
@@ -42,7 +42,7 @@ int box_refuse(const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(r.text, sizeof(r.text), fmt, ap);
 	va_end(ap);
-	send_reply(&r, -1);
+	box_send(&r, -1);
 	return -1;
 }
 
@@ -54,12 +54,12 @@ void box_log(int priority, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(r.text, sizeof(r.text), fmt, ap);
 	va_end(ap);
-	send_reply(&r, -1);
+	box_send(&r, -1);
 }
 
 int box_reply(uint32_t type, int32_t status, int fd)
 {
 	struct qube__box_reply r = { .type = type, .status = status };
 
-	return send_reply(&r, fd);
+	return box_send(&r, fd);
 }

@@ -37,6 +37,7 @@ enum {
 	O_FOREGROUND,
 	O_BROKER,
 	O_BROKER_USER,
+	O_KEEP_QUBES,
 	O_N_OPTIONS
 };
 
@@ -56,6 +57,8 @@ static const struct cli_optdef defs[O_N_OPTIONS] = {
 	[O_BROKER] = { "broker", 0, CLI_ARG_NONE, NULL, "be the broker (started by qubed itself)" },
 	[O_BROKER_USER] = { "broker-user", 0, CLI_ARG_NEEDED, "NAME",
 			    "with --broker: become NAME (default: qube-broker, else nobody)" },
+	[O_KEEP_QUBES] = { "keep-qubes", 0, CLI_ARG_NONE, NULL,
+			   "at its end leave the qubes running, for the next qubed" },
 };
 
 /* How long accepting pauses when descriptors have run out. */
@@ -69,6 +72,7 @@ struct daemon {
 	struct event *resume;	/* accept again */
 	struct event *stop[3];
 	struct cli_fleet *down; /* the qubes, on their way down */
+	int keep;		/* qubes run on */
 	int stopping;
 	int failed;
 };
@@ -154,6 +158,10 @@ static void on_stop(evutil_socket_t sig, short what, void *arg)
 	d->stopping = 1;
 	event_del(d->incoming);
 	event_del(d->resume);
+	if (d->keep) {
+		on_all_down(d);
+		return;
+	}
 	if (cli_fleet_begin(&d->down, d->ctx, &o) <= 0)
 		on_all_down(d);
 }
@@ -247,6 +255,9 @@ static int open_host(struct daemon *d, const struct cli_parsed *o)
 	opts.policy_root = value_or(o, O_POLICY_ROOT, NULL);
 	opts.libexec_dir = value_or(o, O_LIBEXEC_DIR, helpers);
 	opts.broker_program = self;
+	d->keep = cli_given(o, O_KEEP_QUBES);
+	if (d->keep)
+		opts.flags = QUBE_CTX_KEEP_QUBES;
 	opts.log = qubed_log_line;
 	opts.log_priority = parse_log_level(value_or(o, O_LOG_LEVEL, "info"));
 	if (qube_ctx_open(&d->ctx, &opts) < 0) {

@@ -22,7 +22,10 @@ enum {
 
 /** Flags of qube_ctx_open(). */
 enum {
-	QUBE_CTX_NO_GUESTS = 1 /**< embedded: look at and change the store, start nothing */
+	QUBE_CTX_NO_GUESTS = 1, /**< embedded: look at and change the store, start nothing */
+	/** Embedded: closing leaves the running qubes, for the next host that opens these folders.
+	 */
+	QUBE_CTX_KEEP_QUBES = 2
 };
 
 /** How isolated a qube is; shown wherever qubes are listed. */
@@ -87,7 +90,7 @@ QUBE_API qube_ctx *qube_ctx_ref(qube_ctx *ctx);
 
 /**
  * Release a reference. The last one closes: an embedded host's running qubes are killed and cleaned
- * up before it returns.
+ * up before it returns, unless it was opened with QUBE_CTX_KEEP_QUBES.
  *
  * @param[in] ctx  the context, or NULL
  * @par Thread  The context's.

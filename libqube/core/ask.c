@@ -170,6 +170,7 @@ static int make_disposable(struct qube__ask *a, const char *base)
 		return r;
 	memcpy(a->target, vm->name, sizeof(a->target));
 	a->dispose = true;
+	vm->bound = true;
 	return 0;
 }
 
@@ -325,17 +326,37 @@ void qube__ask_ended(struct qube__host *h, const struct qube__rpc_call_end *e)
 	}
 }
 
-void qube__ask_close(struct qube__host *h)
+void qube__ask_close(struct qube__host *h, bool keep)
 {
 	while (!qube__list_empty(&h->asks)) {
 		struct qube__ask *a = qube__container_of(h->asks.next, struct qube__ask, link);
 
 		/* Its own waiter would be told when the target is thrown away, and free it. */
 		qube__waiter_drop(&a->started);
-		if (a->dispose)
+		if (a->dispose && !(keep && a->decided))
 			throw_away(h, a->target);
 		ask_free(a);
 	}
+}
+
+static bool has_ask(struct qube__host *h, const char *target)
+{
+	struct qube__list *pos;
+
+	qube__list_foreach (pos, &h->asks) {
+		struct qube__ask *a = qube__container_of(pos, struct qube__ask, link);
+
+		if (a->dispose && !strcmp(a->target, target))
+			return true;
+	}
+	return false;
+}
+
+/* While its call is known here, the call's own end is what counts. */
+void qube__ask_bound(struct qube__run *r, uint32_t calls)
+{
+	if (r->vm->bound && !calls && r->up && !has_ask(r->host, r->vm->name))
+		throw_away(r->host, r->vm->name);
 }
 
 bool qube__ask_claim(struct qube__host *h, const struct qube__rpc_host_service *s)

@@ -54,6 +54,8 @@ static int open_driver(struct qube__host *h)
 		.on_machine = qube__life_on_machine,
 		.guest_log = guest_log,
 		.log = driver_log,
+		.take = qube__adopt_take,
+		.keep = h->keep,
 	};
 
 	return h->ops->open(&h->driver, &env);
@@ -73,6 +75,7 @@ static void host_close(qube_ctx *ctx)
 		qube__link_close(h);
 	if (h->driver)
 		h->ops->close(h->driver);
+	qube__adopt_leave(h);
 	qube__pools_close(h);
 	qube__rules_close(h);
 	qube__model_close(h->model);
@@ -177,10 +180,13 @@ static int open_parts(struct qube__host *h)
 	r = qube__pools_open(h);
 	if (r < 0)
 		return r;
-	return qube__link_open(h);
+	r = qube__link_open(h);
+	if (r == 0)
+		qube__adopt_begin(h);
+	return r;
 }
 
-/* Disposables that a dead host left behind are gone with their machines. */
+/* Disposables whose machines went with their host, or that never had one. */
 static void drop_old_disposables(struct qube__host *h)
 {
 	struct qube__vm *vm = NULL;
@@ -188,7 +194,8 @@ static void drop_old_disposables(struct qube__host *h)
 
 	for (vm = qube__model_next(h->model, NULL); vm; vm = next) {
 		next = qube__model_next(h->model, vm);
-		if (vm->vm_class == QUBE__CLASS_DISP && qube__vm_bool(vm, QUBE__PROP_AUTO_CLEANUP))
+		if (vm->vm_class == QUBE__CLASS_DISP && !vm->run &&
+		    qube__vm_bool(vm, QUBE__PROP_AUTO_CLEANUP))
 			qube__host_destroy(h, vm);
 	}
 }
@@ -216,6 +223,7 @@ int qube__host_open(qube_ctx **out, const struct qube_ctx_opts *opts)
 		return r;
 	}
 	h->no_guests = opts->flags & QUBE_CTX_NO_GUESTS;
+	h->keep = opts->flags & QUBE_CTX_KEEP_QUBES;
 	h->conn_read_ms = 10000;
 	h->conn_write_ms = 30000;
 	if (opts->mode == QUBE_MODE_EMBEDDED && geteuid() != 0)
@@ -234,7 +242,8 @@ int qube__host_open(qube_ctx **out, const struct qube_ctx_opts *opts)
 		host_close(&h->ctx);
 		return qube__err_restore(&err);
 	}
-	drop_old_disposables(h);
+	if (!h->no_guests)
+		drop_old_disposables(h);
 	*out = &h->ctx;
 	return 0;
 }

@@ -48,6 +48,7 @@ struct qube__host {
 	const struct qube__driver_ops *ops;
 	struct qube__driver *driver;
 	bool no_guests;
+	bool keep; /* closing leaves what runs to the next host */
 	char *state_dir;
 	char *run_dir;
 	char *run_boxes; /* the driver's */
@@ -101,8 +102,11 @@ struct qube__run {
 	uint32_t guest; /* 0 until the broker knows it */
 	bool up;	/* its agent said hello */
 	bool relink;	/* the broker that had it is gone */
-	bool gone;	/* the machine is; volumes are being settled */
-	bool failed;	/* the start failed: err says why */
+	bool adopted;	/* a host before this one started it */
+	uint32_t n_layers;
+	char (*layers)[QUBE__LAYER_ID_MAX]; /* adopted: of its root, until the pools are open */
+	bool gone;			    /* the machine is; volumes are being settled */
+	bool failed;			    /* the start failed: err says why */
 	struct qube__err err;
 	uint32_t pending; /* volumes whose preparing or stopping is under way */
 	uint32_t started; /* bit per slot: qube__volume_start() was called */
@@ -134,7 +138,20 @@ static inline struct qube__host *qube__host_of(qube_ctx *ctx)
 
 int qube__host_open(qube_ctx **out, const struct qube_ctx_opts *opts);
 
+/* --- adopt.c: qubes that a host before this one left running --- */
+/* The driver found a machine. The run that it becomes, or NULL: nobody wants it. */
+void *qube__adopt_take(void *user, struct qube__machine *m, const struct qube__machine_found *f);
+/* Their volumes in this pool are in use. */
+int qube__adopt_attach(void *user, struct qube__pool *p);
+/* The broker is there: connects to their agents, and ends those that cannot go on. */
+void qube__adopt_begin(struct qube__host *h);
+/* Closing: forgets the runs that the driver leaves alone. */
+void qube__adopt_leave(struct qube__host *h);
+
 /* --- life.c --- */
+/* A run in state, or NULL with the record set. */
+struct qube__run *qube__life_new(struct qube__host *h, struct qube__vm *vm, uint32_t state);
+void qube__life_halting(struct qube__run *r);
 int qube__life_start(struct qube__host *h, struct qube__vm *vm, struct qube__waiter *w,
 		     qube_op *trace);
 /* timeout_ms: 0: the qube's own; -1: for ever. */
@@ -176,7 +193,10 @@ void qube__ask_decide(struct qube__host *h, const struct qube__rpc_decide *d);
 void qube__ask_ended(struct qube__host *h, const struct qube__rpc_call_end *e);
 /* Was a call of this guest, of this service, with this target, allowed and not made yet? Once. */
 bool qube__ask_claim(struct qube__host *h, const struct qube__rpc_host_service *s);
-void qube__ask_close(struct qube__host *h);
+/* keep: disposables of calls that stand between qubes stay; bound ones end with their call. */
+void qube__ask_close(struct qube__host *h, bool keep);
+/* The agent of a bound disposable tells how many calls of others it serves. */
+void qube__ask_bound(struct qube__run *r, uint32_t calls);
 
 /* --- rules.c: the policy with the host's own view of the system --- */
 int qube__rules_open(struct qube__host *h);
@@ -185,6 +205,10 @@ void qube__rules_close(struct qube__host *h);
 /* --- volumes.c --- */
 int qube__volumes_spec(struct qube__volume_spec *out, struct qube__pool **pool,
 		       struct qube__host *h, struct qube__vm *vm, enum qube__slot slot);
+/* The same while a pool is being opened, and not among the host's yet. */
+int qube__volumes_spec_in(struct qube__volume_spec *out, struct qube__pool **pool,
+			  struct qube__host *h, struct qube__vm *vm, enum qube__slot slot,
+			  struct qube__pool *opening);
 const char *qube__slot_name(enum qube__slot slot);
 struct qube__pool *qube__host_pool(struct qube__host *h, const char *name);
 int qube__pools_open(struct qube__host *h);

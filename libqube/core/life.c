@@ -110,6 +110,7 @@ static void create_machine(struct qube__run *r)
 		.memory_bytes = (uint64_t)qube__vm_int(vm, QUBE__PROP_MAXMEM, 0) << 20,
 		.vcpus = (uint32_t)qube__vm_int(vm, QUBE__PROP_VCPUS, 0),
 		.pids_max = PIDS_MAX,
+		.bound = vm->bound,
 		.root = r->volumes[QUBE__SLOT_ROOT],
 		.private_volume = r->volumes[QUBE__SLOT_PRIVATE],
 		.volatile_volume = r->volumes[QUBE__SLOT_VOLATILE],
@@ -214,6 +215,26 @@ static int may_start(struct qube__host *h, struct qube__vm *vm)
 	return 0;
 }
 
+struct qube__run *qube__life_new(struct qube__host *h, struct qube__vm *vm, uint32_t state)
+{
+	struct qube__run *r = calloc(1, sizeof(*r));
+
+	if (!r) {
+		qube__fail_nomem();
+		return NULL;
+	}
+	r->host = h;
+	r->vm = vm;
+	qube__list_init(&r->start_waiters);
+	qube__list_init(&r->stop_waiters);
+	qube__timer_init(&r->deadline, qube__life_on_deadline);
+	qube__posted_init(&r->step, go_on);
+	qube__list_append(&h->runs, &r->link);
+	vm->run = r;
+	qube__life_set_state(r, state);
+	return r;
+}
+
 static int begin(struct qube__host *h, struct qube__vm *vm, struct qube__waiter *w, qube_op *trace)
 {
 	struct qube__run *r;
@@ -222,20 +243,11 @@ static int begin(struct qube__host *h, struct qube__vm *vm, struct qube__waiter 
 
 	if (ret < 0)
 		return ret;
-	r = calloc(1, sizeof(*r));
+	r = qube__life_new(h, vm, QUBE__STATE_TRANSIENT);
 	if (!r)
-		return qube__fail_nomem();
-	r->host = h;
-	r->vm = vm;
+		return QUBE_E_NOMEM;
 	if (trace)
 		r->trace = qube__op_hold(trace);
-	qube__list_init(&r->start_waiters);
-	qube__list_init(&r->stop_waiters);
-	qube__timer_init(&r->deadline, qube__life_on_deadline);
-	qube__posted_init(&r->step, go_on);
-	qube__list_append(&h->runs, &r->link);
-	vm->run = r;
-	qube__life_set_state(r, QUBE__STATE_TRANSIENT);
 	qube__life_wait_for(&r->start_waiters, w);
 	qube__timer_set(&h->ctx.loop, &r->deadline, qube__now_ms() + (uint64_t)seconds * 1000);
 	qube__fault(QUBE__FAULT_START_BEGUN);
@@ -341,6 +353,9 @@ void qube__life_on_machine(void *user, struct qube__machine *m, void *machine_us
 	case QUBE__MACHINE_FAILED:
 		qube__life_fail(r);
 		qube__life_post(r, machine_gone);
+		break;
+	case QUBE__MACHINE_HALTING:
+		qube__life_halting(r);
 		break;
 	case QUBE__MACHINE_STOPPED:
 		qube__ctx_log(&r->host->ctx, 6, "'%s' ended with status %d", r->vm->name, status);

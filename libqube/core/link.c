@@ -145,6 +145,7 @@ int qube__link_guest_add(struct qube__host *h, struct qube__run *r, int control_
 		.qid = r->vm->qid,
 		.name = r->vm->name,
 		.user = user.text && *user.text ? user.text : "root",
+		.tells_calls = h->ops->tells_calls,
 	};
 	ret = qube__link_send(h, &msg, &control_fd);
 	if (ret < 0)
@@ -426,6 +427,16 @@ static void on_host_service(struct qube__host *h, const struct qube__rpc_host_se
 
 /* --- receiving --- */
 
+/* A call that was there before this broker; of a bound disposable, its own. */
+static void on_resumed_end(struct qube__host *h, const struct qube__rpc_call_end *e)
+{
+	struct qube__run *r =
+		e->id <= UINT32_MAX ? qube__life_find_guest(h, (uint32_t)e->id) : NULL;
+
+	if (r)
+		qube__ask_bound(r, 0);
+}
+
 static void on_message(struct qube__host *h, const struct qube__rpc_msg *m)
 {
 	struct qube__run *r;
@@ -435,6 +446,8 @@ static void on_message(struct qube__host *h, const struct qube__rpc_msg *m)
 		r = qube__life_find_guest(h, m->guest_up.guest);
 		if (r)
 			qube__life_guest_up(r);
+		if (r)
+			qube__ask_bound(r, m->guest_up.calls);
 		break;
 	case QUBE__RPC_GUEST_DOWN:
 		r = qube__life_find_guest(h, m->guest_down.guest);
@@ -449,6 +462,8 @@ static void on_message(struct qube__host *h, const struct qube__rpc_msg *m)
 	case QUBE__RPC_CALL_END:
 		if (m->call_end.origin == QUBE__RPC_BY_CALL)
 			on_call_end(h, &m->call_end);
+		else if (m->call_end.origin == QUBE__RPC_BY_GUEST)
+			on_resumed_end(h, &m->call_end);
 		else
 			qube__ask_ended(h, &m->call_end);
 		break;
@@ -610,7 +625,7 @@ static void link_lost(struct qube__host *h, const char *why)
 	qube__ctx_log(&h->ctx, 3, "lost the broker: %s; starting another", why);
 	drop_link(h);
 	fail_calls(h, QUBE_E_CLOSED, why);
-	qube__ask_close(h);
+	qube__ask_close(h, true);
 	qube__list_foreach (pos, &h->runs) {
 		struct qube__run *r = qube__container_of(pos, struct qube__run, link);
 
@@ -629,7 +644,7 @@ static void link_lost(struct qube__host *h, const char *why)
 void qube__link_close(struct qube__host *h)
 {
 	fail_calls(h, QUBE_E_CANCELED, "the host is closed");
-	qube__ask_close(h);
+	qube__ask_close(h, h->keep);
 	if (h->broker_again.fn)
 		qube__timer_stop(&h->ctx.loop, &h->broker_again);
 	drop_link(h);

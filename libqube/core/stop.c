@@ -92,6 +92,7 @@ static void finish(struct qube__run *r)
 		h->ops->release(r->machine);
 	for (int i = 0; i < QUBE__SLOT_COUNT; i++)
 		qube__volume_run_fini(&r->volumes[i]);
+	free(r->layers);
 	qube__timer_stop(&h->ctx.loop, &r->deadline);
 	qube__posted_cancel(&r->step);
 	qube__list_remove(&r->link);
@@ -229,6 +230,15 @@ static void set_deadline(struct qube__run *r, uint32_t flags, int32_t timeout_ms
 		qube__timer_set(&r->host->ctx.loop, &r->deadline, at);
 }
 
+/* Of an adopted qube: the host before had told it. Its time begins again, and then it is killed. */
+void qube__life_halting(struct qube__run *r)
+{
+	if (r->vm->state != QUBE__STATE_RUNNING)
+		return;
+	qube__life_set_state(r, QUBE__STATE_HALTING);
+	set_deadline(r, QUBE_DOMAIN_SHUTDOWN_OR_KILL, 0);
+}
+
 int qube__life_shutdown(struct qube__host *h, struct qube__vm *vm, struct qube__waiter *w,
 			uint32_t flags, int32_t timeout_ms)
 {
@@ -326,6 +336,24 @@ int qube__life_pause(struct qube__host *h, struct qube__vm *vm, bool pause)
 	return 0;
 }
 
+/* The driver leaves a machine that runs to the next host. */
+static bool stays(const struct qube__run *r)
+{
+	return !r->gone && !r->killing &&
+	       (r->vm->state == QUBE__STATE_RUNNING || r->vm->state == QUBE__STATE_PAUSED ||
+		r->vm->state == QUBE__STATE_HALTING);
+}
+
+static bool is_ending(const struct qube__host *h)
+{
+	const struct qube__list *pos;
+
+	qube__list_foreach (pos, &h->runs)
+		if (qube__container_of(pos, struct qube__run, link)->ending)
+			return true;
+	return false;
+}
+
 void qube__life_end_all(struct qube__host *h)
 {
 	uint64_t deadline = qube__now_ms() + 20000;
@@ -335,7 +363,7 @@ void qube__life_end_all(struct qube__host *h)
 	while (pos != &h->runs) {
 		struct qube__run *r = qube__container_of(pos, struct qube__run, link);
 
-		if (r->ending) {
+		if (r->ending || (h->keep && stays(r))) {
 			pos = pos->next;
 			continue;
 		}
@@ -343,13 +371,13 @@ void qube__life_end_all(struct qube__host *h)
 		qube__life_kill(h, r->vm, NULL);
 		pos = h->runs.next; /* that may have ended several */
 	}
-	while ((!qube__list_empty(&h->runs) || !qube__list_empty(&h->ctx.ops)) &&
-	       qube__now_ms() < deadline)
+	while ((is_ending(h) || !qube__list_empty(&h->ctx.ops)) && qube__now_ms() < deadline)
 		if (qube__ctx_turn(&h->ctx, 1000) < 0)
 			break;
 	qube__list_foreach (pos, &h->runs) {
 		struct qube__run *r = qube__container_of(pos, struct qube__run, link);
 
-		qube__ctx_log(&h->ctx, 3, "'%s' did not end", r->vm->name);
+		if (r->ending)
+			qube__ctx_log(&h->ctx, 3, "'%s' did not end", r->vm->name);
 	}
 }

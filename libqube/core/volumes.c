@@ -69,6 +69,8 @@ int qube__pools_open(struct qube__host *h)
 		.worker_path = worker,
 		.user = h,
 		.log = pool_log,
+		.attach = qube__adopt_attach,
+		.look_only = h->no_guests,
 	};
 	int r = 0;
 
@@ -93,9 +95,9 @@ int qube__pools_open(struct qube__host *h)
 			h->n_pools++;
 	}
 	free(worker);
-	if (r == 0)
+	if (r == 0 && !h->no_guests)
 		drop_unfinished(h);
-	for (size_t i = 0; r == 0 && i < h->n_pools; i++)
+	for (size_t i = 0; r == 0 && i < h->n_pools && !h->no_guests; i++)
 		qube__pool_each_owner(h->pools[i], remove_leftovers, h);
 	return r;
 }
@@ -126,8 +128,9 @@ static uint64_t memory_share(const struct qube__host *h, uint64_t bytes)
 	return most && bytes > most ? most : bytes;
 }
 
-int qube__volumes_spec(struct qube__volume_spec *out, struct qube__pool **pool,
-		       struct qube__host *h, struct qube__vm *vm, enum qube__slot slot)
+int qube__volumes_spec_in(struct qube__volume_spec *out, struct qube__pool **pool,
+			  struct qube__host *h, struct qube__vm *vm, enum qube__slot slot,
+			  struct qube__pool *opening)
 {
 	static const uint32_t kinds[] = { QUBE__VOLUME_LAYERED, QUBE__VOLUME_TREE,
 					  QUBE__VOLUME_TMPFS };
@@ -158,10 +161,17 @@ int qube__volumes_spec(struct qube__volume_spec *out, struct qube__pool **pool,
 		out->size_bytes = memory_share(h, v->size_bytes);
 	out->revisions_to_keep = v->revisions_to_keep < 0 ? 1 : v->revisions_to_keep;
 	out->read_only = !v->rw;
-	*pool = qube__host_pool(h, v->pool);
+	*pool = opening && !strcmp(qube__pool_name(opening), v->pool) ? opening :
+									qube__host_pool(h, v->pool);
 	if (!*pool)
 		return qube__fail_detail(QUBE_E_NOENT, QUBE_D_STORAGE, "no pool '%s'", v->pool);
 	return 0;
+}
+
+int qube__volumes_spec(struct qube__volume_spec *out, struct qube__pool **pool,
+		       struct qube__host *h, struct qube__vm *vm, enum qube__slot slot)
+{
+	return qube__volumes_spec_in(out, pool, h, vm, slot, NULL);
 }
 
 int qube__volumes_create(struct qube__host *h, struct qube__vm *vm)

@@ -34,6 +34,7 @@ enum qube__machine_event {
 	QUBE__MACHINE_RUNNING = 2, /* run: the agent was started, control_connect() may be called */
 	QUBE__MACHINE_FAILED = 3,  /* create or run failed; the thread's record says why */
 	QUBE__MACHINE_STOPPED = 4, /* the guest is gone and so is all that the driver made for it */
+	QUBE__MACHINE_HALTING = 5, /* adopted, and it was told to stop by the host before */
 };
 
 /* The guest's role decides what capabilities it keeps. */
@@ -59,10 +60,24 @@ struct qube__machine_spec {
 	uint64_t memory_bytes; /* 0: no limit */
 	uint32_t vcpus;	       /* 0: no limit */
 	uint32_t pids_max;
+	bool bound; /* made by a call and ends with it: remembered for the next host */
 	struct qube__volume_run root; /* borrowed for the call */
 	struct qube__volume_run
 		private_volume; /* mounted at /rw; home and usr/local bound from it */
 	struct qube__volume_run volatile_volume; /* mounted at /tmp */
+};
+
+/* A machine that a host before this one left running. Borrowed for the call. */
+struct qube__machine_found {
+	const char *name;
+	const char *uuid;
+	uint32_t qid;
+	uint32_t id_base;
+	uint64_t start_time_ms;
+	bool paused;
+	bool bound;
+	const char *const *layers; /* names of its root's layers, newest first */
+	uint32_t n_layers;
 };
 
 struct qube__driver_env {
@@ -76,6 +91,11 @@ struct qube__driver_env {
 			   enum qube__machine_event event, int status);
 	/* One line that a guest's agent or programs wrote; harmless to print. NULL: to log. */
 	void (*guest_log)(void *user, void *machine_user, const char *line);
+	/* Called from open() for each machine that runs already and is certainly what it was:
+	 * returns its machine_user, or NULL: it is ended. What cannot be verified is ended as well.
+	 * Optional: without it all are ended. */
+	void *(*take)(void *user, struct qube__machine *m, const struct qube__machine_found *f);
+	bool keep; /* close() leaves running machines to the next host */
 	/* One line for the context's log; text is already harmless. Priority as syslog's. */
 	void (*log)(void *user, int priority, const char *line);
 };
@@ -94,9 +114,10 @@ struct qube__machine_stats {
 struct qube__driver_ops {
 	const char *name;
 	uint32_t isolation;
+	bool tells_calls; /* its guests' agent is ours, and tells a new broker what runs */
 	/* QUBE_E_NOTSUP with the reason if this machine cannot. */
 	int (*open)(struct qube__driver **out, const struct qube__driver_env *env);
-	/* Running machines go on; without adoption they are killed. */
+	/* Machines that run are killed, or left to the next host (env.keep). */
 	void (*close)(struct qube__driver *d);
 	/* Starts creating; reports HELD or FAILED. spec is borrowed for the call. */
 	int (*create)(struct qube__driver *d, struct qube__machine **out, void *machine_user,

@@ -95,6 +95,7 @@ struct qube__vm {
 	int64_t stubdom_xid;	/* -1 */
 	uint64_t start_time_ms; /* realtime; 0: off */
 	bool has_pci;		/* PCI devices are assigned */
+	bool bound;		/* a disposable that ends with the call it was made for */
 	void *run;		/* core's own */
 };
 

@@ -240,6 +240,7 @@ class Host:
         for w in self.watchers:
             w.close()
         code = self.stop()
+        self.orphans()
         # What a killed qubed that had no successor mounted.
         with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as f:
             mounts = [line.split()[4] for line in f]
@@ -377,23 +378,27 @@ class Host:
         return self.state / "pools/default/volumes" / name / "private/home/user"
 
     def box(self, name):
-        """PID 1 of a running qube."""
-        for pid in children(self.pid):
-            with contextlib.suppress(OSError):
-                if command_line(pid)[:1] == [b"qube-box"] and self.host_name(pid) == name:
-                    return pid
-        return None
+        """PID 1 of a running qube, also of one that another qubed started."""
+        return self.boxes().get(name)
 
-    @staticmethod
-    def host_name(pid):
-        """Of a process' UTS namespace, through the box's own environment of names."""
-        done = subprocess.run(
-            ["nsenter", "-t", str(pid), "-u", "uname", "-n"],
-            capture_output=True,
-            check=False,
-            timeout=10,
-        )
-        return done.stdout.decode().strip()
+    def boxes(self):
+        """Name to PID 1, as the records of running qubes tell it."""
+        found = {}
+        for path in (self.run_dir / "boxes").glob("*/record"):
+            with contextlib.suppress(OSError, StopIteration, ValueError):
+                lines = path.read_text(errors="replace").splitlines()
+                pid = int(next(v for v in lines if v.startswith("pid ")).split()[1])
+                if command_line(pid)[:1] == [b"qube-box"]:
+                    found[path.parent.name] = pid
+        return found
+
+    def orphans(self):
+        """Ends what a killed qubed that had no successor left running."""
+        for pid in self.boxes().values():
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(AssertionError):
+                until(lambda p=pid: gone(p), "it is gone", 5)
 
     def events(self):
         w = Events(self)
@@ -419,6 +424,8 @@ class Host:
             mounts = {line.split()[4] for line in f}
         # One worker stays for the next job.
         pids = [p for p in children(self.pid) if not self.is_worker(p)] if self.daemon else []
+        for box in self.boxes().values():
+            pids += [p for p in (box, *children(box)) if p not in pids]
         spaces = set()
         groups = set()
         for pid in pids:

@@ -75,6 +75,7 @@ int qube__local_cgroup_open(struct qube__local_driver *d)
 	d->cgroup_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (d->cgroup_fd < 0)
 		return 0;
+	qube__text_copy(d->cgroup_path, sizeof(d->cgroup_path), path);
 	/* May fail: no controller there, or processes in a group that is not the root. */
 	d->has_memory = write_value(d->cgroup_fd, "cgroup.subtree_control", "+memory") == 0;
 	d->has_cpu = write_value(d->cgroup_fd, "cgroup.subtree_control", "+cpu") == 0;
@@ -131,8 +132,9 @@ int qube__local_cgroup_make(struct qube__local_machine *m, const struct qube__ma
 	}
 	if (!m->group[0])
 		return qube__fail_os("cannot make the cgroup of %s", m->name);
+	m->groups_fd = fcntl(parent, F_DUPFD_CLOEXEC, 3);
 	m->group_fd = openat(parent, m->group, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (m->group_fd < 0)
+	if (m->group_fd < 0 || m->groups_fd < 0)
 		return qube__fail_os("cannot open the cgroup of %s", m->name);
 	return set_limits(m, spec);
 }
@@ -155,7 +157,7 @@ int qube__local_cgroup_remove(struct qube__local_machine *m)
 {
 	if (!m->group[0])
 		return 0;
-	if (unlinkat(m->d->cgroup_fd, m->group, AT_REMOVEDIR) < 0 && errno == EBUSY)
+	if (unlinkat(m->groups_fd, m->group, AT_REMOVEDIR) < 0 && errno == EBUSY)
 		return QUBE_E_BUSY;
 	m->group[0] = '\0';
 	qube__close_fd(&m->group_fd);

@@ -135,7 +135,7 @@ static int prepare(struct qube__local_driver *d)
 	if (r == 0)
 		r = qube__local_cgroup_open(d);
 	if (r == 0)
-		qube__local_reclaim(d);
+		qube__local_adopt(d);
 	d->env.run_dir = d->run_dir;
 	d->env.libexec_dir = NULL;
 	return r;
@@ -162,7 +162,7 @@ static int local_open(struct qube__driver **out, const struct qube__driver_env *
 	return 0;
 }
 
-/* Adoption by the next host is not there yet, so what runs is ended: all first, then waited for. */
+/* What runs is left to the next host, or ended: all first, then waited for. */
 static void local_close(struct qube__driver *base)
 {
 	struct qube__local_driver *d = base ? of_driver(base) : NULL;
@@ -171,8 +171,15 @@ static void local_close(struct qube__driver *base)
 
 	if (!d)
 		return;
-	qube__list_foreach (pos, &d->machines)
-		qube__local_kill(qube__container_of(pos, struct qube__local_machine, link));
+	qube__list_foreach (pos, &d->machines) {
+		struct qube__local_machine *m =
+			qube__container_of(pos, struct qube__local_machine, link);
+
+		if (d->env.keep && m->state == QUBE__LOCAL_RUNNING && !m->killed)
+			qube__local_leave(m);
+		else if (m->state != QUBE__LOCAL_GONE)
+			qube__local_kill(m);
+	}
 	qube__list_foreach (pos, &d->machines) {
 		struct qube__local_machine *m =
 			qube__container_of(pos, struct qube__local_machine, link);
@@ -193,7 +200,10 @@ static int local_run(struct qube__machine *base)
 
 	if (m->state != QUBE__LOCAL_HELD || m->killed)
 		return qube__fail(QUBE_E_STATE, "the machine is not held");
-	r = qube__local_order(m, QUBE__BOX_RUN, 0);
+	/* First: a machine that runs without a record is not found again. */
+	r = qube__local_record_write(m);
+	if (r == 0)
+		r = qube__local_order(m, QUBE__BOX_RUN, 0);
 	if (r == 0)
 		m->state = QUBE__LOCAL_STARTING;
 	return r;
@@ -202,7 +212,7 @@ static int local_run(struct qube__machine *base)
 static int local_control_connect(struct qube__machine *base, int *out_fd)
 {
 	struct qube__local_machine *m = of_machine(base);
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct sockaddr_un a;
 	qube__autofd s = -1;
 
 	if (m->state != QUBE__LOCAL_RUNNING)
@@ -210,7 +220,7 @@ static int local_control_connect(struct qube__machine *base, int *out_fd)
 	s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (s < 0)
 		return qube__fail_os("cannot make a socket");
-	snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/control.sock", m->dir_fd);
+	qube__local_address(&a, m->dir_fd, "control.sock");
 	if (connect(s, (struct sockaddr *)&a, sizeof(a)) < 0) {
 		if (errno == EAGAIN)
 			return qube__fail(QUBE_E_AGAIN, "the agent of %s is busy", m->name);
@@ -309,6 +319,7 @@ static void local_release(struct qube__machine *base)
 const struct qube__driver_ops qube__driver_local = {
 	.name = "local",
 	.isolation = QUBE__ISOLATION_KERNEL_SHARED,
+	.tells_calls = true,
 	.open = local_open,
 	.close = local_close,
 	.create = qube__local_create,

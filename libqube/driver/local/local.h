@@ -10,9 +10,29 @@
 #include "driver/driver.h"
 #include "driver/local/proto.h"
 
+#include <sys/un.h>
+
 enum {
 	QUBE__LOCAL_LINE_MAX = 1024, /* of a guest's log line, in the guest's bytes */
 	QUBE__LOCAL_LINES_PER_S = 50,
+	QUBE__LOCAL_LAYER_MAX = 64,
+	QUBE__LOCAL_RECORD_MAX = 16384,
+};
+
+/* RUN_DIR/NAME/record: what a running machine is, for the host after this one. */
+struct qube__local_record {
+	char name[64];
+	char uuid[40];
+	char group[512]; /* "" or its path */
+	uint32_t qid;
+	uint32_t id_base;
+	uint32_t unenforced; /* memory 1, vcpus 2, disk 4 */
+	bool bound;
+	uint64_t pid;
+	uint64_t pid_start; /* in ticks since boot, as /proc tells it */
+	uint64_t started_ms;
+	uint32_t n_layers;
+	char layers[QUBE__LAYERS_MAX][QUBE__LOCAL_LAYER_MAX];
 };
 
 struct qube__local_driver {
@@ -24,6 +44,7 @@ struct qube__local_driver {
 	int run_fd;
 	int agent_fd;  /* sealed memfd */
 	int cgroup_fd; /* directory for the machines' groups, or -1 */
+	char cgroup_path[1024];
 	bool has_memory;
 	bool has_cpu;
 	struct qube__list machines;
@@ -57,12 +78,15 @@ struct qube__local_machine {
 	char name[64];
 	char group[128]; /* "" if there is none */
 	int group_fd;
-	int dir_fd; /* RUN_DIR/NAME */
-	int sock;   /* to qube-box */
+	int groups_fd; /* where the group is; not always the driver's: the host may have moved */
+	int dir_fd;    /* RUN_DIR/NAME */
+	int sock;      /* to qube-box */
 	int log_fd;
 	struct qube__child launcher; /* pid 0: gone */
 	struct qube__child box;
 	uint64_t start_ms;
+	struct qube__local_record *record; /* what the next host has to know */
+	uint32_t box_version;		   /* of its protocol; 0: ours */
 	struct qube__source sock_source;
 	struct qube__source log_source;
 	struct qube__source launcher_source;
@@ -88,6 +112,24 @@ void qube__local_end_now(struct qube__local_machine *m, uint64_t until_ms);
 void qube__local_clean(struct qube__local_machine *m);
 void qube__local_free(struct qube__local_machine *m);
 
+int qube__local_new(struct qube__local_machine **out, struct qube__local_driver *d);
+int qube__local_address(struct sockaddr_un *a, int dir_fd, const char *name);
+
+/* record.c; pure but for the last two. The length, or QUBE_E_LIMIT. */
+int qube__local_record_encode(char *buf, size_t cap, const struct qube__local_record *r);
+/* 0, QUBE_E_NOTSUP (of a newer format), or QUBE_E_PROTO. out is filled in place. */
+int qube__local_record_parse(struct qube__local_record *out, const char *untrusted, size_t len);
+int qube__local_record_fill(struct qube__local_machine *m, const struct qube__machine_spec *spec);
+int qube__local_record_write(struct qube__local_machine *m);
+/* When a process began; QUBE_E_NOENT. */
+int qube__local_pid_start(uint64_t *out, pid_t pid);
+
+/* adopt.c */
+/* Machines that a host before left: taken over, or ended. Ending takes two seconds at most. */
+void qube__local_adopt(struct qube__local_driver *d);
+/* Closes all that this process has of it, and leaves it running. */
+void qube__local_leave(struct qube__local_machine *m);
+
 /* local.c */
 void qube__local_unref(struct qube__local_driver *d);
 
@@ -100,8 +142,9 @@ void qube__local_unwatch(struct qube__local_machine *m);
 int qube__local_claim(struct qube__local_machine *m);
 int qube__local_note_group(struct qube__local_machine *m);
 void qube__local_forget_group(struct qube__local_machine *m);
-/* Ends machines of dead hosts with this run directory, for two seconds at most. */
-void qube__local_reclaim(struct qube__local_driver *d);
+/* Ends what a dead host left under this name, and removes its traces. False: it was not possible.
+ */
+bool qube__local_reclaim(struct qube__local_driver *d, const char *name, uint64_t until_ms);
 
 /* cgroup.c */
 /* The directory where groups may be made: *fd -1 and 0 when this machine has no cgroup v2. */

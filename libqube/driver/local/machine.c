@@ -76,24 +76,24 @@ static int encode_spec(struct qube__local_machine *m, uint8_t *bytes, size_t *le
 }
 
 /* A UNIX socket's path has at most 107 bytes: it is named through the directory's descriptor. */
-static int socket_address(struct sockaddr_un *a, int dir_fd)
+int qube__local_address(struct sockaddr_un *a, int dir_fd, const char *name)
 {
 	*a = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	return snprintf(a->sun_path, sizeof(a->sun_path), "/proc/self/fd/%d/control.sock", dir_fd);
+	return snprintf(a->sun_path, sizeof(a->sun_path), "/proc/self/fd/%d/%s", dir_fd, name);
 }
 
-static int listen_control(struct qube__local_machine *m)
+static int listen_at(struct qube__local_machine *m, int type, const char *name)
 {
-	qube__autofd s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	qube__autofd s = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct sockaddr_un a;
 
 	if (s < 0)
-		return qube__fail_os("cannot make the control socket of %s", m->name);
-	if (unlinkat(m->dir_fd, "control.sock", 0) < 0 && errno != ENOENT)
-		return qube__fail_os("cannot remove an old control socket of %s", m->name);
-	socket_address(&a, m->dir_fd);
+		return qube__fail_os("cannot make the %s of %s", name, m->name);
+	if (unlinkat(m->dir_fd, name, 0) < 0 && errno != ENOENT)
+		return qube__fail_os("cannot remove an old %s of %s", name, m->name);
+	qube__local_address(&a, m->dir_fd, name);
 	if (bind(s, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(s, BACKLOG) < 0)
-		return qube__fail_os("cannot listen at the control socket of %s", m->name);
+		return qube__fail_os("cannot listen at the %s of %s", name, m->name);
 	return qube__steal_fd(&s);
 }
 
@@ -107,6 +107,11 @@ static int make_dir(struct qube__local_machine *m)
 	if (m->dir_fd < 0 || fchmod(m->dir_fd, 0700) < 0)
 		return qube__fail_os("cannot open the run directory of %s", m->name);
 	r = qube__local_claim(m);
+	if (r == 0 && faccessat(m->dir_fd, "record", F_OK, 0) == 0)
+		r = qube__fail(QUBE_E_BUSY,
+			       "%s runs on from a host that died: the next one that "
+			       "is opened adopts it",
+			       m->name);
 	if (r < 0) {
 		/* Its files are not ours to remove. */
 		qube__close_fd(&m->dir_fd);
@@ -115,11 +120,14 @@ static int make_dir(struct qube__local_machine *m)
 	return r;
 }
 
-static int spawn_box(struct qube__local_machine *m, int control, int sock, int log)
+/* fds: the control socket, the driver's, the log, the socket for later drivers. */
+static int spawn_box(struct qube__local_machine *m, int control, int sock, int log, int later)
 {
 	static const char *const argv[] = { "qube-box", NULL };
 	/* The box is born inside its group: moving a process there can take 15 ms. */
-	int fds[QUBE__BOX_FD_COUNT] = { -1, -1, log, control, sock, m->d->agent_fd, m->group_fd };
+	int fds[QUBE__BOX_FD_COUNT] = {
+		-1, -1, log, control, sock, m->d->agent_fd, m->group_fd, later, m->log_fd,
+	};
 	struct qube__spawn s = {
 		.path = m->d->box_path,
 		.exec_fd = -1,
@@ -138,24 +146,27 @@ static int start(struct qube__local_machine *m, const uint8_t *bytes, size_t len
 	qube__autofd control = -1;
 	qube__autofd theirs = -1;
 	qube__autofd log = -1;
+	qube__autofd later = -1;
 	int pair[2];
 
-	control = listen_control(m);
+	control = listen_at(m, SOCK_STREAM, "control.sock");
 	if (control < 0)
 		return control;
+	later = listen_at(m, SOCK_SEQPACKET, "box.sock");
+	if (later < 0)
+		return later;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return qube__fail_os("cannot make a socket pair");
 	m->sock = pair[0];
 	theirs = pair[1];
-	if (pipe2(pair, O_CLOEXEC) < 0)
+	/* Nobody may read it for a while: a full pipe then loses lines, and holds up nobody. */
+	if (pipe2(pair, O_CLOEXEC | O_NONBLOCK) < 0)
 		return qube__fail_os("cannot make a log pipe");
 	m->log_fd = pair[0];
 	log = pair[1];
-	if (qube__io_nonblock(m->log_fd) < 0)
-		return QUBE_E_SYSTEM;
 	if (qube__io_send_fds(m->sock, bytes, len, NULL, 0) != (ssize_t)len)
 		return qube__fail_os("cannot send the specification of %s", m->name);
-	return spawn_box(m, control, theirs, log);
+	return spawn_box(m, control, theirs, log, later);
 }
 
 static int build(struct qube__local_machine *m, const struct qube__machine_spec *spec)
@@ -190,28 +201,40 @@ static int build(struct qube__local_machine *m, const struct qube__machine_spec 
 	if (r == 0)
 		r = qube__local_note_group(m);
 	if (r == 0)
+		r = qube__local_record_fill(m, spec);
+	if (r == 0)
 		r = start(m, bytes, len);
 	if (r == 0)
 		r = qube__local_watch(m);
 	return r;
 }
 
-int qube__local_create(struct qube__driver *base, struct qube__machine **out, void *machine_user,
-		       const struct qube__machine_spec *spec)
+int qube__local_new(struct qube__local_machine **out, struct qube__local_driver *d)
 {
-	struct qube__local_driver *d = qube__container_of(base, struct qube__local_driver, base);
 	struct qube__local_machine *m = calloc(1, sizeof(*m));
-	int r;
 
 	if (!m)
 		return qube__fail_nomem();
 	m->base.ops = &qube__driver_local;
 	m->d = d;
-	m->user = machine_user;
-	m->group_fd = m->dir_fd = m->sock = m->log_fd = -1;
+	m->group_fd = m->groups_fd = m->dir_fd = m->sock = m->log_fd = -1;
 	m->launcher.pidfd = m->box.pidfd = -1;
 	d->refs++;
 	qube__list_append(&d->machines, &m->link);
+	*out = m;
+	return 0;
+}
+
+int qube__local_create(struct qube__driver *base, struct qube__machine **out, void *machine_user,
+		       const struct qube__machine_spec *spec)
+{
+	struct qube__local_driver *d = qube__container_of(base, struct qube__local_driver, base);
+	struct qube__local_machine *m;
+	int r = qube__local_new(&m, d);
+
+	if (r < 0)
+		return r;
+	m->user = machine_user;
 	r = build(m, spec);
 	if (r < 0) {
 		struct qube__err err;
@@ -227,10 +250,19 @@ int qube__local_create(struct qube__driver *base, struct qube__machine **out, vo
 
 int qube__local_order(struct qube__local_machine *m, uint32_t type, uint32_t grace_ms)
 {
-	struct qube__box_order o = { .type = type, .grace_ms = grace_ms };
+	struct qube__box_order o = {
+		.type = type,
+		.grace_ms = grace_ms,
+		.version = m->box_version,
+	};
 	uint8_t bytes[32];
 	size_t len;
 
+	if (o.version && !qube__box_version_ok(o.version))
+		return qube__fail(QUBE_E_NOTSUP,
+				  "the box of %s speaks protocol %u, this host %d to %d: it can "
+				  "only be killed",
+				  m->name, o.version, QUBE__BOX_VERSION_MIN, QUBE__BOX_VERSION);
 	if (qube__box_order_encode(bytes, sizeof(bytes), &len, &o) < 0 ||
 	    qube__io_send_fds(m->sock, bytes, len, NULL, 0) != (ssize_t)len)
 		return qube__fail_os("cannot talk to the box of %s", m->name);
@@ -326,8 +358,12 @@ void qube__local_clean(struct qube__local_machine *m)
 	qube__close_fd(&m->box.pidfd);
 	qube__local_cgroup_remove(m);
 	qube__close_fd(&m->group_fd);
-	if (m->dir_fd >= 0)
+	qube__close_fd(&m->groups_fd);
+	if (m->dir_fd >= 0) {
 		unlinkat(m->dir_fd, "control.sock", 0);
+		unlinkat(m->dir_fd, "box.sock", 0);
+		unlinkat(m->dir_fd, "record", 0);
+	}
 	/* A group that stayed is noted for the next host. */
 	if (!m->group[0])
 		qube__local_forget_group(m);
@@ -344,6 +380,7 @@ void qube__local_free(struct qube__local_machine *m)
 
 	qube__local_clean(m);
 	qube__list_remove(&m->link);
+	free(m->record);
 	free(m);
 	qube__local_unref(d);
 }

@@ -9,18 +9,22 @@
 
 enum { PATH_LIMIT = 4096, NAME_LIMIT = 64 };
 
-static void put_head(struct qube__wr *w, uint32_t type)
+static void put_head(struct qube__wr *w, uint32_t version, uint32_t type)
 {
-	qube__wr_le32(w, QUBE__BOX_VERSION);
+	qube__wr_le32(w, version ? version : QUBE__BOX_VERSION);
 	qube__wr_le32(w, type);
 }
 
-static bool take_head(struct qube__rd *r, uint32_t *type)
+static bool take_head(struct qube__rd *r, uint32_t *version, uint32_t *type)
 {
-	uint32_t version = qube__rd_le32(r);
-
+	*version = qube__rd_le32(r);
 	*type = qube__rd_le32(r);
-	return !r->bad && version == QUBE__BOX_VERSION;
+	return !r->bad && qube__box_version_ok(*version);
+}
+
+bool qube__box_version_ok(uint32_t version)
+{
+	return version >= QUBE__BOX_VERSION_MIN && version <= QUBE__BOX_VERSION;
 }
 
 /* Length without the NUL, the bytes, a NUL: so that the decoded string can stay where it is. */
@@ -134,7 +138,7 @@ int qube__box_spec_encode(void *buf, size_t cap, size_t *len, const struct qube_
 {
 	struct qube__wr w = qube__wr_init(buf, cap);
 
-	put_head(&w, QUBE__BOX_SPEC);
+	put_head(&w, 0, QUBE__BOX_SPEC);
 	put_string(&w, spec->name);
 	put_string(&w, spec->user);
 	put_string(&w, spec->scratch);
@@ -154,11 +158,14 @@ int qube__box_spec_encode(void *buf, size_t cap, size_t *len, const struct qube_
 
 static bool take_spec(struct qube__rd *r, struct qube__box_spec *s)
 {
+	uint32_t version;
 	uint32_t type;
 
-	if (!take_head(r, &type) || type != QUBE__BOX_SPEC || !take_name(r, &s->name) ||
-	    s->name[0] == '\0' || !take_name(r, &s->user) || !take_path(r, &s->scratch) ||
-	    s->scratch[0] == '\0' || !take_path(r, &s->guest_dir))
+	/* Driver and box of one start are of one release. */
+	if (!take_head(r, &version, &type) || version != QUBE__BOX_VERSION ||
+	    type != QUBE__BOX_SPEC || !take_name(r, &s->name) || s->name[0] == '\0' ||
+	    !take_name(r, &s->user) || !take_path(r, &s->scratch) || s->scratch[0] == '\0' ||
+	    !take_path(r, &s->guest_dir))
 		return false;
 	s->id_base = qube__rd_le32(r);
 	s->role = qube__rd_le32(r);
@@ -192,7 +199,7 @@ int qube__box_order_encode(void *buf, size_t cap, size_t *len, const struct qube
 {
 	struct qube__wr w = qube__wr_init(buf, cap);
 
-	put_head(&w, o->type);
+	put_head(&w, o->version, o->type);
 	qube__wr_le32(&w, o->grace_ms);
 	if (w.bad)
 		return QUBE_E_LIMIT;
@@ -205,7 +212,8 @@ int qube__box_order_decode(struct qube__box_order *out, const void *untrusted, s
 	struct qube__rd r = qube__rd_init(untrusted, len);
 	struct qube__box_order o = { 0 };
 
-	if (!take_head(&r, &o.type) || (o.type != QUBE__BOX_RUN && o.type != QUBE__BOX_STOP))
+	if (!take_head(&r, &o.version, &o.type) ||
+	    (o.type != QUBE__BOX_RUN && o.type != QUBE__BOX_STOP))
 		return QUBE_E_PROTO;
 	o.grace_ms = qube__rd_le32(&r);
 	if (!qube__rd_done(&r) || o.grace_ms > 3600u * 1000u)
@@ -219,7 +227,7 @@ int qube__box_reply_encode(void *buf, size_t cap, size_t *len, const struct qube
 	struct qube__wr w = qube__wr_init(buf, cap);
 	size_t n = strnlen(r->text, QUBE__BOX_TEXT_MAX - 1);
 
-	put_head(&w, r->type);
+	put_head(&w, r->version, r->type);
 	qube__wr_le32(&w, (uint32_t)r->status);
 	qube__wr_le32(&w, (uint32_t)r->os_errno);
 	qube__wr_le32(&w, (uint32_t)n);
@@ -237,8 +245,9 @@ int qube__box_reply_decode(struct qube__box_reply *out, const void *untrusted, s
 	const uint8_t *text;
 	uint32_t n;
 
-	if (!take_head(&r, &reply.type) || reply.type < QUBE__BOX_BORN ||
-	    reply.type > QUBE__BOX_LOG)
+	/* A HELLO is how a version is told: its form stays, its number may be any. */
+	if ((!take_head(&r, &reply.version, &reply.type) && reply.type != QUBE__BOX_HELLO) ||
+	    reply.type < QUBE__BOX_BORN || reply.type > QUBE__BOX_HELLO || !reply.version)
 		return QUBE_E_PROTO;
 	reply.status = (int32_t)qube__rd_le32(&r);
 	reply.os_errno = (int32_t)qube__rd_le32(&r);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * What the local driver and qube-box say to each other over a SOCK_SEQPACKET pair: one packet, one
- * message. The driver sends SPEC before it spawns, later RUN and STOP; qube-box answers. Both are
- * ours and of one release; the codec still believes nothing, because PID 1 of a box lives among
- * hostile processes. Pure: no I/O, no allocation, QUBE_E_PROTO for every refusal. */
+ * message. The driver sends SPEC before it spawns, later RUN and STOP; qube-box answers. A box
+ * outlives its driver: the next one connects to the box's socket and is greeted with HELLO, and may
+ * be of a newer release. The codec believes nothing, because PID 1 of a box lives among hostile
+ * processes. Pure: no I/O, no allocation, QUBE_E_PROTO for every refusal. */
 #ifndef QUBE_DRIVER_LOCAL_PROTO_H
 #define QUBE_DRIVER_LOCAL_PROTO_H
 
@@ -12,7 +13,9 @@
 #include <stdint.h>
 
 enum {
-	QUBE__BOX_VERSION = 1,
+	/* A box of the older number is spoken to in its own; see qube__box_order. */
+	QUBE__BOX_VERSION = 2,
+	QUBE__BOX_VERSION_MIN = 2,
 	QUBE__BOX_SPEC_MAX = 96 * 1024, /* fits a socket buffer of the default size */
 	QUBE__BOX_REPLY_MAX = 1024,
 	QUBE__BOX_TEXT_MAX = 512,
@@ -28,7 +31,9 @@ enum {
 	QUBE__BOX_FD_DRIVER = 4,  /* this protocol */
 	QUBE__BOX_FD_AGENT = 5,	  /* sealed memfd with the static agent */
 	QUBE__BOX_FD_CGROUP = 6,  /* directory of the group for the box; /dev/null: none */
-	QUBE__BOX_FD_COUNT = 7,
+	QUBE__BOX_FD_LISTEN = 7,  /* listening, SOCK_SEQPACKET: for the driver of a later host */
+	QUBE__BOX_FD_TAIL = 8,	  /* the reading end of LOG: handed to that driver */
+	QUBE__BOX_FD_COUNT = 9,
 };
 
 enum qube__box_type {
@@ -41,6 +46,13 @@ enum qube__box_type {
 	QUBE__BOX_FAILED = 19,	/* text says at what, os_errno why; the sender ends */
 	QUBE__BOX_EXITED = 20,	/* the box is empty but for PID 1, which ends; status */
 	QUBE__BOX_LOG = 21,	/* a line of PID 1's own for the log; status is the priority */
+	QUBE__BOX_HELLO = 22,	/* to a later driver; with TAIL. text: "RELEASE NAME" of the box */
+};
+
+/* Status of a HELLO. */
+enum {
+	QUBE__BOX_IS_RUNNING = 1,
+	QUBE__BOX_IS_STOPPING = 2,
 };
 
 /* Values as in storage.h and driver.h; local.c asserts it. */
@@ -90,15 +102,19 @@ struct qube__box_spec {
 struct qube__box_order {
 	uint32_t type;	   /* RUN or STOP */
 	uint32_t grace_ms; /* STOP: then everything is killed */
+	uint32_t version;  /* of the box, as its HELLO says; 0: ours */
 };
 
 struct qube__box_reply {
 	uint32_t type;
 	int32_t status;
-	int32_t os_errno;
+	int32_t os_errno; /* of a HELLO: how often the agent was started again */
+	uint32_t version; /* 0 when encoding: ours. A HELLO of any version is understood */
 	char text[QUBE__BOX_TEXT_MAX]; /* untrusted until escaped */
 };
 
+/* Can a peer of this version be spoken to? */
+bool qube__box_version_ok(uint32_t version);
 /* The length in *len; QUBE_E_LIMIT when it does not fit. NULL strings are written as "". */
 int qube__box_spec_encode(void *buf, size_t cap, size_t *len, const struct qube__box_spec *spec);
 int qube__box_spec_decode(struct qube__box_spec *out, const void *untrusted, size_t len);

@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * What a host that died left of its machines. A machine's directory below the run directory is
- * locked as long as its host lives and names the machine's group; so the next host can end what
- * runs on without one - a paused box cannot notice by itself - and takes nothing from a living one.
+ * locked as long as its host lives and names the machine's group; so the next host can end what it
+ * does not adopt (adopt.c), and takes nothing from a living one.
  */
 #include "driver/local/local.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/text.h"
 
-#include <dirent.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/file.h>
-
-enum { RECLAIM_MS = 2000 };
+#include <sys/socket.h>
+#include <sys/vfs.h>
 
 static const char group_link[] = "group";
 
@@ -31,8 +32,12 @@ int qube__local_claim(struct qube__local_machine *m)
 
 int qube__local_note_group(struct qube__local_machine *m)
 {
+	qube__autofree char *path = qube__text_format("%s/%s", m->d->cgroup_path, m->group);
+
+	if (!path)
+		return qube__fail_nomem();
 	unlinkat(m->dir_fd, group_link, 0);
-	if (m->group[0] && symlinkat(m->group, m->dir_fd, group_link) < 0)
+	if (m->group[0] && symlinkat(path, m->dir_fd, group_link) < 0)
 		return qube__fail_os("cannot note the cgroup of %s", m->name);
 	return 0;
 }
@@ -44,18 +49,20 @@ void qube__local_forget_group(struct qube__local_machine *m)
 }
 
 /* Kills what is in the group, and removes it as soon as that is gone. */
-static bool end_group(struct qube__local_driver *d, const char *name, uint64_t until_ms)
+static bool end_group(const char *path, uint64_t until_ms)
 {
-	qube__autofd group =
-		openat(d->cgroup_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	qube__autofd group = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	qube__autofd kill_fd = -1;
+	struct statfs fs;
 
 	if (group < 0)
 		return errno == ENOENT;
+	if (fstatfs(group, &fs) < 0 || fs.f_type != CGROUP2_SUPER_MAGIC)
+		return false;
 	kill_fd = openat(group, "cgroup.kill", O_WRONLY | O_CLOEXEC);
 	if (kill_fd >= 0 && qube__io_write_full(kill_fd, "1", 1) < 0)
 		return false;
-	while (unlinkat(d->cgroup_fd, name, AT_REMOVEDIR) < 0) {
+	while (rmdir(path) < 0) {
 		if (errno == ENOENT)
 			return true;
 		if (errno != EBUSY || qube__now_ms() >= until_ms)
@@ -65,43 +72,42 @@ static bool end_group(struct qube__local_driver *d, const char *name, uint64_t u
 	return true;
 }
 
-static void reclaim_one(struct qube__local_driver *d, const char *name, uint64_t until_ms)
+/* A box without a group ends when a driver says so. */
+static void end_box(int dir)
 {
-	qube__autofd dir = openat(d->run_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	char group[sizeof(((struct qube__local_machine *)0)->group)];
-	ssize_t n;
+	struct qube__box_order o = { .type = QUBE__BOX_STOP };
+	qube__autofd s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un a;
+	uint8_t bytes[32];
+	size_t len;
 
-	if (dir < 0)
-		return;
-	n = readlinkat(dir, group_link, group, sizeof(group));
-	if (n <= 0 || (size_t)n >= sizeof(group))
-		return;
-	group[n] = '\0';
-	/* Our own names only, whatever became of the directory. */
-	if (strncmp(group, "qube-", 5) != 0 || strchr(group, '/'))
-		return;
-	if (flock(dir, LOCK_EX | LOCK_NB) < 0)
-		return;
-	if (d->cgroup_fd < 0 || !end_group(d, group, until_ms))
-		return;
-	unlinkat(dir, group_link, 0);
-	unlinkat(dir, "control.sock", 0);
-	unlinkat(d->run_fd, name, AT_REMOVEDIR); /* core may keep files there */
+	qube__local_address(&a, dir, "box.sock");
+	if (s >= 0 && connect(s, (struct sockaddr *)&a, sizeof(a)) == 0 &&
+	    qube__box_order_encode(bytes, sizeof(bytes), &len, &o) == 0)
+		qube__io_send_fds(s, bytes, len, NULL, 0);
 }
 
-void qube__local_reclaim(struct qube__local_driver *d)
+bool qube__local_reclaim(struct qube__local_driver *d, const char *name, uint64_t until_ms)
 {
-	uint64_t until = qube__now_ms() + RECLAIM_MS;
-	int fd = openat(d->run_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *e;
+	static const char *const files[] = { "group", "control.sock", "box.sock", "record" };
+	qube__autofd dir = openat(d->run_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	char group[1200];
+	ssize_t n;
 
-	if (!dir) {
-		qube__close_fd(&fd);
-		return;
+	if (dir < 0 || flock(dir, LOCK_EX | LOCK_NB) < 0)
+		return false;
+	n = readlinkat(dir, group_link, group, sizeof(group));
+	if (n > 0 && (size_t)n < sizeof(group)) {
+		group[n] = '\0';
+		/* Our own names only, whatever became of the directory. */
+		if (group[0] != '/' || strncmp(strrchr(group, '/'), "/qube-", 6) != 0 ||
+		    !end_group(group, until_ms))
+			return false;
+	} else {
+		end_box(dir);
 	}
-	while ((e = readdir(dir)))
-		if (e->d_name[0] != '.')
-			reclaim_one(d, e->d_name, until);
-	closedir(dir);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		unlinkat(dir, files[i], 0);
+	unlinkat(d->run_fd, name, AT_REMOVEDIR); /* core may keep files there */
+	return true;
 }

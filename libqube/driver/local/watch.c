@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 enum {
 	CREATE_MS = 60000,
@@ -196,12 +195,30 @@ static void box_failed(struct qube__local_machine *m, const struct qube__box_rep
 	m->failed = true;
 }
 
-static uint64_t realtime_ms(void)
+/* The box of an adopted machine knows its new driver, and hands over its log. A frozen one does so
+ * when it goes on. */
+static void greeted(struct qube__local_machine *m, const struct qube__box_reply *r, int *fd)
 {
-	struct timespec ts;
+	char text[QUBE__BOX_TEXT_MAX];
+	char line[QUBE__BOX_TEXT_MAX + 160];
 
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000u + (uint64_t)ts.tv_nsec / 1000000u;
+	if (m->log_fd >= 0 || *fd < 0 || m->state != QUBE__LOCAL_RUNNING)
+		return;
+	m->box_version = r->version;
+	m->log_fd = qube__steal_fd(fd);
+	if (qube__source_add(m->d->env.loop, &m->log_source, m->log_fd, EPOLLIN, on_log) < 0)
+		qube__close_fd(&m->log_fd);
+	qube__text_escape(text, sizeof(text), r->text, strcspn(r->text, " "));
+	if (strcmp(text, QUBE_RELEASE) || !qube__box_version_ok(r->version)) {
+		snprintf(line, sizeof(line),
+			 "'%s' was started by release %s (protocol %u) and needs a restart%s",
+			 m->name, text, r->version,
+			 qube__box_version_ok(r->version) ? "" :
+							    "; until then it can only be killed");
+		m->d->env.log(m->d->env.user, 4, line);
+	}
+	if (r->status == QUBE__BOX_IS_STOPPING)
+		report(m, QUBE__MACHINE_HALTING);
 }
 
 static void take_reply(struct qube__local_machine *m, const struct qube__box_reply *r, int *fd)
@@ -221,7 +238,7 @@ static void take_reply(struct qube__local_machine *m, const struct qube__box_rep
 		if (m->state != QUBE__LOCAL_STARTING)
 			break;
 		m->state = QUBE__LOCAL_RUNNING;
-		m->start_ms = realtime_ms();
+		m->start_ms = m->record->started_ms;
 		if (!m->killed)
 			report(m, QUBE__MACHINE_RUNNING);
 		break;
@@ -230,6 +247,9 @@ static void take_reply(struct qube__local_machine *m, const struct qube__box_rep
 		break;
 	case QUBE__BOX_EXITED:
 		m->status = r->status;
+		break;
+	case QUBE__BOX_HELLO:
+		greeted(m, r, fd);
 		break;
 	default:
 		log_text(m, r->status >= 0 && r->status <= 7 ? r->status : 6, r->text,
@@ -319,6 +339,12 @@ int qube__local_watch(struct qube__local_machine *m)
 	struct qube__loop *l = m->d->env.loop;
 
 	qube__timer_init(&m->deadline, on_deadline);
+	if (m->box.pid) { /* adopted: there is no launcher, the log comes with the greeting */
+		if (qube__source_add(l, &m->sock_source, m->sock, EPOLLIN, on_sock) < 0 ||
+		    qube__source_add(l, &m->box_source, m->box.pidfd, EPOLLIN, on_box) < 0)
+			return QUBE_E_SYSTEM;
+		return 0;
+	}
 	if (qube__source_add(l, &m->sock_source, m->sock, EPOLLIN, on_sock) < 0 ||
 	    qube__source_add(l, &m->log_source, m->log_fd, EPOLLIN, on_log) < 0 ||
 	    qube__source_add(l, &m->launcher_source, m->launcher.pidfd, EPOLLIN, on_launcher) < 0)

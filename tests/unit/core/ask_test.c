@@ -267,7 +267,7 @@ QTEST(ask, a_broker_that_is_lost_takes_its_disposables_along)
 	QT_INT(b->h->model->n_vms, before + 4);
 	/* They end inside the call that throws them away: their waiters hear of it there. */
 	ops.kill = refuse;
-	qube__ask_close(b->h);
+	qube__ask_close(b->h, false);
 	QT_INT(b->h->n_asks, 0);
 	ops.kill = qube__driver_fake.kill;
 	rig_drain(b->ctx);
@@ -289,6 +289,6 @@ QTEST(ask, a_broker_cannot_make_the_host_remember_without_end)
 	}
 	QT_INT(b->h->n_asks, QUBE__HOST_CALLS_MAX);
 	QT_INT(last, QUBE__RPC_FAIL);
-	qube__ask_close(b->h);
+	qube__ask_close(b->h, false);
 	broker_end(b);
 }

@@ -104,9 +104,9 @@ QTEST(box_proto, rejects_what_makes_no_machine)
 QTEST(box_proto, orders_and_replies_survive_the_way)
 {
 	uint8_t bytes[QUBE__BOX_REPLY_MAX];
-	struct qube__box_order order = { QUBE__BOX_STOP, 5000 };
+	struct qube__box_order order = { .type = QUBE__BOX_STOP, .grace_ms = 5000 };
 	struct qube__box_order got = { 0 };
-	struct qube__box_reply reply = { QUBE__BOX_FAILED, -3, 28, "no room" };
+	struct qube__box_reply reply = { QUBE__BOX_FAILED, -3, 28, 0, "no room" };
 	struct qube__box_reply back = { 0 };
 	size_t len;
 
@@ -120,6 +120,28 @@ QTEST(box_proto, orders_and_replies_survive_the_way)
 	QT_INT(back.status, -3);
 	QT_INT(back.os_errno, 28);
 	QT_STR(back.text, "no room");
-	bytes[0] = 2;
+	bytes[0] = QUBE__BOX_VERSION + 1;
 	QT_INT(qube__box_reply_decode(&back, bytes, len), QUBE_E_PROTO);
+}
+
+QTEST(box_proto, threat_34_a_greeting_tells_its_version_and_orders_go_in_the_boxs)
+{
+	uint8_t bytes[QUBE__BOX_REPLY_MAX];
+	struct qube__box_reply hello = { QUBE__BOX_HELLO, QUBE__BOX_IS_RUNNING, 3, 9, "9.0 work" };
+	struct qube__box_reply back = { 0 };
+	struct qube__box_order order = { QUBE__BOX_STOP, 5, 9 };
+	struct qube__box_order got = { 0 };
+	size_t len;
+
+	QT_INT(qube__box_reply_encode(bytes, sizeof(bytes), &len, &hello), 0);
+	QT_INT(qube__box_reply_decode(&back, bytes, len), 0);
+	QT_INT(back.version, 9);
+	QT_STR(back.text, "9.0 work");
+	QT_TRUE(!qube__box_version_ok(back.version));
+	QT_INT(qube__box_order_encode(bytes, sizeof(bytes), &len, &order), 0);
+	QT_INT(qube__box_order_decode(&got, bytes, len), QUBE_E_PROTO);
+	order.version = QUBE__BOX_VERSION_MIN;
+	QT_INT(qube__box_order_encode(bytes, sizeof(bytes), &len, &order), 0);
+	QT_INT(qube__box_order_decode(&got, bytes, len), 0);
+	QT_INT(got.version, QUBE__BOX_VERSION_MIN);
 }

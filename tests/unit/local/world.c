@@ -123,7 +123,27 @@ static void fini_volume(struct qube__volume_run *v)
 	*v = (struct qube__volume_run){ 0 };
 }
 
-static bool open_driver(struct world *w)
+static void forget(struct world *w)
+{
+	w->m->ops->release(w->m);
+	w->m = NULL;
+	w->n_events = 0;
+}
+
+static void *take(void *user, struct qube__machine *m, const struct qube__machine_found *f)
+{
+	struct world *w = user;
+
+	if (strcmp(f->name, "box-test") || strcmp(f->uuid, w->spec.uuid) || f->qid != w->spec.qid ||
+	    f->n_layers != 1 || strcmp(f->layers[0], "layer"))
+		return NULL;
+	w->m = m;
+	w->found_paused = f->paused;
+	w->found_bound = f->bound;
+	return w;
+}
+
+static bool open_driver(struct world *w, bool adopt)
 {
 	char run_dir[128];
 	char libexec[128];
@@ -132,6 +152,8 @@ static bool open_driver(struct world *w)
 					.libexec_dir = libexec,
 					.user = w,
 					.on_machine = on_machine,
+					.take = adopt ? take : NULL,
+					.keep = w->keep,
 					.log = on_log };
 
 	snprintf(run_dir, sizeof(run_dir), "%s/run", w->dir);
@@ -157,7 +179,15 @@ bool world_open(struct world *w)
 	init_spec(w);
 	if (qube__loop_init(&w->loop) < 0)
 		return false;
-	return open_driver(w);
+	return open_driver(w, false);
+}
+
+bool world_reopen(struct world *w, bool adopt)
+{
+	w->driver->ops->close(w->driver);
+	if (w->m)
+		forget(w);
+	return open_driver(w, adopt);
 }
 
 bool world_wait(struct world *w, int event, int seconds)
@@ -191,13 +221,6 @@ bool world_start(struct world *w)
 		return false;
 	}
 	return world_wait(w, QUBE__MACHINE_RUNNING, 20);
-}
-
-static void forget(struct world *w)
-{
-	w->m->ops->release(w->m);
-	w->m = NULL;
-	w->n_events = 0;
 }
 
 bool world_stop(struct world *w)

@@ -29,6 +29,9 @@ struct world {
 	int os_errno;
 	char log[8192];
 	int log_lines;
+	bool keep; /* the next driver that is opened leaves machines when it closes */
+	bool found_paused;
+	bool found_bound;
 };
 
 /* As QT_*, but the test goes on to world_close(). */
@@ -55,6 +58,8 @@ struct world {
 /* NULL, or why these tests cannot run here. */
 const char *world_missing(void);
 bool world_open(struct world *w);
+/* Closes the driver and opens another; adopt: takes box-test over as w->m. */
+bool world_reopen(struct world *w, bool adopt);
 /* Removes everything; false if a process, mount, cgroup or file was left. */
 bool world_close(struct world *w);
 /* Runs the loop until the event came; false after seconds or when the machine ended instead. */
