@@ -147,17 +147,6 @@ static int verify(struct qube__local_machine *m)
 	return qube__local_watch(m);
 }
 
-void qube__local_leave(struct qube__local_machine *m)
-{
-	qube__local_unwatch(m);
-	/* What has no name and no directory here is not cleaned. */
-	m->name[0] = '\0';
-	m->group[0] = '\0';
-	qube__close_fd(&m->dir_fd);
-	m->box.pid = 0;
-	qube__local_clean(m);
-}
-
 static bool offer(struct qube__local_machine *m)
 {
 	const struct qube__local_record *rec = m->record;

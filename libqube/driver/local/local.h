@@ -110,6 +110,8 @@ void qube__local_signal(const struct qube__child *c); /* SIGKILL */
 void qube__local_end_now(struct qube__local_machine *m, uint64_t until_ms);
 /* Gives back all that the ended machine held; it can only be released after. */
 void qube__local_clean(struct qube__local_machine *m);
+/* Closes all that this process has of it, and leaves it running. */
+void qube__local_leave(struct qube__local_machine *m);
 void qube__local_free(struct qube__local_machine *m);
 
 int qube__local_new(struct qube__local_machine **out, struct qube__local_driver *d);
@@ -127,8 +129,6 @@ int qube__local_pid_start(uint64_t *out, pid_t pid);
 /* adopt.c */
 /* Machines that a host before left: taken over, or ended. Ending takes two seconds at most. */
 void qube__local_adopt(struct qube__local_driver *d);
-/* Closes all that this process has of it, and leaves it running. */
-void qube__local_leave(struct qube__local_machine *m);
 
 /* local.c */
 void qube__local_unref(struct qube__local_driver *d);

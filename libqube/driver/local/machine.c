@@ -29,7 +29,7 @@ _Static_assert((int)QUBE__BOX_ROLE_NET == (int)QUBE__ROLE_NET &&
 		       (int)QUBE__BOX_NEW_PRIVS == (int)QUBE__MACHINE_NEW_PRIVS,
 	       "roles and flags travel as they are");
 
-enum { PIDS_DEFAULT = 4096, BACKLOG = 16 };
+enum { PIDS_DEFAULT = 4096, BACKLOG = 16, LAUNCHER_MS = 1000 };
 
 static void put_volume(struct qube__box_volume *out, const struct qube__volume_run *v)
 {
@@ -372,6 +372,19 @@ void qube__local_clean(struct qube__local_machine *m)
 		unlinkat(d->run_fd, m->name, AT_REMOVEDIR); /* core may keep files there */
 	m->name[0] = '\0';
 	m->state = QUBE__LOCAL_GONE;
+}
+
+void qube__local_leave(struct qube__local_machine *m)
+{
+	qube__local_unwatch(m);
+	/* Our child, and at its end since the box is held. */
+	wait_child(&m->launcher, qube__now_ms() + LAUNCHER_MS);
+	/* What has no name and no directory here is not cleaned. */
+	m->name[0] = '\0';
+	m->group[0] = '\0';
+	qube__close_fd(&m->dir_fd);
+	m->box.pid = 0;
+	qube__local_clean(m);
 }
 
 void qube__local_free(struct qube__local_machine *m)
