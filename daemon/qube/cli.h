@@ -75,6 +75,10 @@ enum {
 	O_FOLLOW,
 	O_LINES,
 	O_PROGRESS,
+	O_FROM,
+	O_KEY,
+	O_SIGNATURE,
+	O_UNSIGNED,
 	O_N_OPTIONS
 };
 #define CLI_BIT(option) ((uint64_t)1 << (option))

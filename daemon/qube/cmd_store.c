@@ -5,8 +5,11 @@
 #include "table.h"
 #include "common/text.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* More than this is asked about where somebody can answer. */
@@ -17,7 +20,76 @@ static const char *value_or_null(struct cli *c, int option)
 	return cli_given(&c->o, option) ? c->o.value[option] : NULL;
 }
 
-static int run_import(struct cli *c, uint32_t flags, bool tell, struct qube_op_progress *plan)
+enum { SIGNED_TEXT_MAX = 8192 };
+
+/* What an archive is imported with; texts are owned. */
+struct archive {
+	char source[PATH_MAX];
+	char *key;
+	char *signature;
+};
+
+/* The text of a key or a signature, or NULL after the failure was told. */
+static char *read_text(struct cli *c, const char *path)
+{
+	char *text = calloc(1, SIGNED_TEXT_MAX + 2);
+	FILE *f = text ? fopen(path, "re") : NULL;
+	size_t n = f ? fread(text, 1, SIGNED_TEXT_MAX + 1, f) : 0;
+	bool bad = !f || ferror(f);
+
+	if (bad)
+		cli_fail_text(c, CLI_FAILED, "cannot read %s: %s", path, strerror(errno));
+	else if (n > SIGNED_TEXT_MAX || strlen(text) != n)
+		cli_fail_text(c, CLI_FAILED, "%s is no text of minisign", path);
+	if (f)
+		fclose(f);
+	if (!bad && n <= SIGNED_TEXT_MAX && strlen(text) == n)
+		return text;
+	free(text);
+	return NULL;
+}
+
+static int read_archive(struct cli *c, struct archive *a)
+{
+	const char *from = c->o.value[O_FROM];
+	bool key = cli_given(&c->o, O_KEY);
+	char path[PATH_MAX + 32];
+	struct stat st;
+
+	if (cli_given(&c->o, O_HOST) || cli_given(&c->o, O_INCLUDE) || cli_given(&c->o, O_DRY_RUN))
+		return cli_usage(c, "--from does not go with what is for packages");
+	if (key == cli_given(&c->o, O_UNSIGNED))
+		return cli_usage(c, key ? "--key and --unsigned exclude each other" :
+					  "--from needs --key, or --unsigned");
+	/* The host has another working directory. */
+	if (!realpath(from, a->source) || stat(a->source, &st) < 0)
+		return cli_fail_text(c, CLI_FAILED, "cannot open %s: %s", from, strerror(errno));
+	if (!key)
+		return 0;
+	snprintf(path, sizeof(path), "%s%s.minisig", a->source,
+		 S_ISDIR(st.st_mode) ? "/index.json" : "");
+	a->key = read_text(c, c->o.value[O_KEY]);
+	if (a->key)
+		a->signature = read_text(
+			c, cli_given(&c->o, O_SIGNATURE) ? c->o.value[O_SIGNATURE] : path);
+	return a->key && a->signature ? 0 : CLI_FAILED;
+}
+
+static void set_source(struct qube_template_import_opts *opts, const struct archive *a)
+{
+	if (!*a->source) {
+		opts->flags |= QUBE_TEMPLATE_IMPORT_HOST;
+		return;
+	}
+	opts->source = a->source;
+	opts->key = a->key;
+	opts->signature = a->signature;
+	if (!a->key)
+		opts->flags |= QUBE_TEMPLATE_IMPORT_UNSIGNED;
+}
+
+static int run_import(struct cli *c, const struct archive *a, uint32_t flags, bool tell,
+		      struct qube_op_progress *plan)
 {
 	struct qube_template_import_opts opts = { .size = sizeof(opts) };
 	struct cli_op_opts watch = { .title = c->o.pos[0], .stages = tell, .plan = tell };
@@ -25,7 +97,8 @@ static int run_import(struct cli *c, uint32_t flags, bool tell, struct qube_op_p
 	qube_op *done = NULL;
 	int r;
 
-	opts.flags = flags | QUBE_TEMPLATE_IMPORT_HOST;
+	opts.flags = flags;
+	set_source(&opts, a);
 	opts.name = c->o.pos[0];
 	opts.include = value_or_null(c, O_INCLUDE);
 	opts.label = value_or_null(c, O_LABEL);
@@ -67,32 +140,50 @@ static void print_import_json(struct cli *c, const struct qube_op_progress *plan
 	cli_json_end(&j);
 }
 
-int cmd_template_import(struct cli *c)
+static int import(struct cli *c, const struct archive *a)
 {
 	struct qube_op_progress plan = { .size = sizeof(plan) };
 	bool dry = cli_given(&c->o, O_DRY_RUN);
-	bool can_ask = isatty(STDIN_FILENO) && c->err_tty && !cli_given(&c->o, O_YES) && !c->json;
+	bool can_ask = !*a->source && isatty(STDIN_FILENO) && c->err_tty &&
+		       !cli_given(&c->o, O_YES) && !c->json;
 	int r = cli_ctx_open(c);
 
 	if (r)
 		return r;
 	if (dry) {
-		r = run_import(c, QUBE_TEMPLATE_IMPORT_PLAN_ONLY, true, &plan);
+		r = run_import(c, a, QUBE_TEMPLATE_IMPORT_PLAN_ONLY, true, &plan);
 		if (r == 0)
 			print_import_json(c, &plan, true);
 		return cli_finish_output(c, r);
 	}
 	if (can_ask) {
-		r = run_import(c, QUBE_TEMPLATE_IMPORT_PLAN_ONLY, false, &plan);
+		r = run_import(c, a, QUBE_TEMPLATE_IMPORT_PLAN_ONLY, false, &plan);
 		if (r)
 			return r;
 		if (plan.total_bytes > ASK_ABOVE_BYTES && !ask(c->o.pos[0], plan.total_bytes))
 			return cli_fail_text(c, CLI_CANCELED, "nothing was copied");
 	}
-	r = run_import(c, 0, true, &plan);
+	r = run_import(c, a, 0, true, &plan);
 	if (r == 0)
 		print_import_json(c, &plan, false);
 	return cli_finish_output(c, r);
+}
+
+int cmd_template_import(struct cli *c)
+{
+	struct archive a = { .key = NULL };
+	int r = 0;
+
+	if (cli_given(&c->o, O_FROM))
+		r = read_archive(c, &a);
+	else if (cli_given(&c->o, O_KEY) || cli_given(&c->o, O_SIGNATURE) ||
+		 cli_given(&c->o, O_UNSIGNED))
+		r = cli_usage(c, "a signature is one of what --from names");
+	if (r == 0)
+		r = import(c, &a);
+	free(a.key);
+	free(a.signature);
+	return r;
 }
 
 static void json_volume(struct cli_json *j, const char *name, const struct qube_volume_info *v)

@@ -59,6 +59,11 @@ const struct cli_optdef cli_optdefs[O_N_OPTIONS] = {
 	[O_ALL] = { "all", 0, CLI_ARG_NONE, NULL, "every qube that runs" },
 	[O_AUTOSTART] = { "autostart", 0, CLI_ARG_NONE, NULL,
 			  "those whose property autostart says so" },
+	[O_FROM] = { "from", 0, CLI_ARG_NEEDED, "PATH",
+		     "a tar file, or the directory of an OCI image" },
+	[O_KEY] = { "key", 0, CLI_ARG_NEEDED, "FILE", "public key of minisign it is signed by" },
+	[O_SIGNATURE] = { "signature", 0, CLI_ARG_NEEDED, "FILE", "its signature (PATH.minisig)" },
+	[O_UNSIGNED] = { "unsigned", 0, CLI_ARG_NONE, NULL, "trust it though nobody signed it" },
 	[O_MAN] = { "man", 0, CLI_ARG_NONE, NULL, "the verbs as a section of the manual page" },
 	[O_SORT] = { "sort", 0, CLI_ARG_NEEDED, "COLUMN", "cpu, memory, name, pids or uptime" },
 	[O_INTERVAL] = { "interval", 0, CLI_ARG_NEEDED, "SECONDS",
@@ -135,12 +140,17 @@ const struct cli_verb cli_verbs[] = {
 	  cmd_features, NULL },
 	{ "template ls", "", "list templates", "", CLI_BIT(O_NAMES), 0, 0, 0, cmd_template_ls,
 	  NULL },
-	{ "template import", "NAME", "make a template from this machine's packages",
+	{ "template import", "NAME", "make a template, from this machine's packages or an archive",
 	  "Copies files of the installed Debian packages that a template needs and of those named "
 	  "by --include, with what they depend on. No configuration, home, key or state of the "
 	  "host comes along. What will be copied is told first; on a terminal more than 2 GiB is "
-	  "asked about.",
-	  CLI_BIT(O_HOST) | CLI_BIT(O_INCLUDE) | CLI_BIT(O_LABEL) | CLI_BIT(O_POOL) |
+	  "asked about. --from unpacks a root file system instead: a tar file, packed by gzip, "
+	  "bzip2, xz or zstd or not at all, or a directory in the layout of the OCI, whose "
+	  "layers for this machine are laid over each other. It must be signed by the key of "
+	  "--key, the index.json of an image for all of it; the signature is verified before "
+	  "anything is read. --unsigned says that there is none.",
+	  CLI_BIT(O_FROM) | CLI_BIT(O_KEY) | CLI_BIT(O_SIGNATURE) | CLI_BIT(O_UNSIGNED) |
+		  CLI_BIT(O_HOST) | CLI_BIT(O_INCLUDE) | CLI_BIT(O_LABEL) | CLI_BIT(O_POOL) |
 		  CLI_BIT(O_DRY_RUN) | CLI_BIT(O_YES) | CLI_BIT(O_TRACE),
 	  0, 1, 1, cmd_template_import, NULL },
 	{ "policy check", "[OPTION...]", "ask a policy what it would decide, or check its syntax",

@@ -58,6 +58,8 @@ int worker_import_dir(struct import *im, const char *path, mode_t mode, uid_t ui
 int worker_import_text(struct import *im, const char *path, const char *data, size_t len,
 		       mode_t mode, gid_t gid);
 int worker_import_link(struct import *im, const char *path, const char *target);
+/* The directory of path becomes im->parent, made where it is missing. */
+int worker_import_parent(struct import *im, const char *path, const char **name);
 bool worker_import_has(struct import *im, const char *path);
 
 /* settings.c */

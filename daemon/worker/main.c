@@ -2,6 +2,7 @@
  *
  * qube-worker: started by the library with its end of the channel as descriptor 3; does one job at
  * a time until the channel closes. */
+#include "unpack.h"
 #include "worker.h"
 
 #include "base/cleanup.h"
@@ -9,8 +10,10 @@
 #include "base/fault.h"
 #include "base/io.h"
 
+#include <locale.h>
 #include <poll.h>
 #include <signal.h>
+#include <sodium.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -31,6 +34,8 @@ static int run_job(struct worker_job *job, const struct qube__job_request *req, 
 	case QUBE__JOB_IMPORT_HOST:
 		return worker_import(job, fds[0], fds[1], name, req->args + 1, req->n_args - 1,
 				     req->number);
+	case QUBE__JOB_IMPORT_ARCHIVE:
+		return worker_import_archive(job, fds[0], fds[1], req->args, req->number);
 	case QUBE__JOB_SYNC:
 		qube__fault(QUBE__FAULT_WORKER_SYNC);
 		return syncfs(fds[0]) < 0 ? worker_fail_name("flush", "the pool") : 0;
@@ -75,6 +80,11 @@ int main(int argc, char **argv)
 	int jail_code;
 
 	signal(SIGPIPE, SIG_IGN);
+	/* Names in archives are bytes, most often UTF-8; the table is loaded while there is a root.
+	 */
+	setlocale(LC_CTYPE, "C.UTF-8");
+	if (sodium_init() < 0)
+		_exit(1);
 	jail_code = worker_jail(CHANNEL, layers);
 	for (;;) {
 		if (poll(&p, 1, -1) < 0 && errno != EINTR)

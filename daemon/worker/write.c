@@ -43,7 +43,7 @@ static int open_parents(struct import *im, const char *path)
 }
 
 /* The directory of path, kept for the next one, which is most often a neighbour. */
-static int enter_parent(struct import *im, const char *path, const char **name)
+int worker_import_parent(struct import *im, const char *path, const char **name)
 {
 	const char *slash = strrchr(path, '/');
 	size_t len = slash ? (size_t)(slash - path) : 0;
@@ -177,7 +177,7 @@ int worker_import_item(struct import *im, const struct item *it)
 
 	if (r < 0)
 		return r;
-	r = enter_parent(im, it->path, &name);
+	r = worker_import_parent(im, it->path, &name);
 	if (r < 0 && (errno == ELOOP || errno == ENOTDIR)) {
 		worker_note(im->job, "left out: /%s (its directory is something else here)",
 			    it->path);
@@ -201,7 +201,7 @@ int worker_import_dir(struct import *im, const char *path, mode_t mode, uid_t ui
 {
 	struct item it = { .kind = ITEM_DIR, .mode = mode, .uid = uid, .gid = gid };
 	const char *name;
-	int r = enter_parent(im, path, &name);
+	int r = worker_import_parent(im, path, &name);
 
 	it.path = (char *)(uintptr_t)path; /* only read */
 	return r < 0 ? r : make_dir(im, &it, name);
@@ -212,7 +212,7 @@ int worker_import_text(struct import *im, const char *path, const char *data, si
 {
 	qube__autofd fd = -1;
 	const char *name;
-	int r = enter_parent(im, path, &name);
+	int r = worker_import_parent(im, path, &name);
 
 	if (r < 0)
 		return r;
@@ -228,7 +228,7 @@ int worker_import_text(struct import *im, const char *path, const char *data, si
 int worker_import_link(struct import *im, const char *path, const char *target)
 {
 	const char *name;
-	int r = enter_parent(im, path, &name);
+	int r = worker_import_parent(im, path, &name);
 
 	if (r < 0)
 		return r;

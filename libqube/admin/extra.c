@@ -279,7 +279,7 @@ static void on_tick(struct qube__timer *t)
 	qube__timer_set(&c->host->ctx.loop, t, t->at_ms + 200);
 }
 
-/* {"name", "include", "label", "pool", "flags"} */
+/* {"name", "include", "label", "pool", "source", "key", "signature", "flags"} */
 int qube__m_op_import(struct qube__admin_call *c)
 {
 	qube__autojson *j = NULL;
@@ -296,8 +296,15 @@ int qube__m_op_import(struct qube__admin_call *c)
 	if (r == 0)
 		r = get_string(j, "pool", &o.pool);
 	if (r == 0)
+		r = get_string(j, "source", &o.source);
+	if (r == 0)
+		r = get_string(j, "key", &o.key);
+	if (r == 0)
+		r = get_string(j, "signature", &o.signature);
+	if (r == 0)
 		r = get_flags(j, &o.flags,
-			      QUBE_TEMPLATE_IMPORT_HOST | QUBE_TEMPLATE_IMPORT_PLAN_ONLY);
+			      QUBE_TEMPLATE_IMPORT_HOST | QUBE_TEMPLATE_IMPORT_PLAN_ONLY |
+				      QUBE_TEMPLATE_IMPORT_UNSIGNED);
 	if (r == 0)
 		r = make_op(c);
 	if (r < 0)

@@ -184,10 +184,12 @@ QUBE_API int qube_template_import(qube_ctx *ctx, const struct qube_template_impo
 	int r;
 
 	QUBE__ENTER(ctx && opts);
-	r = qube__opts_import(&to, sizeof(to), sizeof(to), opts);
+	r = qube__opts_import(&to, sizeof(to), offsetof(struct qube_template_import_opts, source),
+			      opts);
 	if (r == 0)
-		r = qube__api_flags(to.flags,
-				    QUBE_TEMPLATE_IMPORT_HOST | QUBE_TEMPLATE_IMPORT_PLAN_ONLY);
+		r = qube__api_flags(to.flags, QUBE_TEMPLATE_IMPORT_HOST |
+						      QUBE_TEMPLATE_IMPORT_PLAN_ONLY |
+						      QUBE_TEMPLATE_IMPORT_UNSIGNED);
 	if (r == 0)
 		r = begin(&o, ctx, op);
 	return r < 0 ? r : qube__op_deliver(o, ctx->be->template_import(ctx, &to, o), op);

@@ -10,9 +10,11 @@
 #include "base/fault.h"
 #include "base/text.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 int qube__host_vm(struct qube__vm **out, struct qube__host *h, const char *name)
 {
@@ -328,6 +330,7 @@ struct import {
 	qube_op *op;
 	struct qube__pool_op *pool_op;
 	bool plan_only;
+	bool archive;
 	char name[QUBE__NAME_MAX + 1];
 	char pool[QUBE__POOL_MAX + 1];
 	char *label;
@@ -371,7 +374,7 @@ static int define_template(struct import *im)
 		.vm_class = QUBE__CLASS_TEMPLATE,
 		.label = im->label ? im->label : "black",
 		.driver = h->ops->name,
-		.import_source = "host",
+		.import_source = im->archive ? "archive" : "host",
 		.pool = *im->pool ? im->pool : NULL,
 		.tags = tags,
 		.n_tags = 1,
@@ -439,8 +442,8 @@ static int import_where(struct qube__pool **out, struct qube__host *h,
 	const char *name = o->pool;
 	const char *fault;
 
-	if (!(o->flags & QUBE_TEMPLATE_IMPORT_HOST))
-		return qube__fail(QUBE_E_INVALID, "an import needs a source");
+	if (!(o->flags & QUBE_TEMPLATE_IMPORT_HOST) == !o->source)
+		return qube__fail(QUBE_E_INVALID, "an import needs one source");
 	if (!o->name)
 		return qube__fail(QUBE_E_INVALID, "a template needs a name");
 	fault = qube__name_qube_fault(o->name, strlen(o->name));
@@ -464,12 +467,41 @@ static int import_where(struct qube__pool **out, struct qube__host *h,
 	return 0;
 }
 
+/* A file is tar, a directory an image: nothing is guessed from what is in it. */
+static int open_source(struct qube__import *req, const struct qube_template_import_opts *o)
+{
+	struct stat st;
+
+	if (o->source[0] != '/')
+		return qube__fail(QUBE_E_INVALID, "the path of a source is absolute");
+	if (o->flags & QUBE_TEMPLATE_IMPORT_PLAN_ONLY || (o->include && *o->include))
+		return qube__fail(QUBE_E_NOTSUP,
+				  "packages and a plan are for imports of this host");
+	if (!o->key == !(o->flags & QUBE_TEMPLATE_IMPORT_UNSIGNED))
+		return qube__fail(QUBE_E_INVALID, "%s",
+				  o->key ? "a key is given, and that there is none" :
+					   "who made the source is not known: a key is needed, or "
+					   "the word that it is unsigned");
+	req->source = open(o->source, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (req->source < 0)
+		return qube__fail_os("cannot open %s", o->source);
+	if (fstat(req->source, &st) < 0 || (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
+		return qube__fail(QUBE_E_INVALID, "%s is neither a file nor a directory",
+				  o->source);
+	req->format = S_ISDIR(st.st_mode) ? "oci" : "tar";
+	req->key = o->key;
+	req->signature = o->signature;
+	return 0;
+}
+
 int qube__host_import(struct qube__host *h, const struct qube_template_import_opts *o, qube_op *op)
 {
 	enum { PACKAGES_MAX = 500 };
 	const char *packages[PACKAGES_MAX];
 	qube__autofree char *include = strdup(o->include ? o->include : "");
+	qube__autofd source = -1;
 	struct qube__import req = {
+		.source = -1,
 		.owner = o->name,
 		.packages = packages,
 		.plan = import_plan,
@@ -487,6 +519,9 @@ int qube__host_import(struct qube__host *h, const struct qube_template_import_op
 		r = qube__fail_nomem();
 	if (r == 0)
 		r = split(include, packages, PACKAGES_MAX, &req.n_packages);
+	if (r == 0 && o->source)
+		r = open_source(&req, o);
+	source = req.source;
 	if (r < 0)
 		return r;
 	im = calloc(1, sizeof(*im));
@@ -498,6 +533,7 @@ int qube__host_import(struct qube__host *h, const struct qube_template_import_op
 	}
 	im->host = h;
 	im->op = op;
+	im->archive = o->source != NULL;
 	im->plan_only = o->flags & QUBE_TEMPLATE_IMPORT_PLAN_ONLY;
 	if (im->plan_only)
 		req.flags |= QUBE__IMPORT_PLAN_ONLY;

@@ -18,6 +18,7 @@ int qube__job_type_fds(uint32_t type)
 	switch (type) {
 	case QUBE__JOB_COPY_TREE:
 	case QUBE__JOB_IMPORT_HOST:
+	case QUBE__JOB_IMPORT_ARCHIVE:
 		return 2;
 	case QUBE__JOB_REMOVE_TREE:
 	case QUBE__JOB_USAGE:
@@ -38,6 +39,8 @@ static bool flags_known(uint32_t type, uint32_t flags)
 	case QUBE__JOB_IMPORT_HOST:
 		return (flags & ~(uint32_t)(QUBE__JOB_KEEP_SETID | QUBE__JOB_PLAN_ONLY |
 					    QUBE__JOB_NO_DEFAULTS)) == 0;
+	case QUBE__JOB_IMPORT_ARCHIVE:
+		return (flags & ~(uint32_t)QUBE__JOB_KEEP_SETID) == 0;
 	default:
 		return flags == 0;
 	}
@@ -50,6 +53,8 @@ static bool args_plausible(uint32_t type, uint32_t n)
 		return n == 1;
 	case QUBE__JOB_IMPORT_HOST:
 		return n >= 1;
+	case QUBE__JOB_IMPORT_ARCHIVE:
+		return n == 4;
 	case QUBE__JOB_REMOVE_TREE:
 		return n <= 1;
 	default:

@@ -30,6 +30,10 @@ enum qube__job_type {
 	QUBE__JOB_IMPORT_HOST = 4,
 	/* fd 0: a directory of the file system to flush. */
 	QUBE__JOB_SYNC = 5,
+	/* fd 0: a file, or the directory of an image; fd 1: directory in which args[0] is made;
+	 * args[1]: "tar" or "oci"; args[2], args[3]: public key and signature of minisign as text,
+	 * or "" for none. number: bytes that must stay free. */
+	QUBE__JOB_IMPORT_ARCHIVE = 7,
 	/* Ends the running job; no descriptor. Answered by that job's DONE. */
 	QUBE__JOB_CANCEL = 6,
 };
@@ -37,7 +41,7 @@ enum qube__job_type {
 enum {
 	/* COPY_TREE: keep what only overlayfs layers have: whiteouts, trusted.overlay.*. */
 	QUBE__JOB_LAYER = 1,
-	/* IMPORT_HOST: keep setuid and setgid bits, dropped by default. */
+	/* IMPORT_*: keep setuid and setgid bits, dropped by default. */
 	QUBE__JOB_KEEP_SETID = 2,
 	/* IMPORT_HOST: report the plan (packages, files, bytes) and write nothing. */
 	QUBE__JOB_PLAN_ONLY = 4,
@@ -58,7 +62,7 @@ enum qube__job_answer {
 	QUBE__JOB_PROGRESS = 1, /* done, total */
 	QUBE__JOB_NOTE = 2,	/* text: something left out, for the log */
 	QUBE__JOB_DONE = 3,	/* code, os_errno, text; done (bytes), files ... */
-	QUBE__JOB_PLAN = 4,	/* IMPORT_HOST: packages, files, total (bytes) */
+	QUBE__JOB_PLAN = 4,	/* IMPORT_*: packages, files, total (bytes) */
 };
 
 struct qube__job_reply {

@@ -365,6 +365,12 @@ static int template_import(qube_ctx *ctx, const struct qube_template_import_opts
 	if (r == 0)
 		r = put(j, "pool", o->pool);
 	if (r == 0)
+		r = put(j, "source", o->source);
+	if (r == 0)
+		r = put(j, "key", o->key);
+	if (r == 0)
+		r = put(j, "signature", o->signature);
+	if (r == 0)
 		r = qube__json_set_int(j, "flags", o->flags);
 	if (r < 0)
 		return qube__fail(r, "an import that cannot be asked for");

@@ -167,6 +167,25 @@ static int finish_plan(struct qube__pool_op *op, const struct qube__job_reply *r
 	return 0;
 }
 
+static int start_unpack(struct qube__pool_op *op, const struct qube__import *req)
+{
+	struct qube__job_request job = {
+		.type = QUBE__JOB_IMPORT_ARCHIVE,
+		.number = KEEP_FREE,
+		.n_args = 4,
+		.args = { op->temp, req->format, req->key ? req->key : "",
+			  req->signature ? req->signature : "" },
+	};
+	int fds[2] = { req->source, op->p->tmp };
+	int r = qube__tree_random_id(op->temp);
+
+	if (r < 0)
+		return r;
+	if (req->flags & QUBE__IMPORT_KEEP_SETID)
+		job.flags |= QUBE__JOB_KEEP_SETID;
+	return qube__tree_op_job(op, &job, fds);
+}
+
 static int start_import(struct qube__pool_op *op, const struct qube__import *req)
 {
 	struct qube__job_request job = { .type = QUBE__JOB_IMPORT_HOST, .number = KEEP_FREE };
@@ -207,7 +226,7 @@ int qube__import_host(struct qube__pool_op **out_op, struct qube__pool *p,
 		return r;
 	op->plan = req->plan;
 	op->finish = plan_only ? finish_plan : finish_import;
-	r = start_import(op, req);
+	r = req->format ? start_unpack(op, req) : start_import(op, req);
 	if (r < 0) {
 		qube__tree_op_free(op);
 		return r;

@@ -147,7 +147,11 @@ struct qube__import {
 	const char *host_root;	     /* NULL: "/" */
 	const char *const *packages; /* besides the default set */
 	uint32_t n_packages;
-	uint32_t flags; /* QUBE__IMPORT_* */
+	uint32_t flags;	       /* QUBE__IMPORT_* */
+	const char *format;    /* "tar" or "oci": out of source; NULL: from the host */
+	int source;	       /* with format: the file or directory */
+	const char *key;       /* with format: public key as text, or NULL */
+	const char *signature; /* with a key: as text */
 	/* Optional: called once, before anything is written, with cb's user. */
 	void (*plan)(void *user, uint64_t packages, uint64_t files, uint64_t bytes);
 };
@@ -158,8 +162,9 @@ enum {
 	QUBE__IMPORT_PLAN_ONLY = 4,   /* report the plan, make nothing */
 };
 
-/* Copies the files of installed packages into a new template. Always 1 or an error; the volume
- * appears at once or not at all. Files and settings that no package owns do not come along. */
+/* Copies the files of installed packages, or unpacks, into a new template. Always 1 or an error;
+ * the volume appears at once or not at all. Files and settings that no package owns do not come
+ * along. */
 int qube__import_host(struct qube__pool_op **out_op, struct qube__pool *p,
 		      const struct qube__import *req, const struct qube__pool_cb *cb);
 

@@ -340,15 +340,19 @@ SAME(QUBE_CALL_NO_START, 1);
 SAME(QUBE_CALL_JUST_EXEC, 2);
 
 /* template.h */
-SAME(sizeof(struct qube_template_import_opts), 40);
+SAME(sizeof(struct qube_template_import_opts), 64);
 SAME(offsetof(struct qube_template_import_opts, size), 0);
 SAME(offsetof(struct qube_template_import_opts, flags), 4);
 SAME(offsetof(struct qube_template_import_opts, name), 8);
 SAME(offsetof(struct qube_template_import_opts, include), 16);
 SAME(offsetof(struct qube_template_import_opts, label), 24);
 SAME(offsetof(struct qube_template_import_opts, pool), 32);
+SAME(offsetof(struct qube_template_import_opts, source), 40);
+SAME(offsetof(struct qube_template_import_opts, key), 48);
+SAME(offsetof(struct qube_template_import_opts, signature), 56);
 SAME(QUBE_TEMPLATE_IMPORT_HOST, 1);
 SAME(QUBE_TEMPLATE_IMPORT_PLAN_ONLY, 2);
+SAME(QUBE_TEMPLATE_IMPORT_UNSIGNED, 4);
 
 /* types.h */
 SAME(QUBE_VERSION_MAJOR, 0);
