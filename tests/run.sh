@@ -25,7 +25,8 @@ skipped=()
 broken=()
 
 packages="build-essential cmake ninja-build pkg-config git python3
-	libseccomp-dev libarchive-dev libsodium-dev minisign libjansson-dev libevent-dev libgtest-dev
+	libarchive-dev libsodium-dev minisign
+	libseccomp-dev libjansson-dev libevent-dev libgtest-dev
 	clang-14 clang-format-14 libclang-rt-14-dev llvm-14 doxygen graphviz
 	bubblewrap poppler-utils strace valgrind attr busybox-static man-db groff-base tmux
 	mmdebstrap musl-tools rpm"

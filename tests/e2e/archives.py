@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Templates out of files: tar in every packing, images in the layout of the OCI, signatures; and all
-that an archive can do to who unpacks it."""
+"""Templates out of files: tar in every packing, images in the layout of the OCI, signatures; and
+all that an archive can do to who unpacks it."""
 
 import gzip
 import hashlib

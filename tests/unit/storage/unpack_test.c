@@ -164,12 +164,12 @@ QTEST(minisign, refuses_what_follows)
 	QT_INT(worker_minisign_key_parse(&key, key_text, strlen(key_text)), QUBE_E_PROTO);
 }
 
-#define HEX "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-#define MANIFEST(platform)                                                                          \
-	"{\"mediaType\": \"application/vnd.oci.image.manifest.v1+json\", \"digest\": \"sha256:" HEX \
-	"\", \"size\": 7" platform "}"
-#define PLATFORM(cpu) ", \"platform\": {\"os\": \"linux\", \"architecture\": \"" cpu "\"}"
-#define INDEX(list)   "{\"schemaVersion\": 2, \"manifests\": [" list "]}"
+#define HEX		   "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define TYPE		   "{\"mediaType\": \"application/vnd.oci.image."
+#define DIGEST		   ", \"digest\": \"sha256:" HEX "\""
+#define MANIFEST(platform) TYPE "manifest.v1+json\"" DIGEST ", \"size\": 7" platform "}"
+#define PLATFORM(cpu)	   ", \"platform\": {\"os\": \"linux\", \"architecture\": \"" cpu "\"}"
+#define INDEX(list)	   "{\"schemaVersion\": 2, \"manifests\": [" list "]}"
 
 static int parse_index(struct oci_blob *b, const char *text)
 {
