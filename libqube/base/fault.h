@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Places at which tests let a process of ours be killed. Without the build option QUBE_FAULTS they
- * are nothing at all; what is installed is never built with it (docs/adr/0009). */
+ * are nothing at all; what is installed is never built with it (docs/adr/0010). */
 #ifndef QUBE_BASE_FAULT_H
 #define QUBE_BASE_FAULT_H
 
