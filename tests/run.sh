@@ -8,6 +8,7 @@
 #                              faults at numbered places, fuzz smoke
 #   tests/run.sh quick         release build, unit tests and lint
 #   tests/run.sh fuzz SECONDS  the fuzz targets only, SECONDS of wall clock shared by all of them
+#   tests/run.sh soak [SECONDS] random life of qubes with random kills (600; at most 1200)
 #   tests/run.sh bench [...]   the promises in numbers: tests/bench/run, with QUBE_BUILD set
 #
 # Environment: QUBE_FUZZ_SECONDS (wall clock of the smoke run, default 120), QUBE_JOBS.
@@ -220,6 +221,13 @@ quick)
 fuzz)
 	must "install packages" install_packages
 	fuzz_all "${2:-${QUBE_FUZZ_SECONDS:-120}}"
+	;;
+soak)
+	must "install packages" install_packages
+	release
+	export QUBE_SOAK_SECONDS=${2:-600}
+	[ "$QUBE_SOAK_SECONDS" -le 1200 ] || QUBE_SOAK_SECONDS=1200
+	run_tests "$build" -V -R '^e2e_soak$'
 	;;
 bench)
 	shift

@@ -464,4 +464,5 @@ def tests():
     return {t.__name__: t for t in map(one, numbers)}
 
 
-main(tests())
+if __name__ == "__main__":
+    main(tests())
