@@ -250,6 +250,7 @@ static int open_host(struct daemon *d, const struct cli_parsed *o)
 	self[n] = '\0';
 	cli_where_helpers(helpers, sizeof(helpers));
 	opts.mode = QUBE_MODE_EMBEDDED;
+	opts.flags = QUBE_CTX_OWN_CGROUP;
 	opts.state_dir = value_or(o, O_STATE_DIR, NULL);
 	opts.run_dir = value_or(o, O_RUN_DIR, NULL);
 	opts.policy_root = value_or(o, O_POLICY_ROOT, NULL);
@@ -257,7 +258,7 @@ static int open_host(struct daemon *d, const struct cli_parsed *o)
 	opts.broker_program = self;
 	d->keep = cli_given(o, O_KEEP_QUBES);
 	if (d->keep)
-		opts.flags = QUBE_CTX_KEEP_QUBES;
+		opts.flags |= QUBE_CTX_KEEP_QUBES;
 	opts.log = qubed_log_line;
 	opts.log_priority = parse_log_level(value_or(o, O_LOG_LEVEL, "info"));
 	if (qube_ctx_open(&d->ctx, &opts) < 0) {

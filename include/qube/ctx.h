@@ -25,7 +25,11 @@ enum {
 	QUBE_CTX_NO_GUESTS = 1, /**< embedded: look at and change the store, start nothing */
 	/** Embedded: closing leaves the running qubes, for the next host that opens these folders.
 	 */
-	QUBE_CTX_KEEP_QUBES = 2
+	QUBE_CTX_KEEP_QUBES = 2,
+	/** Embedded: this process' cgroup is for the host alone. If no other process is in it, ours
+	    moves to a group "libqube-host" below, so that the kernel lets the qubes beside it have
+	    limits. Without it nothing is moved, and what cannot be limited is listed. */
+	QUBE_CTX_OWN_CGROUP = 4
 };
 
 /** How isolated a qube is; shown wherever qubes are listed. */

@@ -56,6 +56,7 @@ static int open_driver(struct qube__host *h)
 		.log = driver_log,
 		.take = qube__adopt_take,
 		.keep = h->keep,
+		.own_cgroup = h->own_cgroup,
 	};
 
 	return h->ops->open(&h->driver, &env);
@@ -224,6 +225,7 @@ int qube__host_open(qube_ctx **out, const struct qube_ctx_opts *opts)
 	}
 	h->no_guests = opts->flags & QUBE_CTX_NO_GUESTS;
 	h->keep = opts->flags & QUBE_CTX_KEEP_QUBES;
+	h->own_cgroup = opts->flags & QUBE_CTX_OWN_CGROUP;
 	h->conn_read_ms = 10000;
 	h->conn_write_ms = 30000;
 	if (opts->mode == QUBE_MODE_EMBEDDED && geteuid() != 0)

@@ -48,7 +48,8 @@ struct qube__host {
 	const struct qube__driver_ops *ops;
 	struct qube__driver *driver;
 	bool no_guests;
-	bool keep; /* closing leaves what runs to the next host */
+	bool keep;	 /* closing leaves what runs to the next host */
+	bool own_cgroup; /* QUBE_CTX_OWN_CGROUP */
 	char *state_dir;
 	char *run_dir;
 	char *run_boxes; /* the driver's */

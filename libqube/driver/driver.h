@@ -98,6 +98,7 @@ struct qube__driver_env {
 	bool keep; /* close() leaves running machines to the next host */
 	/* One line for the context's log; text is already harmless. Priority as syslog's. */
 	void (*log)(void *user, int priority, const char *line);
+	bool own_cgroup; /* the process' cgroup may be rearranged */
 };
 
 struct qube__machine_stats {

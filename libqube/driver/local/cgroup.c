@@ -15,6 +15,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+static const char leaf_name[] = "libqube-host";
+
 enum { PROC_MAX = 1 << 20, VALUE_MAX = 4096 };
 
 /* The mount point of the first cgroup2 of mountinfo; space and others are \040 there, and such a
@@ -54,6 +56,52 @@ static int write_value(int dir, const char *name, const char *value)
 	return fd < 0 || write(fd, value, strlen(value)) < 0 ? -1 : 0;
 }
 
+/* A group with controllers for its children has no processes of its own. Ours goes to a leaf, but
+ * only if it is alone: nobody else's is moved. */
+static void move_aside(int group)
+{
+	qube__autofree char *procs = NULL;
+	qube__autofd leaf = -1;
+	char text[32];
+
+	snprintf(text, sizeof(text), "%d\n", (int)getpid());
+	if (qube__io_read_file(&procs, NULL, group, "cgroup.procs", PROC_MAX) < 0 ||
+	    strcmp(procs, text) != 0)
+		return;
+	if (mkdirat(group, leaf_name, 0755) < 0 && errno != EEXIST)
+		return;
+	leaf = openat(group, leaf_name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (leaf < 0 || write_value(leaf, "cgroup.procs", "0") < 0)
+		unlinkat(group, leaf_name, AT_REMOVEDIR);
+}
+
+/* A leaf that an earlier context of this process made is not where qubes belong. */
+static void leave_leaf(char *path)
+{
+	char *last = strrchr(path, '/');
+
+	if (last && strcmp(last + 1, leaf_name) == 0)
+		*last = '\0';
+}
+
+static bool enable(int group, const char *controller)
+{
+	return write_value(group, "cgroup.subtree_control", controller) == 0;
+}
+
+static void enable_all(struct qube__local_driver *d, bool may_move)
+{
+	/* May fail: no controller there, or processes in a group that is not the root. */
+	d->has_pids = enable(d->cgroup_fd, "+pids");
+	if (!d->has_pids && may_move) {
+		move_aside(d->cgroup_fd);
+		d->has_pids = enable(d->cgroup_fd, "+pids");
+	}
+	d->has_memory = enable(d->cgroup_fd, "+memory");
+	d->has_cpu = enable(d->cgroup_fd, "+cpu");
+	enable(d->cgroup_fd, "+io"); /* for what is measured */
+}
+
 int qube__local_cgroup_open(struct qube__local_driver *d)
 {
 	qube__autofree char *mountinfo = NULL;
@@ -72,40 +120,12 @@ int qube__local_cgroup_open(struct qube__local_driver *d)
 	memcpy(path, point, (size_t)n);
 	if (!find_own(own, path + n, sizeof(path) - (size_t)n))
 		return 0;
+	leave_leaf(path);
 	d->cgroup_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (d->cgroup_fd < 0)
 		return 0;
 	qube__text_copy(d->cgroup_path, sizeof(d->cgroup_path), path);
-	/* May fail: no controller there, or processes in a group that is not the root. */
-	d->has_memory = write_value(d->cgroup_fd, "cgroup.subtree_control", "+memory") == 0;
-	d->has_cpu = write_value(d->cgroup_fd, "cgroup.subtree_control", "+cpu") == 0;
-	write_value(d->cgroup_fd, "cgroup.subtree_control", "+pids");
-	return 0;
-}
-
-static int set_limits(struct qube__local_machine *m, const struct qube__machine_spec *spec)
-{
-	char text[64];
-
-	m->limits_memory = spec->memory_bytes != 0;
-	m->limits_vcpus = spec->vcpus != 0;
-	m->limits_disk = spec->root.upper || spec->private_volume.upper;
-	if (m->group_fd < 0)
-		return 0;
-	if (m->limits_memory && m->d->has_memory) {
-		snprintf(text, sizeof(text), "%" PRIu64, spec->memory_bytes);
-		if (write_value(m->group_fd, "memory.max", text) < 0)
-			return qube__fail_os("cannot limit the memory of %s", m->name);
-		m->limits_memory = false;
-	}
-	if (m->limits_vcpus && m->d->has_cpu) {
-		snprintf(text, sizeof(text), "%" PRIu64 " 100000", (uint64_t)spec->vcpus * 100000u);
-		if (write_value(m->group_fd, "cpu.max", text) < 0)
-			return qube__fail_os("cannot limit the processors of %s", m->name);
-		m->limits_vcpus = false;
-	}
-	snprintf(text, sizeof(text), "%u", spec->pids_max);
-	write_value(m->group_fd, "pids.max", text); /* RLIMIT_NPROC is what counts */
+	enable_all(d, d->env.own_cgroup);
 	return 0;
 }
 
@@ -114,7 +134,7 @@ int qube__local_cgroup_make(struct qube__local_machine *m, const struct qube__ma
 	int parent = m->d->cgroup_fd;
 
 	if (parent < 0)
-		return set_limits(m, spec);
+		return qube__local_limits_set(m, spec);
 	if ((size_t)snprintf(m->group, sizeof(m->group), "qube-%s-%.8s", m->name,
 			     spec->uuid ? spec->uuid : "0") >= sizeof(m->group))
 		return qube__fail(QUBE_E_INVALID, "the name %s is too long", m->name);
@@ -136,7 +156,7 @@ int qube__local_cgroup_make(struct qube__local_machine *m, const struct qube__ma
 	m->group_fd = openat(parent, m->group, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (m->group_fd < 0 || m->groups_fd < 0)
 		return qube__fail_os("cannot open the cgroup of %s", m->name);
-	return set_limits(m, spec);
+	return qube__local_limits_set(m, spec);
 }
 
 int qube__local_cgroup_freeze(struct qube__local_machine *m, bool freeze)

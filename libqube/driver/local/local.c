@@ -290,7 +290,6 @@ static int local_stats(struct qube__machine *base, struct qube__machine_stats *o
 
 static const char *local_unenforced(struct qube__machine *base)
 {
-	/* Directories have no quota: what a qube writes to its volumes only the disk bounds. */
 	static const char *const lists[] = {
 		"",	"memory",      "vcpus",	     "memory vcpus",
 		"disk", "memory disk", "vcpus disk", "memory vcpus disk",

@@ -47,6 +47,7 @@ struct qube__local_driver {
 	char cgroup_path[1024];
 	bool has_memory;
 	bool has_cpu;
+	bool has_pids;
 	struct qube__list machines;
 	unsigned int refs; /* ours and the machines' */
 	bool closed;
@@ -150,6 +151,8 @@ bool qube__local_reclaim(struct qube__local_driver *d, const char *name, uint64_
 /* The directory where groups may be made: *fd -1 and 0 when this machine has no cgroup v2. */
 int qube__local_cgroup_open(struct qube__local_driver *d);
 int qube__local_cgroup_make(struct qube__local_machine *m, const struct qube__machine_spec *spec);
+/* limits.c: sets what it can and lists the rest. */
+int qube__local_limits_set(struct qube__local_machine *m, const struct qube__machine_spec *spec);
 int qube__local_cgroup_freeze(struct qube__local_machine *m, bool freeze);
 /* True if every process of the group was killed. */
 bool qube__local_cgroup_kill(struct qube__local_machine *m);

@@ -1,0 +1,201 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a qube may use of the machine: every limit is filled from inside. Where the machine has
+the controllers the limit must hold, where it has not the qube's listing must say so."""
+
+import os
+import pathlib
+import subprocess
+import time
+
+import harness
+from harness import Host, Skip, equal, expect, until
+
+GROUP = "libqube-limits-test"
+
+PIDS = r"""
+import os, signal, sys, time
+n = 0
+try:
+    for n in range(8000):
+        if os.fork() == 0:
+            time.sleep(60)
+            os._exit(0)
+except OSError as e:
+    print(n, e.errno)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+os.killpg(0, signal.SIGTERM)
+"""
+
+FILL = r"""
+import errno, os, sys
+def fill(place):
+    n = 0
+    try:
+        with open(place + "/fill", "wb", buffering=0) as f:
+            while n < 1 << 30:
+                n += f.write(bytes(1 << 20))
+    except OSError as e:
+        assert e.errno == errno.ENOSPC, e
+        return n
+    finally:
+        os.unlink(place + "/fill")
+    return -1
+def inodes(place):
+    n = 0
+    os.mkdir(place + "/many")
+    try:
+        while n < 200000:
+            os.mknod(f"{place}/many/{n}")
+            n += 1
+        return -1
+    except OSError as e:
+        assert e.errno == errno.ENOSPC, e
+        return n
+    finally:
+        for i in range(n):
+            os.unlink(f"{place}/many/{i}")
+        os.rmdir(place + "/many")
+for place in sys.argv[1:]:
+    print(place, fill(place), inodes(place))
+"""
+
+EAT = "x = bytearray(400 << 20)\nprint(len(x))\n"
+
+BURN = r"""
+import resource, time
+end = time.monotonic() + 3
+while time.monotonic() < end:
+    pass
+u = resource.getrusage(resource.RUSAGE_SELF)
+print(u.ru_utime + u.ru_stime)
+"""
+
+
+class Own(Host):
+    """qubed alone in a group of its own, as systemd's Delegate= gives it."""
+
+    def daemon_args(self):
+        args = super().daemon_args()
+        root = harness.cgroup_root()
+        if not root:
+            return args
+        group = pathlib.Path(root, GROUP)
+        group.mkdir(exist_ok=True)
+        return ["sh", "-c", f'echo 0 >"{group}/cgroup.procs" && exec "$@"', "sh", *args]
+
+    def close(self):
+        super().close()
+        root = harness.cgroup_root()
+        for name in (f"{GROUP}/libqube-host", GROUP):
+            if root and os.path.exists(f"{root}/{name}"):
+                until(lambda at=f"{root}/{name}": rmdir(at), f"{name} is empty")
+
+
+def rmdir(path):
+    try:
+        os.rmdir(path)
+    except OSError:
+        return False
+    return True
+
+
+def controllers():
+    root = harness.cgroup_root()
+    return pathlib.Path(root, "cgroup.controllers").read_text().split() if root else []
+
+
+def unenforced(host, name):
+    return host.qubes()[name]["unenforced"].split()
+
+
+def need(controller):
+    if controller not in controllers():
+        raise Skip(f"no cgroup v2 controller {controller} on this machine")
+
+
+def setup(host):
+    for name in ("one", "two"):
+        host.create(name, "-p", "memory=256", "-p", "maxmem=256", "-p", "vcpus=1")
+        host.ok("start", name)
+
+
+def threat_33_what_is_not_limited_is_listed_and_nothing_else(host):
+    have = controllers()
+    want = [n for n, c in (("memory", "memory"), ("vcpus", "cpu")) if c not in have] + ["disk"]
+    equal(unenforced(host, "one"), want, "what is not enforced")
+
+
+def threat_33_processes_end_at_the_limit_and_only_inside(host):
+    r = host.python("one", PIDS, timeout=90)
+    words = r.text.split()
+    expect(len(words) == 2 and words[1] == "11", f"forking did not end with EAGAIN: {r}")
+    expect(3000 < int(words[0]) <= 4096, f"{words[0]} processes, the limit is 4096")
+    print(f"measured: {words[0]} processes, then EAGAIN")
+    equal(host.sh_ok("two", "echo well").text, "well", "the other qube")
+
+
+def threat_33_every_tmpfs_ends_in_bytes_and_in_inodes(host):
+    # Less than the memory that is allowed, so that the file system is what says no.
+    for place, most in (("/run", 64 << 20), ("/dev", 1 << 20)):
+        got = host.python_ok("two", FILL, place, user="root").text.split()
+        expect(0 <= int(got[1]) <= most, f"{place} took {got[1]} bytes, allowed are {most}")
+        expect(0 <= int(got[2]) <= most // 4096 + 64, f"{place} took {got[2]} inodes")
+        print(f"measured: {place} {got[1]} bytes, {got[2]} inodes")
+
+
+def threat_33_memory_runs_out_in_that_qube_alone(host):
+    need("memory")
+    kept = host.spawn("run", "two", "--", "sleep 2; echo kept", stdin=subprocess.DEVNULL)
+    r = host.python("one", EAT, timeout=60)
+    expect(r.code != 0 and b"419430400" not in r.out, f"400 MiB of 256: {r}")
+    out, _ = kept.communicate(timeout=30)
+    equal(out, b"kept\n", "what ran in the other qube meanwhile")
+    equal(host.sh_ok("one", "echo again").text, "again", "the same qube after that")
+    kills = oom_kills("one")
+    expect(kills > 0 and oom_kills("two") == 0, f"{kills} killed in one, {oom_kills('two')} in two")
+    print(f"measured: {kills} killed in the qube that took too much, 0 in the other")
+
+
+def group_of(name):
+    found = list(pathlib.Path(harness.cgroup_root(), GROUP).glob(f"qube-{name}-*"))
+    equal(len(found), 1, f"groups of {name}")
+    return found[0]
+
+
+def oom_kills(name):
+    text = (group_of(name) / "memory.events").read_text()
+    return int(dict(line.split() for line in text.splitlines())["oom_kill"])
+
+
+def threat_33_a_qube_has_its_processors_and_no_more(host):
+    need("cpu")
+    begin = time.monotonic()
+    runs = [
+        host.spawn("run", "one", "--", "exec python3 -", stdin=subprocess.PIPE) for _ in range(2)
+    ]
+    for p in runs:
+        p.stdin.write(BURN.encode())
+        p.stdin.close()
+        p.stdin = None
+    used = sum(float(p.communicate(timeout=60)[0]) for p in runs)
+    took = time.monotonic() - begin
+    expect(used <= took * 1.15, f"{used:.2f} s of processor in {took:.2f} s with one vcpu")
+    print(f"measured: two busy processes, one vcpu: {used:.2f} s of processor in {took:.2f} s")
+
+
+def main():
+    reason = harness.why_not()
+    if reason:
+        print(f"SKIP: limits.py: {reason}")
+        raise SystemExit(harness.SKIPPED)
+    s = harness.Scenario(globals())
+    with Own() as host:
+        setup(host)
+        for test in s.tests:
+            s.one(test, host)
+    print("{passed} passed, {failed} failed, {skipped} skipped".format(**s.counts))
+    raise SystemExit(1 if s.counts["failed"] or not s.counts["passed"] else 0)
+
+
+main()
