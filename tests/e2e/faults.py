@@ -411,6 +411,8 @@ def furnish(host):
     for name in ("work", "app"):
         host.sh_ok(name, "true")
     halt(host)
+    trash = host.state / "pools/default/trash"
+    until(lambda: not os.listdir(trash), "the trash is empty")
 
 
 def reopen(host):
@@ -439,10 +441,12 @@ def threat_34_whoever_dies_at_a_place_the_host_is_whole(number):
                     done = dies(host, arming, number, role, lambda c=command: host.spawn(*c))
                     operation.check(done, role)
                     operation.after()
-                equal(host.sh("work", "exit 7").code, 7, "a call")
+                # Before anything starts, which would tidy up behind the dead.
                 halt(host)
                 same(host, clean)
                 sound(host)
+                equal(host.sh("work", "exit 7").code, 7, "a call")
+                halt(host)
             except AssertionError as e:
                 raise AssertionError(f"{role} killed at {name} ({number}): {e}") from None
             finally:
