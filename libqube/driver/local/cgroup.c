@@ -89,14 +89,25 @@ static bool enable(int group, const char *controller)
 	return write_value(group, "cgroup.subtree_control", controller) == 0;
 }
 
+/* The root of the hierarchy alone may have processes beside groups with limits; it has no type. */
+static bool may_have_both(int group)
+{
+	qube__autofree char *procs = NULL;
+
+	return faccessat(group, "cgroup.type", F_OK, 0) < 0 ||
+	       (qube__io_read_file(&procs, NULL, group, "cgroup.procs", PROC_MAX) == 0 &&
+		!procs[0]);
+}
+
+/* Processors and pids could be enabled beside processes too, but that makes a threaded group, and
+ * nothing can be started in those below it: so all controllers or none. */
 static void enable_all(struct qube__local_driver *d, bool may_move)
 {
-	/* May fail: no controller there, or processes in a group that is not the root. */
-	d->has_pids = enable(d->cgroup_fd, "+pids");
-	if (!d->has_pids && may_move) {
+	if (may_move && !may_have_both(d->cgroup_fd))
 		move_aside(d->cgroup_fd);
-		d->has_pids = enable(d->cgroup_fd, "+pids");
-	}
+	if (!may_have_both(d->cgroup_fd))
+		return;
+	d->has_pids = enable(d->cgroup_fd, "+pids");
 	d->has_memory = enable(d->cgroup_fd, "+memory");
 	d->has_cpu = enable(d->cgroup_fd, "+cpu");
 	enable(d->cgroup_fd, "+io"); /* for what is measured */
