@@ -92,7 +92,27 @@ static int mount_tmp(const struct qube__box_spec *spec, int tree, int root)
 	return mount_at(tmpfs, root, "tmp", 01777);
 }
 
-static int mount_run(int guest, int root)
+/* Features service.NAME as programs of Qubes OS look for them: a file for each that is on. */
+static int make_services(int run, const char *names)
+{
+	char path[sizeof("qubes-service/") + QUBE__BOX_SERVICE_MAX];
+
+	if (mkdirat(run, "qubes-service", 0755) < 0)
+		return box_fail("cannot make the directories of /run");
+	for (const char *p = names; *p; p += *p == ' ') {
+		int n = (int)strcspn(p, " ");
+		qube__autofd fd = -1;
+
+		snprintf(path, sizeof(path), "qubes-service/%.*s", n, p);
+		fd = openat(run, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+		if (fd < 0 && errno != EEXIST)
+			return box_fail("cannot make the flag of a service");
+		p += n;
+	}
+	return 0;
+}
+
+static int mount_run(const struct qube__box_spec *spec, int guest, int root)
 {
 	qube__autofd run =
 		box_tmpfs(RUN_BYTES, "0755", MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID, "qube-run");
@@ -103,6 +123,8 @@ static int mount_run(int guest, int root)
 	    fchmodat(run, "lock", 01777, 0) < 0 || mkdirat(run, "user", 0755) < 0 ||
 	    mkdirat(run, "qube", 0755) < 0 || mkdirat(run, "qube/guest", 0755) < 0)
 		return box_fail("cannot make the directories of /run");
+	if (make_services(run, spec->services) < 0)
+		return -1;
 	if (guest >= 0)
 		return box_attach(guest, run, "qube/guest", "the guest's programs");
 	return 0;
@@ -155,7 +177,7 @@ int box_enter_root(const struct qube__box_spec *spec, const struct box_trees *t,
 	if (box_attach(t->root, AT_FDCWD, "root", "the root volume") < 0)
 		return -1;
 	if (mount_sys(t->root) < 0 || box_make_dev(t->root, d) < 0 ||
-	    mount_run(t->guest, t->root) < 0 || mount_tmp(spec, t->tmp, t->root) < 0 ||
+	    mount_run(spec, t->guest, t->root) < 0 || mount_tmp(spec, t->tmp, t->root) < 0 ||
 	    mount_private(spec, t->rw, t->root) < 0 ||
 	    box_make_proc(t->root, (spec->flags & QUBE__BOX_USERNS) != 0) < 0)
 		return -1;

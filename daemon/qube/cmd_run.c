@@ -55,6 +55,15 @@ static int open_domain(struct call *k, const char *name)
 		return r;
 	if (template_name && *template_name)
 		opts.template_name = template_name;
+	/* It is to go with us, however we end; but not if it is to go on without us. */
+	if (!k->detach)
+		opts.flags |= QUBE_DOMAIN_CREATE_BOUND;
+	if (qube_domain_create(&k->d, k->c->ctx, &opts) == 0)
+		return 0;
+	if (qube_error_last()->code != QUBE_E_NOTSUP || k->detach)
+		return cli_fail_last(k->c);
+	cli_note(k->c, "this host keeps the disposable if we are killed");
+	opts.flags = QUBE_DOMAIN_CREATE_DISPOSABLE;
 	return qube_domain_create(&k->d, k->c->ctx, &opts) < 0 ? cli_fail_last(k->c) : 0;
 }
 

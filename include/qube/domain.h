@@ -38,7 +38,9 @@ enum {
 
 /** Flags of qube_domain_create(). */
 enum {
-	QUBE_DOMAIN_CREATE_DISPOSABLE = 1 /**< unnamed DispVM that is removed when it stops */
+	QUBE_DOMAIN_CREATE_DISPOSABLE = 1, /**< unnamed DispVM that is removed when it stops */
+	QUBE_DOMAIN_CREATE_BOUND = 2 /**< with DISPOSABLE: it ends with the context that makes it,
+					also when that dies or loses its connection */
 };
 
 /** Options of qube_domain_create(). */

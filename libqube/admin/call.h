@@ -52,6 +52,8 @@ struct qube__admin_call {
 	void (*stream)(struct qube__admin_call *c);
 	struct qube__listener listener; /* admin.Events */
 	struct qube__timer tick;	/* progress of an import */
+	char held[QUBE__NAME_MAX + 1];	/* a disposable that ends with this, "": none */
+	char held_uuid[37];
 };
 
 /* The row, or NULL; suffix is set for "admin.vm.Create." + class. */
@@ -83,6 +85,7 @@ int qube__m_vmclass_list(struct qube__admin_call *c);
 int qube__m_vm_list(struct qube__admin_call *c);
 int qube__m_vm_create(struct qube__admin_call *c);
 int qube__m_vm_create_disposable(struct qube__admin_call *c);
+int qube__m_vm_create_held(struct qube__admin_call *c);
 int qube__m_vm_remove(struct qube__admin_call *c);
 int qube__m_vm_start(struct qube__admin_call *c);
 int qube__m_vm_shutdown(struct qube__admin_call *c);

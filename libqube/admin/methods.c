@@ -71,6 +71,8 @@ static const struct qube__method methods[] = {
 	{ "internal.GetSystemInfo", D, NO, NO, QUBE__METHOD_HOST_ONLY, qube__m_system_info },
 	{ "qube.Call", V, NO, R, QUBE__METHOD_HOST_ONLY | QUBE__METHOD_OP, qube__m_op_call },
 	{ "qube.Clone", V, NO, R, QUBE__METHOD_HOST_ONLY | QUBE__METHOD_OP, qube__m_op_clone },
+	{ "qube.CreateHeld", A, NO, NO, QUBE__METHOD_HOST_ONLY | QUBE__METHOD_STREAM,
+	  qube__m_vm_create_held },
 	{ "qube.GetAll", D, NO, NO, QUBE__METHOD_HOST_ONLY, qube__m_get_all },
 	{ "qube.HostCheck", D, NO, NO, QUBE__METHOD_HOST_ONLY, qube__m_host_check },
 	{ "qube.HostInfo", D, NO, NO, QUBE__METHOD_HOST_ONLY, qube__m_host_info },

@@ -15,6 +15,8 @@ void qube__admin_call_fini(struct qube__admin_call *c)
 {
 	qube__waiter_drop(&c->waiter);
 	qube__ctx_unlisten(&c->listener);
+	if (*c->held)
+		qube__host_let_go(c->host, c->held, c->held_uuid);
 	qube__timer_stop(&c->host->ctx.loop, &c->tick);
 	qube__buf_fini(&c->reply);
 	for (int i = 0; i < QUBE__CALL_FDS; i++)

@@ -104,26 +104,15 @@ int qube__m_vm_create(struct qube__admin_call *c)
 	return qube__host_create(&vm, c->host, &o, c->req.source);
 }
 
-int qube__m_vm_create_disposable(struct qube__admin_call *c)
+static int make_disposable(struct qube__vm **out, struct qube__admin_call *c, uint32_t flags)
 {
 	struct qube_domain_create_opts o = {
 		.size = sizeof(o),
-		.flags = QUBE_DOMAIN_CREATE_DISPOSABLE,
+		.flags = QUBE_DOMAIN_CREATE_DISPOSABLE | flags,
 	};
 	struct qube__vm *source;
-	struct qube__vm *vm;
-	char want[8];
-	bool uuid;
-	int r = qube__payload_text(want, sizeof(want), c);
+	int r;
 
-	if (r < 0)
-		return r;
-	uuid = !strcmp(want, "uuid");
-	if (*want && !uuid)
-		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_PROTOCOL, "unexpected payload");
-	if (*c->req.arg)
-		return qube__fail_detail(QUBE_E_NOTSUP, QUBE_D_NOT_IMPLEMENTED,
-					 "disposables are not preloaded");
 	if (c->dest->vm_class != QUBE__CLASS_ADMIN) {
 		o.template_name = c->dest->name;
 	} else {
@@ -139,10 +128,47 @@ int qube__m_vm_create_disposable(struct qube__admin_call *c)
 						 "there is no default_dispvm");
 		o.template_name = source->name;
 	}
-	r = qube__host_create(&vm, c->host, &o, c->req.source);
+	return qube__host_create(out, c->host, &o, c->req.source);
+}
+
+int qube__m_vm_create_disposable(struct qube__admin_call *c)
+{
+	struct qube__vm *vm;
+	char want[8];
+	bool uuid;
+	int r = qube__payload_text(want, sizeof(want), c);
+
+	if (r < 0)
+		return r;
+	uuid = !strcmp(want, "uuid");
+	if (*want && !uuid)
+		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_PROTOCOL, "unexpected payload");
+	if (*c->req.arg)
+		return qube__fail_detail(QUBE_E_NOTSUP, QUBE_D_NOT_IMPLEMENTED,
+					 "disposables are not preloaded");
+	r = make_disposable(&vm, c, 0);
 	if (r < 0)
 		return r;
 	return qube__reply(c, uuid ? "uuid:%s" : "%s", uuid ? vm->uuid : vm->name);
+}
+
+/* The connection stays, and with it the disposable: its end lets go of it. */
+int qube__m_vm_create_held(struct qube__admin_call *c)
+{
+	struct qube__vm *vm;
+	const char *pairs[2] = { "vm", NULL };
+	int r = make_disposable(&vm, c, QUBE_DOMAIN_CREATE_BOUND);
+
+	if (r < 0)
+		return r;
+	qube__text_copy(c->held, sizeof(c->held), vm->name);
+	qube__text_copy(c->held_uuid, sizeof(c->held_uuid), vm->uuid);
+	pairs[1] = vm->name;
+	r = qube__wire_admin_event(&c->reply, "", "held", pairs, 1);
+	if (r < 0)
+		return qube__fail(r, "the answer cannot be written");
+	c->stream(c);
+	return 1;
 }
 
 int qube__m_vm_remove(struct qube__admin_call *c)

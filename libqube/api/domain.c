@@ -15,7 +15,8 @@ QUBE_API int qube_domain_create(qube_domain **out, qube_ctx *ctx,
 	QUBE__ENTER(out && ctx && opts);
 	r = qube__opts_import(&o, sizeof(o), sizeof(o), opts);
 	if (r == 0)
-		r = qube__api_flags(o.flags, QUBE_DOMAIN_CREATE_DISPOSABLE);
+		r = qube__api_flags(o.flags,
+				    QUBE_DOMAIN_CREATE_DISPOSABLE | QUBE_DOMAIN_CREATE_BOUND);
 	return r < 0 ? r : ctx->be->domain_create(out, ctx, &o);
 }
 

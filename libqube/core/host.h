@@ -230,6 +230,8 @@ int qube__host_not_cloning(struct qube__host *h, const struct qube__vm *vm);
 int qube__host_create(struct qube__vm **out, struct qube__host *h,
 		      const struct qube_domain_create_opts *o, const char *creator);
 int qube__host_destroy(struct qube__host *h, struct qube__vm *vm);
+/* Who made it is gone: it stops, and goes with that. */
+void qube__host_let_go(struct qube__host *h, const char *name, const char *uuid);
 int qube__host_clone(struct qube__host *h, struct qube__vm *vm, const char *name, qube_op *op);
 int qube__host_import(struct qube__host *h, const struct qube_template_import_opts *o, qube_op *op);
 int qube__host_system_info(char **out, struct qube__host *h);

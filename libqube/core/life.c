@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/fault.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -97,12 +98,38 @@ static uint32_t role_of(const struct qube__vm *vm)
 	return QUBE__ROLE_APP;
 }
 
+/* The names of the qube's features service.NAME that are on; owned. NULL: out of memory. */
+static char *services_of(const struct qube__vm *vm)
+{
+	static const char prefix[] = "service.";
+	size_t n = 1;
+	char *all;
+
+	for (size_t i = 0; i < vm->n_features; i++)
+		n += strlen(vm->features[i].name) + 1;
+	all = calloc(1, n);
+	for (size_t i = 0; all && i < vm->n_features; i++) {
+		const struct qube__feature *f = &vm->features[i];
+
+		if (strncmp(f->name, prefix, sizeof(prefix) - 1) || !qube__feature_true(f->value))
+			continue;
+		/* Can be set, but no guest would take it (vchan-qubesdb.md). */
+		if (f->name[sizeof(prefix) - 1] == '-' || f->name[sizeof(prefix) - 1] == '.')
+			continue;
+		snprintf(all + strlen(all), n - strlen(all), "%s%s", *all ? " " : "",
+			 f->name + sizeof(prefix) - 1);
+	}
+	return all;
+}
+
 static void create_machine(struct qube__run *r)
 {
 	struct qube__vm *vm = r->vm;
 	struct qube__prop_value user;
+	qube__autofree char *services = services_of(vm);
 	struct qube__machine_spec spec = {
 		.name = vm->name,
+		.services = services,
 		.uuid = vm->uuid,
 		.qid = vm->qid,
 		.id_base = ID_BASE + vm->qid * ID_RANGE,
@@ -110,7 +137,7 @@ static void create_machine(struct qube__run *r)
 		.memory_bytes = (uint64_t)qube__vm_int(vm, QUBE__PROP_MAXMEM, 0) << 20,
 		.vcpus = (uint32_t)qube__vm_int(vm, QUBE__PROP_VCPUS, 0),
 		.pids_max = PIDS_MAX,
-		.bound = vm->bound,
+		.bound = vm->bound || vm->held,
 		.root = r->volumes[QUBE__SLOT_ROOT],
 		.private_volume = r->volumes[QUBE__SLOT_PRIVATE],
 		.volatile_volume = r->volumes[QUBE__SLOT_VOLATILE],

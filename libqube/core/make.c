@@ -77,6 +77,20 @@ static void tell_tags(struct qube__host *h, struct qube__vm *vm, const char *con
 	}
 }
 
+void qube__host_let_go(struct qube__host *h, const char *name, const char *uuid)
+{
+	struct qube__vm *vm = qube__model_vm(h->model, name);
+	int r;
+
+	if (!vm || strcmp(vm->uuid, uuid) != 0 || !vm->held)
+		return;
+	r = vm->run ? qube__life_kill(h, vm, NULL) : qube__host_destroy(h, vm);
+	if (r < 0)
+		qube__ctx_log(&h->ctx, 4,
+			      "the disposable '%s' stays though who made it is gone: %s", name,
+			      qube_error_last()->message);
+}
+
 int qube__host_create(struct qube__vm **out, struct qube__host *h,
 		      const struct qube_domain_create_opts *o, const char *creator)
 {
@@ -101,6 +115,9 @@ int qube__host_create(struct qube__vm **out, struct qube__host *h,
 
 	snprintf(by, sizeof(by), "created-by-%s", creator);
 	snprintf(disp_by, sizeof(disp_by), "disp-created-by-%s", creator);
+	if (o->flags & QUBE_DOMAIN_CREATE_BOUND && !disposable)
+		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_VALUE,
+					 "only a disposable is bound to who makes it");
 	if (disposable ? o->name != NULL : o->name == NULL)
 		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_VALUE,
 					 disposable ?
@@ -122,6 +139,7 @@ int qube__host_create(struct qube__vm **out, struct qube__host *h,
 	r = qube__vm_create(&vm, h->model, &n);
 	if (r < 0)
 		return r;
+	vm->held = o->flags & QUBE_DOMAIN_CREATE_BOUND;
 	qube__fault(QUBE__FAULT_CREATE_DEFINED);
 	r = make_volumes(h, vm, root_of);
 	if (r < 0) {

@@ -363,7 +363,7 @@ void qube__life_end_all(struct qube__host *h)
 	while (pos != &h->runs) {
 		struct qube__run *r = qube__container_of(pos, struct qube__run, link);
 
-		if (r->ending || (h->keep && stays(r))) {
+		if (r->ending || (h->keep && !r->vm->held && stays(r))) {
 			pos = pos->next;
 			continue;
 		}

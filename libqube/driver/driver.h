@@ -53,6 +53,7 @@ struct qube__machine_spec {
 	const char *name;
 	const char *uuid;	  /* 36 characters */
 	const char *default_user; /* NULL: root only */
+	const char *services;	  /* names of features service.NAME, ' ' between; or NULL */
 	uint32_t qid;
 	uint32_t id_base;      /* first of 65,536 host ids that are the qube's own */
 	uint32_t role;	       /* enum qube__machine_role */

@@ -96,6 +96,7 @@ struct qube__vm {
 	uint64_t start_time_ms; /* realtime; 0: off */
 	bool has_pci;		/* PCI devices are assigned */
 	bool bound;		/* a disposable that ends with the call it was made for */
+	bool held;		/* a disposable that ends with the context it was made by */
 	void *run;		/* core's own */
 };
 

@@ -21,6 +21,7 @@ static void remote_close(qube_ctx *ctx)
 
 	ctx->refs = 1;
 	qube__remote_drop_ops(r);
+	qube__remote_let_go(r);
 	qube__op_cancel_all(ctx);
 	qube__remote_stop_events(r);
 	qube__ctx_fini(ctx);
@@ -231,8 +232,11 @@ static int domain_create(qube_domain **out, qube_ctx *ctx, const struct qube_dom
 		if (o->name || o->klass || o->label || o->pool)
 			return qube__fail(QUBE_E_NOTSUP,
 					  "over a connection a disposable takes a template only");
-		r = qube__remote_ask(&text, NULL, ctx, "admin.vm.CreateDisposable", NULL,
-				     o->template_name ? o->template_name : "dom0", NULL, 0);
+		if (o->flags & QUBE_DOMAIN_CREATE_BOUND)
+			r = qube__remote_hold(&text, ctx, o->template_name);
+		else
+			r = qube__remote_ask(&text, NULL, ctx, "admin.vm.CreateDisposable", NULL,
+					     o->template_name ? o->template_name : "dom0", NULL, 0);
 		return r < 0 ? r : domain_open(out, ctx, text);
 	}
 	if (!o->name)
@@ -445,6 +449,7 @@ int qube__remote_open(qube_ctx **out, const struct qube_ctx_opts *opts)
 	r->events_fd = -1;
 	qube__list_init(&r->handles);
 	qube__list_init(&r->requests);
+	qube__list_init(&r->held);
 	qube__buf_init(&r->events_buf, 1 << 20);
 	r->socket_path = strdup(opts->socket_path ? opts->socket_path : "/run/qube/qubed.sock");
 	if (!r->socket_path) {

@@ -15,6 +15,7 @@ struct qube__remote {
 	bool knows_isolation;
 	struct qube__list handles;  /* qube_domain.link; not all are the application's */
 	struct qube__list requests; /* under way: struct watched */
+	struct qube__list held;	    /* connections that hold a disposable each */
 	struct qube__source events;
 	int events_fd; /* -1: no stream */
 	struct qube__buf events_buf;
@@ -53,6 +54,11 @@ struct qube__remote_req {
 /* Finishes op when the answer to the request is there. */
 int qube__remote_op(qube_ctx *ctx, qube_op *op, const struct qube__remote_req *req);
 void qube__remote_drop_ops(struct qube__remote *r);
+
+/* --- held.c: disposables that end with this context --- */
+/* *name is owned. */
+int qube__remote_hold(char **name, qube_ctx *ctx, const char *template_name);
+void qube__remote_let_go(struct qube__remote *r);
 
 /* --- events.c --- */
 int qube__remote_subscribed(qube_ctx *ctx);

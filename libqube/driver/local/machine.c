@@ -54,6 +54,7 @@ static int encode_spec(struct qube__local_machine *m, uint8_t *bytes, size_t *le
 		.name = m->name,
 		.user = s->default_user,
 		.guest_dir = m->d->guest_dir,
+		.services = s->services,
 		.id_base = s->id_base,
 		.role = s->role,
 		.flags = s->flags,

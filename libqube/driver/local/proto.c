@@ -80,6 +80,27 @@ static bool take_name(struct qube__rd *r, const char **out)
 	return true;
 }
 
+/* Each is a file's name, and one that a guest of Qubes OS would take (vchan-qubesdb.md). */
+static bool take_services(struct qube__rd *r, const char **out)
+{
+	static const char first[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789_";
+	const char *p;
+
+	if (!take_string(r, out))
+		return false;
+	for (p = *out; *p; p += *p == ' ' && p[1]) {
+		size_t n = strcspn(p, " ");
+
+		if (!n || n > QUBE__BOX_SERVICE_MAX || !strchr(first, *p) ||
+		    strspn(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			      "0123456789_.-") != n)
+			return false;
+		p += n;
+	}
+	return true;
+}
+
 static void put_volume(struct qube__wr *w, const struct qube__box_volume *v)
 {
 	if (v->n_layers > QUBE__BOX_LAYERS_MAX) {
@@ -143,6 +164,7 @@ int qube__box_spec_encode(void *buf, size_t cap, size_t *len, const struct qube_
 	put_string(&w, spec->user);
 	put_string(&w, spec->scratch);
 	put_string(&w, spec->guest_dir);
+	put_string(&w, spec->services);
 	qube__wr_le32(&w, spec->id_base);
 	qube__wr_le32(&w, spec->role);
 	qube__wr_le32(&w, spec->flags);
@@ -165,7 +187,7 @@ static bool take_spec(struct qube__rd *r, struct qube__box_spec *s)
 	if (!take_head(r, &version, &type) || version != QUBE__BOX_VERSION ||
 	    type != QUBE__BOX_SPEC || !take_name(r, &s->name) || s->name[0] == '\0' ||
 	    !take_name(r, &s->user) || !take_path(r, &s->scratch) || s->scratch[0] == '\0' ||
-	    !take_path(r, &s->guest_dir))
+	    !take_path(r, &s->guest_dir) || !take_services(r, &s->services))
 		return false;
 	s->id_base = qube__rd_le32(r);
 	s->role = qube__rd_le32(r);

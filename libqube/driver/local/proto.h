@@ -20,6 +20,7 @@ enum {
 	QUBE__BOX_REPLY_MAX = 1024,
 	QUBE__BOX_TEXT_MAX = 512,
 	QUBE__BOX_LAYERS_MAX = 64,
+	QUBE__BOX_SERVICE_MAX = 48, /* bytes of one name */
 	QUBE__BOX_IDS = 65536,
 };
 
@@ -90,6 +91,7 @@ struct qube__box_spec {
 	const char *user;      /* default user or "" */
 	const char *scratch;   /* a directory of the driver's to mount things on, privately */
 	const char *guest_dir; /* programs for the guest, or "" */
+	const char *services;  /* names of files in /run/qubes-service, ' ' between, or "" */
 	uint32_t id_base;
 	uint32_t role;
 	uint32_t flags;

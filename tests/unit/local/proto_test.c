@@ -9,6 +9,7 @@ static struct qube__box_spec good(void)
 {
 	struct qube__box_spec s = { .name = "work",
 				    .user = "user",
+				    .services = "cups my.own_service-2",
 				    .scratch = "/run/qube/work",
 				    .guest_dir = "",
 				    .id_base = 65536,
@@ -82,6 +83,12 @@ QTEST(box_proto, rejects_what_makes_no_machine)
 	REJECTS(in.name = "a b");
 	REJECTS(in.user = "root:0");
 	REJECTS(in.user = "-x");
+	REJECTS(in.services = " ");
+	REJECTS(in.services = "a ");
+	REJECTS(in.services = "a  b");
+	REJECTS(in.services = "../x");
+	REJECTS(in.services = "-x");
+	REJECTS(in.services = "ok 7890123456789012345678901234567890123456789012345");
 	REJECTS(in.scratch = "run");
 	REJECTS(in.scratch = "");
 	REJECTS(in.id_base = 0);

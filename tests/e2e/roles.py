@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Roles of qubes: disposables that end with who made them, flags of services, and that nothing made
+for a qube has more than the qube itself."""
+
+import json
+import os
+import signal
+import subprocess
+
+from harness import equal, expect, main, until
+
+
+def setup(host):
+    host.create("work")
+    host.create("dvm", "--property", "template_for_dispvms=True")
+    host.ok("prefs", "work", "default_dispvm", "dvm")
+
+
+def disposables(host):
+    return [q["name"] for q in json.loads(host.ok("ls", "--json").out) if q["class"] == "DispVM"]
+
+
+def run_in_disposable(host):
+    ready = host.dir / "ready"
+    ready.unlink(missing_ok=True)
+    out = open(ready, "wb")
+    p = subprocess.Popen(
+        host.command("run", "--disposable=dvm", "--", "echo up; exec sleep 1000"),
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=subprocess.DEVNULL,
+    )
+    out.close()
+    until(lambda: ready.read_bytes() == b"up\n", "the disposable runs")
+    return p
+
+
+def test_a_disposable_ends_with_a_client_that_is_killed(host):
+    before = host.traces()
+    p = run_in_disposable(host)
+    equal(len(disposables(host)), 1, "disposables while it runs")
+    p.kill()
+    p.wait(10)
+    until(lambda: not disposables(host), "the disposable is gone")
+    after = host.traces()
+    for kind in ("processes", "mounts", "namespaces", "cgroups"):
+        equal(after[kind] - before[kind], set(), f"{kind} that are left")
+
+
+def test_a_disposable_does_not_outlive_client_and_host(host):
+    p = run_in_disposable(host)
+    os.kill(host.pid, signal.SIGKILL)
+    host.daemon.wait(10)
+    p.kill()
+    p.wait(10)
+    host.start()
+    until(lambda: not disposables(host), "the disposable is gone")
+
+
+def test_one_that_nobody_holds_stays(host):
+    name = host.ok("create", "--disposable=dvm").text
+    expect(name in disposables(host), f"{name} is there")
+    host.ok("rm", name)
+
+
+def test_flags_of_services_are_files_inside(host):
+    host.ok("features", "work", "service.cups", "1")
+    host.ok("features", "work", "service.off", "")
+    host.ok("features", "work", "service.my.own_one", "yes")
+    host.ok("features", "work", "other", "1")
+    host.qube("shutdown", "work")
+    equal(host.sh_ok("work", "ls -A /run/qubes-service").text, "cups\nmy.own_one", "flags")
+    host.ok("shutdown", "work")
+    host.ok("features", "work", "--unset", "service.cups")
+    host.ok("features", "work", "--unset", "service.my.own_one")
+    equal(host.sh_ok("work", "ls -A /run/qubes-service").text, "", "without flags")
+    # An odd name can be set, and keeps nothing from starting.
+    host.ok("shutdown", "work")
+    host.ok("features", "work", "service.-odd", "1")
+    equal(host.sh_ok("work", "ls -A /run/qubes-service").text, "", "an odd name")
+    host.ok("shutdown", "work")
+
+
+def test_threat_24_nothing_of_a_disposable_is_in_the_next(host):
+    first = host.ok(
+        "run", "--disposable=dvm", "--", "echo secret >>~/left; echo x >/tmp/left; cat ~/left"
+    ).text
+    equal(first, "secret", "the first")
+    second = host.qube("run", "--disposable=dvm", "--", "cat ~/left /tmp/left 2>&1; ls -A ~")
+    expect("secret" not in second.text, f"the second: {second!r}")
+
+
+def test_a_named_disposable_keeps_its_name_and_nothing_else(host):
+    host.ok("create", "named", "--class", "DispVM", "--template", "dvm")
+    equal(host.sh_ok("named", "echo a >~/kept; cat ~/kept").text, "a", "while it runs")
+    host.ok("shutdown", "named")
+    equal(host.state_of("named"), "Halted", "it is still defined")
+    equal(host.sh_ok("named", "ls ~/kept 2>&1 | grep -c cannot").text, "1", "after a stop")
+    host.ok("shutdown", "named")
+    host.ok("rm", "named")
+
+
+main(globals(), setup)
