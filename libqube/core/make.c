@@ -91,6 +91,27 @@ void qube__host_let_go(struct qube__host *h, const char *name, const char *uuid)
 			      qube_error_last()->message);
 }
 
+static int check_create(uint32_t *vm_class, const struct qube_domain_create_opts *o)
+{
+	bool disposable = o->flags & QUBE_DOMAIN_CREATE_DISPOSABLE;
+	const char *klass = o->klass ? o->klass : disposable ? "DispVM" : "AppVM";
+	uint32_t parsed;
+
+	if (o->flags & QUBE_DOMAIN_CREATE_BOUND && !disposable)
+		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_VALUE,
+					 "only a disposable is bound to who makes it");
+	if (disposable ? o->name != NULL : o->name == NULL)
+		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_VALUE,
+					 disposable ?
+						 "an unnamed disposable has no name to choose" :
+						 "a qube needs a name");
+	if (qube__vm_class_parse(&parsed, klass) < 0 || parsed == QUBE__CLASS_ADMIN)
+		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_VALUE, "no class '%s' to create",
+					 klass);
+	*vm_class = parsed;
+	return 0;
+}
+
 int qube__host_create(struct qube__vm **out, struct qube__host *h,
 		      const struct qube_domain_create_opts *o, const char *creator)
 {
@@ -107,25 +128,15 @@ int qube__host_create(struct qube__vm **out, struct qube__host *h,
 		.tags = tags,
 		.n_tags = disposable ? 2 : 1,
 	};
-	const char *klass = o->klass ? o->klass : disposable ? "DispVM" : "AppVM";
 	struct qube__vm *root_of = NULL;
 	struct qube__vm *vm;
 	struct qube__err err;
-	int r;
+	int r = check_create(&n.vm_class, o);
 
+	if (r < 0)
+		return r;
 	snprintf(by, sizeof(by), "created-by-%s", creator);
 	snprintf(disp_by, sizeof(disp_by), "disp-created-by-%s", creator);
-	if (o->flags & QUBE_DOMAIN_CREATE_BOUND && !disposable)
-		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_VALUE,
-					 "only a disposable is bound to who makes it");
-	if (disposable ? o->name != NULL : o->name == NULL)
-		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_VALUE,
-					 disposable ?
-						 "an unnamed disposable has no name to choose" :
-						 "a qube needs a name");
-	if (qube__vm_class_parse(&n.vm_class, klass) < 0 || n.vm_class == QUBE__CLASS_ADMIN)
-		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_VALUE, "no class '%s' to create",
-					 klass);
 	/* A disposable looks like its template; others are red until somebody says otherwise. */
 	if (!n.label && n.vm_class != QUBE__CLASS_DISP)
 		n.label = "red";
