@@ -38,6 +38,7 @@ enum {
 	O_BROKER,
 	O_BROKER_USER,
 	O_KEEP_QUBES,
+	O_CGROUP,
 	O_N_OPTIONS
 };
 
@@ -57,6 +58,7 @@ static const struct cli_optdef defs[O_N_OPTIONS] = {
 	[O_BROKER] = { "broker", 0, CLI_ARG_NONE, NULL, "be the broker (started by qubed itself)" },
 	[O_BROKER_USER] = { "broker-user", 0, CLI_ARG_NEEDED, "NAME",
 			    "with --broker: become NAME (default: qube-broker, else nobody)" },
+	[O_CGROUP] = { "cgroup", 0, CLI_ARG_NEEDED, "PATH", "group for the qubes, of cgroup v2" },
 	[O_KEEP_QUBES] = { "keep-qubes", 0, CLI_ARG_NONE, NULL,
 			   "at its end leave the qubes running, for the next qubed" },
 };
@@ -251,6 +253,7 @@ static int open_host(struct daemon *d, const struct cli_parsed *o)
 	cli_where_helpers(helpers, sizeof(helpers));
 	opts.mode = QUBE_MODE_EMBEDDED;
 	opts.flags = QUBE_CTX_OWN_CGROUP;
+	opts.cgroup = value_or(o, O_CGROUP, NULL);
 	opts.state_dir = value_or(o, O_STATE_DIR, NULL);
 	opts.run_dir = value_or(o, O_RUN_DIR, NULL);
 	opts.policy_root = value_or(o, O_POLICY_ROOT, NULL);

@@ -56,13 +56,16 @@ struct qube_ctx_opts {
 	/** Receives one line without newline, harmless to print; runs in any call. May be NULL. */
 	void (*log)(void *user, int32_t priority, const char *line);
 	void *log_user; /**< handed to log */
+	/** Embedded: group for the qubes, from the root of cgroup v2, "/system.slice/x.service": it
+	   is there, and nothing else is. NULL: below that of this process. */
+	const char *cgroup;
 };
 
 /** Static initialiser with the size filled in. */
 #define QUBE_CTX_OPTS_INIT                                                                         \
 	{                                                                                          \
 		(uint32_t)sizeof(struct qube_ctx_opts), 0, 0, 0, NULL, NULL, NULL, NULL, NULL,     \
-			NULL, NULL, NULL, NULL                                                     \
+			NULL, NULL, NULL, NULL, NULL                                               \
 	}
 
 /**

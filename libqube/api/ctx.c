@@ -19,7 +19,7 @@ QUBE_API int qube_ctx_open(qube_ctx **out, const struct qube_ctx_opts *opts)
 	int r;
 
 	QUBE__ENTER(out);
-	r = qube__opts_import(&o, sizeof(o), sizeof(o), opts);
+	r = qube__opts_import(&o, sizeof(o), offsetof(struct qube_ctx_opts, cgroup), opts);
 	if (r == 0)
 		r = qube__api_flags(o.flags,
 				    QUBE_CTX_NO_GUESTS | QUBE_CTX_KEEP_QUBES | QUBE_CTX_OWN_CGROUP);

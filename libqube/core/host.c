@@ -57,6 +57,7 @@ static int open_driver(struct qube__host *h)
 		.take = qube__adopt_take,
 		.keep = h->keep,
 		.own_cgroup = h->own_cgroup,
+		.cgroup = h->cgroup,
 	};
 
 	return h->ops->open(&h->driver, &env);
@@ -82,6 +83,7 @@ static void host_close(qube_ctx *ctx)
 	qube__model_close(h->model);
 	qube__ctx_fini(ctx);
 	free(h->state_dir);
+	free(h->cgroup);
 	free(h->run_dir);
 	free(h->run_boxes);
 	free(h->run_store);
@@ -106,6 +108,7 @@ static int copy_paths(struct qube__host *h, const struct qube_ctx_opts *o)
 	if (copy(&h->state_dir, o->state_dir ? o->state_dir :
 				fake	     ? NULL :
 					       "/var/lib/qube") < 0 ||
+	    copy(&h->cgroup, o->cgroup) < 0 ||
 	    copy(&h->run_dir, o->run_dir ? o->run_dir :
 			      fake	 ? NULL :
 					   "/run/qube") < 0 ||

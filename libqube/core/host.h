@@ -50,6 +50,7 @@ struct qube__host {
 	bool no_guests;
 	bool keep;	 /* closing leaves what runs to the next host */
 	bool own_cgroup; /* QUBE_CTX_OWN_CGROUP */
+	char *cgroup;	 /* for the qubes, or NULL */
 	char *state_dir;
 	char *run_dir;
 	char *run_boxes; /* the driver's */

@@ -99,7 +99,8 @@ struct qube__driver_env {
 	bool keep; /* close() leaves running machines to the next host */
 	/* One line for the context's log; text is already harmless. Priority as syslog's. */
 	void (*log)(void *user, int priority, const char *line);
-	bool own_cgroup; /* the process' cgroup may be rearranged */
+	bool own_cgroup;    /* the process' cgroup may be rearranged */
+	const char *cgroup; /* group for the machines, from the root of the hierarchy; or NULL */
 };
 
 struct qube__machine_stats {

@@ -48,7 +48,7 @@ SAME(QUBE_BROKER_NO_JAIL, 1);
 SAME(QUBE_BROKER_JAIL_IF_SUPPORTED, 2);
 
 /* ctx.h */
-SAME(sizeof(struct qube_ctx_opts), 88);
+SAME(sizeof(struct qube_ctx_opts), 96);
 SAME(offsetof(struct qube_ctx_opts, size), 0);
 SAME(offsetof(struct qube_ctx_opts, flags), 4);
 SAME(offsetof(struct qube_ctx_opts, mode), 8);
@@ -62,6 +62,7 @@ SAME(offsetof(struct qube_ctx_opts, broker_program), 56);
 SAME(offsetof(struct qube_ctx_opts, socket_path), 64);
 SAME(offsetof(struct qube_ctx_opts, log), 72);
 SAME(offsetof(struct qube_ctx_opts, log_user), 80);
+SAME(offsetof(struct qube_ctx_opts, cgroup), 88);
 SAME(QUBE_MODE_EMBEDDED, 0);
 SAME(QUBE_MODE_CONNECTED, 1);
 SAME(QUBE_MODE_FAKE, 2);

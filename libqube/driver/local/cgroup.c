@@ -129,14 +129,16 @@ int qube__local_cgroup_open(struct qube__local_driver *d)
 	if (n < 0)
 		return 0;
 	memcpy(path, point, (size_t)n);
-	if (!find_own(own, path + n, sizeof(path) - (size_t)n))
+	if (d->env.cgroup ? qube__text_copy(path + n, sizeof(path) - (size_t)n, d->env.cgroup) < 0 :
+			    !find_own(own, path + n, sizeof(path) - (size_t)n))
 		return 0;
-	leave_leaf(path);
+	if (!d->env.cgroup)
+		leave_leaf(path);
 	d->cgroup_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (d->cgroup_fd < 0)
-		return 0;
+		return d->env.cgroup ? qube__fail_os("cannot use the cgroup %s", path) : 0;
 	qube__text_copy(d->cgroup_path, sizeof(d->cgroup_path), path);
-	enable_all(d, d->env.own_cgroup);
+	enable_all(d, d->env.own_cgroup && !d->env.cgroup);
 	return 0;
 }
 
