@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The units, started for real: an installed tree is put in place, the socket starts the daemon, qubes
-# start with the machine, outlive a restart and a death of the daemon, and stop in order. Takes the
+# The units, started for real: an installed tree is put in place, the socket starts the daemon,
+# qubes start with the machine, outlive a restart and a death of the daemon, and stop in order. Takes the
 # machine it runs on: for the one of tests/vm only.
 #
 #   systemd.sh INSTALLED_TREE
@@ -93,7 +93,8 @@ systemctl stop qubed.socket qubed.service qube-boxes.service
 is "no process is left" "$(cat /proc/[0-9]*/comm 2>/dev/null |
 	grep -cxE 'qubed|qube-box|qube-worker')" 0
 is "no mount is left" "$(grep -c /var/lib/qube /proc/self/mountinfo)" 0
-is "no group is left" "$(find /sys/fs/cgroup -name 'qube-*' -type d | grep -v '\.service' | wc -l)" 0
+is "no group is left" "$(find /sys/fs/cgroup -name 'qube-*' -type d |
+	grep -cv '\.service')" 0
 is "the daemon's log has no error" "$(journalctl -u qubed.service -p err -o cat | head -n 3)" ""
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
