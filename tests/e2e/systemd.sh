@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # The units, started for real: an installed tree is put in place, the socket starts the daemon,
-# qubes start with the machine, outlive a restart and a death of the daemon, and stop in order. Takes the
-# machine it runs on: for the one of tests/vm only.
+# qubes start with the machine, outlive a restart and a death of the daemon, and stop in order.
+# Takes the machine it runs on: for the one of tests/vm only.
 #
 #   systemd.sh INSTALLED_TREE
 set -u
