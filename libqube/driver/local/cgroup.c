@@ -113,6 +113,35 @@ static void enable_all(struct qube__local_driver *d, bool may_move)
 	enable(d->cgroup_fd, "+io"); /* for what is measured */
 }
 
+static bool has_word(const char *text, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (const char *p = text; (p = strstr(p, word)); p += n)
+		if ((p == text || p[-1] == ' ') && (p[n] == ' ' || p[n] == '\n' || !p[n]))
+			return true;
+	return false;
+}
+
+int qube__local_cgroup_probe(bool *memory, bool *processors)
+{
+	qube__autofree char *mountinfo = NULL;
+	qube__autofree char *text = NULL;
+	char path[600];
+	int n;
+
+	if (qube__io_read_file(&mountinfo, NULL, AT_FDCWD, "/proc/self/mountinfo", PROC_MAX) < 0 ||
+	    !find_mount(mountinfo, path, sizeof(path) - 32))
+		return QUBE_E_NOTSUP;
+	n = (int)strlen(path);
+	snprintf(path + n, sizeof(path) - (size_t)n, "/cgroup.controllers");
+	if (qube__io_read_file(&text, NULL, AT_FDCWD, path, VALUE_MAX) < 0)
+		return QUBE_E_NOTSUP;
+	*memory = has_word(text, "memory");
+	*processors = has_word(text, "cpu");
+	return 0;
+}
+
 int qube__local_cgroup_open(struct qube__local_driver *d)
 {
 	qube__autofree char *mountinfo = NULL;

@@ -97,18 +97,22 @@ static void check_seccomp(struct list *l)
 	add(l, "seccomp", ok, false, ok ? "system call filters" : "no system call filters");
 }
 
+/* What the machine has. Whether a host may use it depends on its own group, which is not touched.
+ */
 static void check_cgroup(struct list *l)
 {
-	struct qube__local_driver probe = { .cgroup_fd = -1 };
+	bool memory = false;
+	bool processors = false;
 
-	qube__local_cgroup_open(&probe);
-	if (probe.cgroup_fd < 0)
+	if (qube__local_cgroup_probe(&memory, &processors) < 0)
 		add(l, "cgroup v2", false, true, "not mounted: no pausing, no limits of memory");
+	else if (memory && processors)
+		add(l, "cgroup v2", true, true,
+		    "freeze and kill; memory and processors for a host with a group of its own");
 	else
-		add(l, "cgroup v2", probe.has_memory && probe.has_cpu, true, "freeze and kill%s%s",
-		    probe.has_memory ? ", memory" : ", no limit of memory",
-		    probe.has_cpu ? ", processors" : ", no limit of processors");
-	qube__close_fd(&probe.cgroup_fd);
+		add(l, "cgroup v2", false, true, "freeze and kill%s%s",
+		    memory ? ", memory" : ", no limit of memory",
+		    processors ? ", processors" : ", no limit of processors");
 }
 
 static void check_program(struct list *l, const char *dir, const char *name)

@@ -149,6 +149,8 @@ bool qube__local_reclaim(struct qube__local_driver *d, const char *name, uint64_
 
 /* cgroup.c */
 /* The directory where groups may be made: *fd -1 and 0 when this machine has no cgroup v2. */
+/* What the kernel can limit, from the root of the hierarchy. QUBE_E_NOTSUP: it is not mounted. */
+int qube__local_cgroup_probe(bool *memory, bool *processors);
 int qube__local_cgroup_open(struct qube__local_driver *d);
 int qube__local_cgroup_make(struct qube__local_machine *m, const struct qube__machine_spec *spec);
 /* limits.c: sets what it can and lists the rest. */
