@@ -132,8 +132,10 @@ def test_a_killed_qubed_comes_back_to_what_runs_and_then_to_a_clean_host():
         furnish(host)
         host.create("dvm", "-p", "template_for_dispvms=True")
         host.ok("prefs", "work", "label", "purple")
-        keeper = host.spawn("run", "--disposable=dvm", "--", "uname -n; sleep 100")
-        disposable = keeper.stdout.readline().decode().strip()
+        # One that no client holds: what `run --disposable` makes goes with its client.
+        disposable = host.ok("create", "--disposable=dvm").text
+        keeper = host.spawn("run", disposable, "--", "uname -n; sleep 100")
+        equal(keeper.stdout.readline().decode().strip(), disposable, "its name")
         boxes, groups = kill_qubed(host)
         keeper.communicate(timeout=20)
         expect(keeper.returncode != 0, "a lost call is no success")

@@ -108,8 +108,16 @@ class Client:
         self.soak.host.ok("create", self.app, "--template", self.tpl)
 
     def write(self):
+        # At once: a shell may be killed between the two halves of a plain redirection.
         self.n += 1
-        args = ("run", "--user", "root", self.tpl, "--", f"echo {self.n} >/etc/mark")
+        args = (
+            "run",
+            "--user",
+            "root",
+            self.tpl,
+            "--",
+            f"echo {self.n} >/etc/new && mv /etc/new /etc/mark",
+        )
         if self.soak.run("write", *args):
             self.written = self.n
 
@@ -120,7 +128,9 @@ class Client:
 
     def save(self):
         self.n += 1
-        if self.soak.run("save", "run", self.app, "--", f"echo {self.n} >mark && sync mark"):
+        if self.soak.run(
+            "save", "run", self.app, "--", f"echo {self.n} >new && sync new && mv new mark"
+        ):
             self.home = self.n
 
     def label(self):
