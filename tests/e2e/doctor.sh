@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# What `qube doctor` says of this machine: the picture for one whose cgroup v2 has controllers, or for
-# one whose has none. Versions, numbers and paths are left out, and the policy, which is the machine's
-# own affair.
+# What `qube doctor` says of this machine: the picture for one whose cgroup v2 has controllers, or
+# for one whose has none. Versions, numbers and paths are left out, and the policy, which is the
+# machine's own affair.
 #
 #   doctor.sh BIN_DIR GOLDEN_DIR [--update]
 set -u
