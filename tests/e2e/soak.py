@@ -164,14 +164,19 @@ class Client:
         while not self.soak.over():
             self.pick.choice((*steps, self.disposable, self.policy))()
 
+    def number_in(self, name, path, user):
+        r = self.soak.host.sh(name, f"cat {path} 2>/dev/null || echo 0", user)
+        expect(r.code == 0 and r.text.isdecimal(), f"{name}: {path} holds {r}")
+        return int(r.text)
+
     def check(self):
         host = self.soak.host
-        r = host.sh(self.tpl, "cat /etc/mark 2>/dev/null || echo 0", "root")
-        expect(int(r.text) >= self.kept, f"{self.tpl} kept {self.kept} and has {r}")
-        r = host.sh(self.app, "cat /etc/mark 2>/dev/null || echo 0")
-        expect(int(r.text) >= self.kept, f"{self.app} should see {self.kept} and sees {r}")
-        r = host.sh(self.app, "cat mark 2>/dev/null || echo 0")
-        expect(int(r.text) >= self.home, f"{self.app} saved {self.home} and has {r}")
+        n = self.number_in(self.tpl, "/etc/mark", "root")
+        expect(n >= self.kept, f"{self.tpl} kept {self.kept} and has {n}")
+        n = self.number_in(self.app, "/etc/mark", None)
+        expect(n >= self.kept, f"{self.app} should see {self.kept} and sees {n}")
+        n = self.number_in(self.app, "mark", None)
+        expect(n >= self.home, f"{self.app} saved {self.home} and has {n}")
         label = host.qubes()[self.app]["label"]
         expect(label in self.labels, f"{self.app} is {label}, not of {self.labels}")
         if self.extra in host.qubes():
