@@ -120,7 +120,7 @@ static void put_line(FILE *f, const struct cli_top_view *v, const char *line)
 
 static void put_row(FILE *f, const struct cli_top_view *v, const struct cli_top_row *r)
 {
-	char line[LINE_MAX_BYTES];
+	char line[2 * LINE_MAX_BYTES];
 	char name[4 * CLI_TOP_NAME_MAX];
 	char isolation[CELL_MAX];
 	char unenforced[CELL_MAX];

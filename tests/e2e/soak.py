@@ -15,6 +15,7 @@ from faults import groups, halt, snapshot, sound
 from harness import Host, children, command_line, expect, main, until
 
 CLIENTS = 8
+WRITES_MAX = 50
 ROLES = ("qubed", "broker", "box", "agent", "worker")
 WEIGHTS = (2, 3, 4, 4, 2)
 
@@ -98,6 +99,7 @@ class Client:
         self.pick = random.Random(f"{soak.seed} {number}")
         self.tpl, self.app, self.extra = f"t{number}", f"a{number}", f"x{number}"
         self.n = 0
+        self.writes = 0
         self.written = 0  # in the template, not yet kept
         self.kept = 0
         self.home = 0
@@ -108,6 +110,10 @@ class Client:
         self.soak.host.ok("create", self.app, "--template", self.tpl)
 
     def write(self):
+        # Each run of a template that writes makes a layer, and with 60 it may not be changed.
+        if self.writes == WRITES_MAX:
+            return
+        self.writes += 1
         # At once: a shell may be killed between the two halves of a plain redirection.
         self.n += 1
         args = (

@@ -160,9 +160,11 @@ int qube__local_record_parse(struct qube__local_record *out, const char *untrust
 	if (!len || len > QUBE__LOCAL_RECORD_MAX || memchr(untrusted, 0, len) ||
 	    untrusted[len - 1] != '\n')
 		return QUBE_E_PROTO;
-	text = strndup(untrusted, len);
+	text = malloc(len + 1);
 	if (!text)
 		return QUBE_E_NOMEM;
+	memcpy(text, untrusted, len);
+	text[len] = '\0';
 	line = strtok_r(text, "\n", &save);
 	if (!line || strncmp(line, "qube-run ", 9) ||
 	    qube__text_u64(&format, line + 9, UINT32_MAX) < 0 || !format)

@@ -591,10 +591,13 @@ QTEST(pool, destroy_refuses_a_pool_with_volumes)
 {
 	struct fixture f;
 	struct qube__pool_env env = { .worker_path = QUBE_TEST_WORKER };
+	char state_dir[4096];
 
 	QT_INT(setup(&f), 0);
 	env.loop = &f.loop;
-	env.state_dir = at(".");
+	/* at() has a few buffers that take turns, and waiting takes many. */
+	snprintf(state_dir, sizeof(state_dir), "%s", at("."));
+	env.state_dir = state_dir;
 	plant_template("tpl");
 	qube__pool_close(f.p);
 	f.p = NULL;
