@@ -235,6 +235,13 @@ static int load_qube(struct qube__model *m, int dirfd, const char *file, bool on
 	return 0;
 }
 
+static bool is_half_written(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n > 10 && name[0] == '.' && strcmp(name + n - 9, ".json.new") == 0;
+}
+
 static void close_dir(DIR **dir)
 {
 	if (*dir)
@@ -258,7 +265,11 @@ static int load_qubes(struct qube__model *m, int dirfd, bool on_run)
 		if (!e)
 			return errno ? qube__fail_os("cannot list the qubes of %s", m->state_dir) :
 				       0;
-		r = load_qube(m, dirfd, e->d_name, on_run);
+		/* What a host that died was writing: the file itself is the old one, and whole. */
+		if (is_half_written(e->d_name))
+			unlinkat(dirfd, e->d_name, 0);
+		else
+			r = load_qube(m, dirfd, e->d_name, on_run);
 	}
 	return r;
 }
