@@ -140,8 +140,10 @@ static int probe(int tree)
 static int overlay(const struct qube__box_spec *spec, int userns)
 {
 	const struct qube__box_volume *v = &spec->root;
-	const char *options[16] = { "source", "qube-root", "redirect_dir", "on" };
-	size_t n = 4;
+	const char *options[16] = {
+		"source", "qube-root", "redirect_dir", "on", "metacopy", "off"
+	};
+	size_t n = 6;
 	char lower[250];
 	char upper[250];
 	char work[250];

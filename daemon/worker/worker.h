@@ -44,6 +44,33 @@ int worker_open(int dir, const char *path, int flags, uint64_t extra_resolve);
 int worker_copy_data(struct worker_job *job, int src, int dst, const struct stat *st,
 		     const char *name);
 
+/* copy.c: entries of one tree become entries of another; sockets and devices are left out. */
+struct worker_copy {
+	struct worker_job *job;
+	int links; /* directory of first copies of files with several names, by inode number */
+	char links_name[32];
+	char *names; /* of attributes */
+	char *value;
+	bool sockets;	      /* they come along */
+	uint64_t share_bytes; /* not 0: files of so many become one more name of the same file where
+				 they cannot be cloned; for trees that nobody changes */
+};
+
+int worker_copy_begin(struct worker_copy *w, struct worker_job *job, int parent);
+/* Anything but a directory. */
+int worker_copy_entry(struct worker_copy *w, int from, int to, const struct stat *st,
+		      const char *name);
+/* Descriptors of two files or directories. */
+int worker_copy_attributes(struct worker_copy *w, int src, int dst, const struct stat *st,
+			   const char *name);
+/* r, or what went wrong now. */
+int worker_copy_end(struct worker_copy *w, int parent, int r);
+
+/* flatten.c: layers (names in directory layers, newest first) as overlayfs shows them become one
+ * tree: parent/name. Big files are shared with them. */
+int worker_flatten(struct worker_job *job, int layers, int parent, const char *name,
+		   const char *const *list, size_t n);
+
 /* tree.c */
 int worker_copy_tree(struct worker_job *job, int src, int parent, const char *name);
 int worker_usage(struct worker_job *job, int root);

@@ -44,7 +44,9 @@
 	X(33, IMPORT_VOLUME)  /* a volume of no qube */                                            \
 	X(34, STORE_WRITTEN)  /* the new file beside the old */                                    \
 	X(35, STORE_RENAMED)  /* the new file, not yet flushed */                                  \
-	X(36, OPEN_RECOVERED) /* a pool that is being opened */
+	X(36, OPEN_RECOVERED) /* a pool that is being opened */                                    \
+	X(37, WORKER_FLATTEN) /* before layers are merged */                                       \
+	X(38, FLATTEN_LAYER)  /* a merged layer that nobody lists */
 
 enum qube__fault {
 #define QUBE__FAULT_NUMBER(number, name) QUBE__FAULT_##name = number,

@@ -17,6 +17,7 @@ int qube__job_type_fds(uint32_t type)
 {
 	switch (type) {
 	case QUBE__JOB_COPY_TREE:
+	case QUBE__JOB_FLATTEN:
 	case QUBE__JOB_IMPORT_HOST:
 	case QUBE__JOB_IMPORT_ARCHIVE:
 		return 2;
@@ -34,8 +35,6 @@ int qube__job_type_fds(uint32_t type)
 static bool flags_known(uint32_t type, uint32_t flags)
 {
 	switch (type) {
-	case QUBE__JOB_COPY_TREE:
-		return (flags & ~(uint32_t)QUBE__JOB_LAYER) == 0;
 	case QUBE__JOB_IMPORT_HOST:
 		return (flags & ~(uint32_t)(QUBE__JOB_KEEP_SETID | QUBE__JOB_PLAN_ONLY |
 					    QUBE__JOB_NO_DEFAULTS)) == 0;
@@ -53,6 +52,8 @@ static bool args_plausible(uint32_t type, uint32_t n)
 		return n == 1;
 	case QUBE__JOB_IMPORT_HOST:
 		return n >= 1;
+	case QUBE__JOB_FLATTEN:
+		return n >= 2;
 	case QUBE__JOB_IMPORT_ARCHIVE:
 		return n == 4;
 	case QUBE__JOB_REMOVE_TREE:

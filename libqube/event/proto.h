@@ -34,13 +34,15 @@ enum qube__job_type {
 	 * args[1]: "tar" or "oci"; args[2], args[3]: public key and signature of minisign as text,
 	 * or "" for none. number: bytes that must stay free. */
 	QUBE__JOB_IMPORT_ARCHIVE = 7,
+	/* fd 0: the directory of layers; fd 1: directory in which args[0] is made; args[1...]:
+	 * names of layers, newest first. One tree that shows what an overlay of them shows;
+	 * flushed. */
+	QUBE__JOB_FLATTEN = 8,
 	/* Ends the running job; no descriptor. Answered by that job's DONE. */
 	QUBE__JOB_CANCEL = 6,
 };
 
 enum {
-	/* COPY_TREE: keep what only overlayfs layers have: whiteouts, trusted.overlay.*. */
-	QUBE__JOB_LAYER = 1,
 	/* IMPORT_*: keep setuid and setgid bits, dropped by default. */
 	QUBE__JOB_KEEP_SETID = 2,
 	/* IMPORT_HOST: report the plan (packages, files, bytes) and write nothing. */

@@ -110,12 +110,6 @@ static int add_state(struct ids *s, const struct qube__volume_state *state)
 	return 0;
 }
 
-/* Calls fn for each volume file of the pool. */
-static int each_file(struct qube__pool *p,
-		     int (*fn)(struct qube__pool *p, void *user, const char *owner,
-			       const char *name),
-		     void *user);
-
 struct file_visit {
 	struct qube__pool *p;
 	void *user;
@@ -150,10 +144,10 @@ static int visit_owner(void *user, const char *owner)
 	return r;
 }
 
-static int each_file(struct qube__pool *p,
-		     int (*fn)(struct qube__pool *p, void *user, const char *owner,
-			       const char *name),
-		     void *user)
+int qube__tree_each_file(struct qube__pool *p,
+			 int (*fn)(struct qube__pool *p, void *user, const char *owner,
+				   const char *name),
+			 void *user)
 {
 	struct file_visit v = { p, user, fn };
 
@@ -205,7 +199,7 @@ int qube__tree_collect(struct qube__pool *p)
 {
 	autoids used = { 0 };
 	struct qube__list *pos;
-	int r = each_file(p, collect_file, &used);
+	int r = qube__tree_each_file(p, collect_file, &used);
 
 	if (r < 0) {
 		qube__tree_log(p, 4, "pool %s: unused layers are kept: %s", p->name,
@@ -324,7 +318,7 @@ static int recover_run(struct qube__pool *p, const char *owner)
 
 int qube__tree_recover(struct qube__pool *p)
 {
-	int r = each_file(p, recover_file, NULL);
+	int r = qube__tree_each_file(p, recover_file, NULL);
 	struct dirent *e;
 	DIR *d;
 	int fd;

@@ -36,6 +36,7 @@ void qube__tree_op_free(struct qube__pool_op *op)
 {
 	qube__list_remove(&op->link);
 	qube__volume_run_fini(&op->parts);
+	free(op->merged);
 	free(op);
 }
 
@@ -85,7 +86,8 @@ static void on_done(void *user, int code, const struct qube__job_reply *result)
 	cb.done(cb.user, code);
 }
 
-int qube__tree_op_job(struct qube__pool_op *op, const struct qube__job_request *req, const int *fds)
+int qube__tree_op_job_on(struct qube__pool_op *op, struct qube__helper *helper,
+			 const struct qube__job_request *req, const int *fds)
 {
 	struct qube__job_cb cb = {
 		.user = op,
@@ -94,9 +96,14 @@ int qube__tree_op_job(struct qube__pool_op *op, const struct qube__job_request *
 		.note = on_note,
 		.done = on_done,
 	};
-	int r = qube__job_start(&op->job, op->p->front, req, fds, &cb);
+	int r = qube__job_start(&op->job, helper, req, fds, &cb);
 
 	return r < 0 ? r : 1;
+}
+
+int qube__tree_op_job(struct qube__pool_op *op, const struct qube__job_request *req, const int *fds)
+{
+	return qube__tree_op_job_on(op, op->p->front, req, fds);
 }
 
 int qube__tree_op_copy(struct qube__pool_op *op, int src)

@@ -262,6 +262,8 @@ static int clean_up(struct qube__pool *p)
 		r = count_or_trash(p, p->trash, false);
 	if (r > 0)
 		qube__tree_empty_trash(p);
+	if (r >= 0)
+		qube__tree_merge_all(p);
 	return r < 0 ? r : 0;
 }
 
@@ -283,6 +285,8 @@ static int fill_pool(struct qube__pool *p, const struct qube__pool_env *env, con
 		r = qube__helper_create(&p->front, env->loop, p->worker_path, NULL);
 	if (r == 0)
 		r = qube__helper_create(&p->back, env->loop, p->worker_path, NULL);
+	if (r == 0)
+		r = qube__helper_create(&p->merge, env->loop, p->worker_path, "--layers");
 	if (r == 0)
 		r = open_directory(p);
 	if (r == 0 && env->attach)
@@ -333,6 +337,7 @@ void qube__pool_close(struct qube__pool *p)
 	p->closing = true;
 	qube__helper_destroy(p->front);
 	qube__helper_destroy(p->back);
+	qube__helper_destroy(p->merge);
 	forget_started(p);
 	qube__close_fd(&p->layers);
 	qube__close_fd(&p->volumes);

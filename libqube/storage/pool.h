@@ -25,6 +25,8 @@ enum {
 	QUBE__POOL_NAME_MAX = 64, /* with its NUL */
 	QUBE__OWNER_MAX = 32,
 	QUBE__LAYER_ID_MAX = 16,
+	QUBE__LAYERS_MERGE =
+		12, /* a commit that makes more lets them be merged, behind the scenes */
 	QUBE__LAYERS_FULL = 60, /* a template of so many layers does not start to be changed */
 	QUBE__REVISIONS_MAX = 32,
 };

@@ -149,10 +149,11 @@ static int start_layered(struct qube__volume_run *run, struct qube__pool *p,
 					 "volume %s of %s is empty: import a system first", v->name,
 					 from);
 	if (v->save_on_stop && f->states[0].n_layers >= QUBE__LAYERS_FULL)
-		return qube__fail(QUBE_E_LIMIT,
-				  "volume %s of %s has %u layers: it must be flattened "
-				  "before it is changed again",
-				  v->name, from, f->states[0].n_layers);
+		return qube__fail(
+			QUBE_E_LIMIT,
+			"volume %s of %s has %u layers, which are still being merged: try "
+			"again later",
+			v->name, from, f->states[0].n_layers);
 	*state = f->states[0];
 	r = layer_paths(run, p, state);
 	return r < 0 ? r : make_upper(run, p, v);
@@ -366,6 +367,7 @@ static int finish_stop(struct qube__pool_op *op, const struct qube__job_reply *r
 	/* The state is committed: what fails now is untidy, not wrong. */
 	if (throw_away(op->p, op->owner, op->name) < 0 || qube__tree_collect(op->p) < 0)
 		qube__tree_log(op->p, 4, "%s", qube_error_last()->message);
+	qube__tree_merge(op->p, op->owner, op->name);
 	return 0;
 }
 

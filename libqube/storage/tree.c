@@ -73,9 +73,12 @@ static bool owner_busy(struct qube__pool *p, const char *owner)
 
 	if (qube__tree_owner_started(p, owner))
 		return true;
-	qube__list_foreach (pos, &p->ops)
-		if (strcmp(qube__container_of(pos, struct qube__pool_op, link)->owner, owner) == 0)
+	qube__list_foreach (pos, &p->ops) {
+		struct qube__pool_op *op = qube__container_of(pos, struct qube__pool_op, link);
+
+		if (!op->quiet && strcmp(op->owner, owner) == 0)
 			return true;
+	}
 	return false;
 }
 
@@ -222,9 +225,7 @@ int qube__volume_info(struct qube__volume_info *out, struct qube__pool *p,
 	if (r < 0)
 		return r;
 	if (s && s->state && !s->persistent)
-		info.outdated = f->states[0].n_layers != s->state->n_layers ||
-				memcmp(f->states[0].layers, s->state->layers,
-				       sizeof(s->state->layers)) != 0;
+		info.outdated = !qube__volume_file_same(f, &f->states[0], s->state);
 	if (v->save_on_stop) {
 		qube__autofd run = qube__tree_owner_dir(p->run, v->owner, false);
 

@@ -23,6 +23,7 @@ struct qube__pool {
 	bool closing;
 	struct qube__helper *front; /* somebody waits */
 	struct qube__helper *back;  /* removal */
+	struct qube__helper *merge; /* layers; it may read their marks */
 	bool emptying;
 	bool empty_again;
 	struct qube__list ops;
@@ -53,7 +54,9 @@ struct qube__pool_op {
 	void (*usage)(void *user, uint64_t bytes);
 	char owner[QUBE__OWNER_MAX];
 	char name[QUBE__OWNER_MAX];
-	char temp[QUBE__LAYER_ID_MAX]; /* entry of tmp/ that goes to the trash on failure */
+	char temp[QUBE__LAYER_ID_MAX];	   /* entry of tmp/ that goes to the trash on failure */
+	bool quiet;			   /* nobody asked for it: it holds up nothing */
+	struct qube__volume_state *merged; /* flatten: the list; owned */
 	int32_t keep;
 	uint64_t bytes;
 	struct qube__volume_run parts; /* usage: the directories left to count */
@@ -83,8 +86,18 @@ bool qube__tree_has_file(struct qube__pool *p, const char *owner, const char *na
 int qube__tree_collect(struct qube__pool *p);
 /* Commits that a crash interrupted are completed or taken back. */
 int qube__tree_recover(struct qube__pool *p);
+/* Calls fn for each volume file of the pool, until it returns non-zero. */
+int qube__tree_each_file(struct qube__pool *p,
+			 int (*fn)(struct qube__pool *p, void *user, const char *owner,
+				   const char *name),
+			 void *user);
 /* run/OWNER/VOL/upper becomes a layer of the volume. */
 int qube__tree_commit(struct qube__pool *p, const char *owner, const char *name, int32_t keep);
+
+/* merge.c: begins to merge the layers of a volume that has many. */
+void qube__tree_merge(struct qube__pool *p, const char *owner, const char *name);
+/* All volumes that have many. */
+void qube__tree_merge_all(struct qube__pool *p);
 
 /* op.c */
 int qube__tree_op_new(struct qube__pool_op **out, struct qube__pool *p, const char *owner,
@@ -92,6 +105,8 @@ int qube__tree_op_new(struct qube__pool_op **out, struct qube__pool *p, const ch
 void qube__tree_op_free(struct qube__pool_op *op);
 int qube__tree_op_job(struct qube__pool_op *op, const struct qube__job_request *req,
 		      const int *fds);
+int qube__tree_op_job_on(struct qube__pool_op *op, struct qube__helper *helper,
+			 const struct qube__job_request *req, const int *fds);
 /* A copy of directory src into tmp/; finish moves it. */
 int qube__tree_op_copy(struct qube__pool_op *op, int src);
 

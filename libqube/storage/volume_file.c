@@ -78,6 +78,12 @@ static bool parse_line(struct qube__volume_file *f, struct words w)
 		return false;
 	if (strcmp(key, "pending") == 0)
 		return !f->pending[0] && !f->n_states && take_id(f->pending, &w) && w.p == w.end;
+	if (strcmp(key, "merged") == 0) {
+		struct qube__volume_merged *m = &f->merged[f->n_merged];
+
+		return f->n_merged++ < QUBE__REVISIONS_MAX && !f->n_states && take_id(m->id, &w) &&
+		       take_id(m->top, &w) && w.p == w.end;
+	}
 	if (strcmp(key, "revision") != 0 || f->n_states == QUBE__REVISIONS_MAX ||
 	    !parse_state(&f->states[f->n_states], &w))
 		return false;
@@ -110,7 +116,7 @@ static int parse_lines(struct qube__volume_file *f, const char *p, const char *e
 		if (!take_word(key, sizeof(key), &w) || strcmp(key, "qube-volume") != 0 ||
 		    !take_number(&format, &w, UINT32_MAX) || w.p != w.end || format == 0)
 			return QUBE_E_PROTO;
-		if (format > 1)
+		if (format > 2)
 			return QUBE_E_NOTSUP;
 	}
 	return first || !f->n_states ? QUBE_E_PROTO : 0;
@@ -150,10 +156,12 @@ static int put(char *buf, size_t cap, size_t *at, const char *fmt, ...)
 int qube__volume_file_encode(char *buf, size_t cap, const struct qube__volume_file *f)
 {
 	size_t at = 0;
-	int r = put(buf, cap, &at, "qube-volume 1\n");
+	int r = put(buf, cap, &at, "qube-volume %d\n", f->n_merged ? 2 : 1);
 
 	if (r == 0 && f->pending[0])
 		r = put(buf, cap, &at, "pending %s\n", f->pending);
+	for (uint32_t i = 0; r == 0 && i < f->n_merged; i++)
+		r = put(buf, cap, &at, "merged %s %s\n", f->merged[i].id, f->merged[i].top);
 	for (uint32_t i = 0; r == 0 && i < f->n_states; i++) {
 		const struct qube__volume_state *s = &f->states[i];
 
@@ -183,4 +191,71 @@ int qube__volume_file_push(struct qube__volume_file *f, const struct qube__volum
 	f->states[0].number = number;
 	f->n_states++;
 	return 0;
+}
+
+/* The name of what a list shows. */
+static const char *top_of(const struct qube__volume_file *f, const struct qube__volume_state *s)
+{
+	if (!s->n_layers)
+		return "";
+	for (uint32_t i = 0; i < f->n_merged; i++)
+		if (strcmp(f->merged[i].id, s->layers[0]) == 0)
+			return f->merged[i].top;
+	return s->layers[0];
+}
+
+bool qube__volume_file_same(const struct qube__volume_file *f, const struct qube__volume_state *a,
+			    const struct qube__volume_state *b)
+{
+	return strcmp(top_of(f, a), top_of(f, b)) == 0;
+}
+
+/* A merged layer that no state lists is of no meaning any more. */
+static void drop_merged(struct qube__volume_file *f)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < f->n_merged; i++) {
+		bool listed = false;
+
+		for (uint32_t k = 0; k < f->n_states && !listed; k++)
+			for (uint32_t l = 0; l < f->states[k].n_layers && !listed; l++)
+				listed = strcmp(f->states[k].layers[l], f->merged[i].id) == 0;
+		if (listed)
+			f->merged[kept++] = f->merged[i];
+	}
+	f->n_merged = kept;
+}
+
+static bool ends_with(const struct qube__volume_state *s, const struct qube__volume_state *list)
+{
+	return list->n_layers && s->n_layers >= list->n_layers &&
+	       memcmp(s->layers[s->n_layers - list->n_layers], list->layers[0],
+		      list->n_layers * sizeof(list->layers[0])) == 0;
+}
+
+int qube__volume_file_merge(struct qube__volume_file *f, const struct qube__volume_state *list,
+			    const char *id)
+{
+	struct qube__volume_merged m;
+	int n = 0;
+
+	drop_merged(f);
+	if (f->n_merged == QUBE__REVISIONS_MAX)
+		return QUBE_E_LIMIT;
+	qube__text_copy(m.id, sizeof(m.id), id);
+	qube__text_copy(m.top, sizeof(m.top), top_of(f, list));
+	for (uint32_t i = 0; i < f->n_states; i++) {
+		struct qube__volume_state *s = &f->states[i];
+
+		if (!ends_with(s, list))
+			continue;
+		s->n_layers -= list->n_layers;
+		memcpy(s->layers[s->n_layers++], m.id, sizeof(m.id));
+		n++;
+	}
+	if (n)
+		f->merged[f->n_merged++] = m;
+	drop_merged(f);
+	return n;
 }

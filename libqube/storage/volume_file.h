@@ -2,11 +2,13 @@
  *
  * The file VOL.vol of a persistent layered volume: its states, each an ordered list of layers.
  *
- *   qube-volume 1
+ *   qube-volume 1                      (2 with merged layers)
  *   pending ID                         (a commit was begun: layers/ID may have become its result)
+ *   merged ID TOP                      (layer ID shows what the list with TOP on top shows)
  *   revision NUMBER TIME ID ID ...     (the current state first, layers newest first)
  *
- * Pure code: codes only. */
+ * A layer is made on one list of layers and never moved: the name of the topmost says what the
+ * whole list shows. Pure code: codes only. */
 #ifndef QUBE_STORAGE_VOLUME_FILE_H
 #define QUBE_STORAGE_VOLUME_FILE_H
 
@@ -21,8 +23,15 @@ struct qube__volume_state {
 	char layers[QUBE__LAYERS_MAX][QUBE__LAYER_ID_MAX];
 };
 
+struct qube__volume_merged {
+	char id[QUBE__LAYER_ID_MAX];
+	char top[QUBE__LAYER_ID_MAX];
+};
+
 struct qube__volume_file {
 	char pending[QUBE__LAYER_ID_MAX]; /* empty: none */
+	uint32_t n_merged;
+	struct qube__volume_merged merged[QUBE__REVISIONS_MAX];
 	uint32_t n_states;
 	struct qube__volume_state states[QUBE__REVISIONS_MAX];
 };
@@ -35,6 +44,13 @@ int qube__volume_file_encode(char *buf, size_t cap, const struct qube__volume_fi
 /* A new current state; those beyond keep old ones go. QUBE_E_LIMIT: it has too many layers. */
 int qube__volume_file_push(struct qube__volume_file *f, const struct qube__volume_state *state,
 			   int32_t keep);
+/* Layer id takes the place of list in every state that ends with it. How many those are; 0 or
+ * QUBE_E_LIMIT: nothing changed. */
+int qube__volume_file_merge(struct qube__volume_file *f, const struct qube__volume_state *list,
+			    const char *id);
+/* True when both lists show the same, as far as f knows. */
+bool qube__volume_file_same(const struct qube__volume_file *f, const struct qube__volume_state *a,
+			    const struct qube__volume_state *b);
 bool qube__layer_id_ok(const char *id);
 
 #endif

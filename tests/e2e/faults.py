@@ -58,6 +58,8 @@ PLAN = {
     "STORE_WRITTEN": ("set", "qubed"),
     "STORE_RENAMED": ("set", "qubed"),
     "OPEN_RECOVERED": ("open", "qubed"),
+    "WORKER_FLATTEN": ("merge", "qubed merger"),
+    "FLATTEN_LAYER": ("merge", "qubed"),
 }
 
 
@@ -158,6 +160,29 @@ class Commit(Operation):
         equal(self.host.sh_ok("app", "cat /etc/mark").text, str(self.n), "after the next stop")
 
 
+class Merge(Commit):
+    """A commit that makes one layer more than a template should have."""
+
+    def layers(self):
+        text = (self.host.state / "pools/default/volumes/tpl/root.vol").read_text()
+        return len(re.search(r"^revision \d+ \d+ (.*)$", text, re.M).group(1).split())
+
+    def before(self):
+        while self.layers() < 12:
+            super().before()
+            self.host.ok("shutdown", "tpl")
+        super().before()
+
+    def check(self, done, role):
+        super().check(done, role)
+        if role == "merger":  # the next commit begins another
+            super().before()
+            self.host.ok("shutdown", "tpl")
+        until(lambda: self.layers() < 4, "the layers are merged", 20)
+        equal(self.host.sh_ok("app", "cat /etc/first").text, "1", "what is below")
+        self.host.ok("shutdown", "app")
+
+
 class Create(Operation):
     args = ("create", "new", "--class", "StandaloneVM", "--template", "tpl")
 
@@ -245,6 +270,7 @@ OPERATIONS = {
     "call": Call,
     "stop": Stop,
     "commit": Commit,
+    "merge": Merge,
     "create": Create,
     "remove": Remove,
     "clone": Clone,
@@ -351,6 +377,8 @@ def process(host, role):
     for pid in children(host.pid):
         line = command_line(pid)[:1]
         if role == "worker" and host.is_worker(pid):
+            return pid
+        if role == "merger" and b"--layers" in command_line(pid):
             return pid
         if role == "agent" and line == [b"qube-agent"]:
             return pid

@@ -15,7 +15,6 @@ from faults import groups, halt, snapshot, sound
 from harness import Host, children, command_line, expect, main, until
 
 CLIENTS = 8
-WRITES_MAX = 50
 ROLES = ("qubed", "broker", "box", "agent", "worker")
 WEIGHTS = (2, 3, 4, 4, 2)
 
@@ -110,9 +109,6 @@ class Client:
         self.soak.host.ok("create", self.app, "--template", self.tpl)
 
     def write(self):
-        # Each run of a template that writes makes a layer, and with 60 it may not be changed.
-        if self.writes == WRITES_MAX:
-            return
         self.writes += 1
         # At once: a shell may be killed between the two halves of a plain redirection.
         self.n += 1

@@ -23,7 +23,7 @@ static int open_at(const char *path)
 }
 
 /* Copies scratch/src to scratch/dst. */
-static int copy(struct worker_job *job, uint32_t flags)
+static int copy(struct worker_job *job)
 {
 	int src = open_at(at("src"));
 	int parent = open_at(at("."));
@@ -31,7 +31,6 @@ static int copy(struct worker_job *job, uint32_t flags)
 
 	memset(job, 0, sizeof(*job));
 	job->sock = -1;
-	job->flags = flags;
 	umask(0);
 	r = worker_copy_tree(job, src, parent, "dst");
 	umask(022);
@@ -55,7 +54,7 @@ QTEST(copy, keeps_content_owner_mode_time_and_attributes)
 	QT_INT(utimensat(AT_FDCWD, at("src/d/file"), times, 0), 0);
 	QT_INT(chmod(at("src/d"), 01750), 0);
 	QT_INT(utimensat(AT_FDCWD, at("src/d"), times, 0), 0);
-	QT_INT(copy(&job, 0), 0);
+	QT_INT(copy(&job), 0);
 	QT_STR(get_file(at("dst/d/file")), "content");
 	QT_INT(stat(at("dst/d/file"), &st), 0);
 	QT_INT(st.st_mode & 07777, 04751);
@@ -85,7 +84,7 @@ QTEST(copy, keeps_hard_links_and_holes)
 	fd = open(at("src/sparse"), O_WRONLY | O_CREAT, 0600);
 	QT_INT(pwrite(fd, "end", 3, 64 * 1024 * 1024), 3);
 	close(fd);
-	QT_INT(copy(&job, 0), 0);
+	QT_INT(copy(&job), 0);
 	QT_INT(stat(at("dst/a"), &a), 0);
 	QT_INT(stat(at("dst/deep/er/b"), &b), 0);
 	QT_INT(a.st_ino, b.st_ino);
@@ -108,7 +107,7 @@ QTEST(copy, threat_13_symlinks_are_copied_and_never_followed)
 	QT_INT(symlink(at("outside"), at("src/dir")), 0);
 	QT_INT(symlink("/etc/shadow", at("src/shadow")), 0);
 	QT_INT(symlink("../outside/secret", at("src/up")), 0);
-	QT_INT(copy(&job, 0), 0);
+	QT_INT(copy(&job), 0);
 	QT_INT(readlink(at("dst/shadow"), target, sizeof(target)), 11);
 	QT_STR(target, "/etc/shadow");
 	QT_INT(find_text(at("dst"), "canary-outside"), 0);
@@ -133,31 +132,11 @@ QTEST(copy, threat_17_devices_and_sockets_are_left_out)
 	QT_INT(mknod(at("src/disk"), S_IFBLK | 0666, makedev(8, 0)), 0);
 	QT_INT(mknod(at("src/whiteout"), S_IFCHR, makedev(0, 0)), 0);
 	QT_INT(mkfifo(at("src/fifo"), 0640), 0);
-	QT_INT(copy(&job, 0), 0);
+	QT_INT(copy(&job), 0);
 	QT_INT(job.skipped, 4);
 	QT_INT(count_entries(at("dst")), 1);
 	QT_INT(lstat(at("dst/fifo"), &st), 0);
 	QT_TRUE(S_ISFIFO(st.st_mode));
-	scratch_remove();
-}
-
-QTEST(copy, a_layer_keeps_whiteouts_and_overlay_attributes)
-{
-	struct worker_job job;
-	struct stat st;
-	char value[8];
-
-	scratch_make();
-	put_dir(at("src/opaque"), 0755);
-	QT_INT(mknod(at("src/gone"), S_IFCHR, makedev(0, 0)), 0);
-	if (setxattr(at("src/opaque"), "trusted.overlay.opaque", "y", 1, 0) < 0)
-		QT_SKIP("trusted attributes need CAP_SYS_ADMIN");
-	QT_INT(setxattr(at("src/opaque"), "trusted.other", "z", 1, 0), 0);
-	QT_INT(copy(&job, QUBE__JOB_LAYER), 0);
-	QT_INT(lstat(at("dst/gone"), &st), 0);
-	QT_TRUE(S_ISCHR(st.st_mode) && st.st_rdev == 0);
-	QT_INT(getxattr(at("dst/opaque"), "trusted.overlay.opaque", value, sizeof(value)), 1);
-	QT_TRUE(getxattr(at("dst/opaque"), "trusted.other", value, sizeof(value)) < 0);
 	scratch_remove();
 }
 
@@ -199,7 +178,7 @@ QTEST(copy, copies_and_removes_two_thousand_levels)
 
 	QT_TRUE(scratch_make_in_memory() != NULL);
 	QT_INT(make_deep(at("src"), 2000), 0);
-	QT_INT(copy(&job, 0), 0);
+	QT_INT(copy(&job), 0);
 	QT_INT(job.files, 2000);
 	job.done = 0;
 	job.files = 0;
@@ -221,7 +200,7 @@ QTEST(copy, refuses_a_tree_deeper_than_any_program_can_use)
 
 	QT_TRUE(scratch_make_in_memory() != NULL);
 	QT_INT(make_deep(at("src"), 4100), 0);
-	QT_INT(copy(&job, 0), QUBE_E_LIMIT);
+	QT_INT(copy(&job), QUBE_E_LIMIT);
 	scratch_remove();
 }
 
@@ -233,7 +212,7 @@ QTEST(copy, names_of_any_bytes_are_only_names)
 	put_file(at("src/new\nline"), "1", 0644);
 	put_file(at("src/-rf"), "2", 0644);
 	put_file(at("src/\xff\x1b[31m"), "3", 0644);
-	QT_INT(copy(&job, 0), 0);
+	QT_INT(copy(&job), 0);
 	QT_STR(get_file(at("dst/new\nline")), "1");
 	QT_STR(get_file(at("dst/-rf")), "2");
 	QT_STR(get_file(at("dst/\xff\x1b[31m")), "3");

@@ -2,6 +2,7 @@
  *
  * The tree pool with the real, jailed worker. */
 #include "qtest.h"
+#include "rig.h"
 #include "util.h"
 
 #include "base/error.h"
@@ -16,123 +17,6 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
-
-struct fixture {
-	struct qube__loop loop;
-	struct qube__pool *p;
-};
-
-static int open_pool(struct fixture *f)
-{
-	struct qube__pool_env env = {
-		.loop = &f->loop,
-		.state_dir = at("."),
-		.worker_path = QUBE_TEST_WORKER,
-	};
-	char dir[64];
-
-	snprintf(dir, sizeof(dir), "%.40s", at("."));
-	dir[strlen(dir) - 2] = '\0';
-	env.state_dir = dir;
-	return qube__pool_open(&f->p, &env, "main");
-}
-
-static int setup(struct fixture *f)
-{
-	int r;
-
-	scratch_make();
-	r = qube__loop_init(&f->loop);
-	return r < 0 ? r : open_pool(f);
-}
-
-static int reopen(struct fixture *f)
-{
-	qube__pool_close(f->p);
-	return open_pool(f);
-}
-
-static void teardown(struct fixture *f)
-{
-	qube__pool_close(f->p);
-	qube__loop_fini(&f->loop);
-	scratch_remove();
-}
-
-static struct qube__volume_spec root_of(const char *owner)
-{
-	return (struct qube__volume_spec){
-		.owner = owner,
-		.name = "root",
-		.kind = QUBE__VOLUME_LAYERED,
-		.save_on_stop = true,
-		.revisions_to_keep = 1,
-	};
-}
-
-static struct qube__volume_spec app_root(const char *owner, const char *template_name)
-{
-	return (struct qube__volume_spec){
-		.owner = owner,
-		.name = "root",
-		.kind = QUBE__VOLUME_LAYERED,
-		.snap_on_start = true,
-		.source = template_name,
-	};
-}
-
-static struct qube__volume_spec private_of(const char *owner)
-{
-	return (struct qube__volume_spec){
-		.owner = owner,
-		.name = "private",
-		.kind = QUBE__VOLUME_TREE,
-		.save_on_stop = true,
-	};
-}
-
-static struct qube__volume_spec disposable_private(const char *owner, const char *source)
-{
-	return (struct qube__volume_spec){
-		.owner = owner,
-		.name = "private",
-		.kind = QUBE__VOLUME_TREE,
-		.snap_on_start = true,
-		.source = source,
-	};
-}
-
-/* A template of one layer, as an import leaves it. */
-static void plant_template(const char *owner)
-{
-	put_file(at("pools/main/layers/base/etc/version"), "1\n", 0644);
-	put_file(at("pools/main/volumes/%s/root.vol", owner), "qube-volume 1\nrevision 1 1 base\n",
-		 0600);
-}
-
-static int no_trash(void *arg)
-{
-	(void)arg;
-	return count_entries(at("pools/main/trash")) == 0;
-}
-
-/* Starts the template, writes a file, stops it. */
-static int change_template(struct fixture *f, const char *file, int keep)
-{
-	struct qube__volume_spec v = root_of("tpl");
-	struct qube__volume_run run;
-	struct waiter w;
-	struct qube__pool_cb cb = waiter_cb(&w);
-	int r = qube__volume_start(&run, f->p, &v);
-
-	v.revisions_to_keep = keep;
-	if (r < 0)
-		return r;
-	put_file(at("pools/main/run/tpl/root/upper/%s", file), "x\n", 0644);
-	qube__volume_run_fini(&run);
-	r = qube__volume_stop(NULL, f->p, &v, false, &cb);
-	return r <= 0 ? r : wait_for(&f->loop, &w);
-}
 
 QTEST(pool, threat_32_is_mounted_nosuid_nodev_noexec_while_open)
 {
@@ -160,7 +44,7 @@ QTEST(pool, threat_32_is_mounted_nosuid_nodev_noexec_while_open)
 QTEST(pool, threat_34_a_mount_left_by_a_dead_host_is_taken_over)
 {
 	struct fixture f;
-	struct fixture second;
+	struct fixture second = { .n_layers = 0 };
 	struct statvfs fs;
 
 	QT_INT(setup(&f), 0);
@@ -175,7 +59,7 @@ QTEST(pool, threat_34_a_mount_left_by_a_dead_host_is_taken_over)
 
 QTEST(pool, refuses_a_directory_that_others_may_enter)
 {
-	struct fixture f;
+	struct fixture f = { .n_layers = 0 };
 
 	scratch_make();
 	QT_INT(qube__loop_init(&f.loop), 0);

@@ -30,6 +30,35 @@ QTEST(volume_file, reads_what_it_wrote)
 	QT_MEM(out, text, strlen(text));
 }
 
+QTEST(volume_file, a_merged_layer_takes_the_place_of_its_list_wherever_it_ends_one)
+{
+	static const char text[] = "qube-volume 1\nrevision 3 30 d c b a\nrevision 2 20 c b a\n"
+				   "revision 1 10 b a\n";
+	static const char want[] = "qube-volume 2\nmerged m c\nrevision 3 30 d m\n"
+				   "revision 2 20 m\nrevision 1 10 b a\n";
+	struct qube__volume_state list;
+	struct qube__volume_file f;
+	char out[512];
+	int n;
+
+	QT_INT(parse(&f, text), 0);
+	list = f.states[1];
+	QT_INT(qube__volume_file_merge(&f, &list, "m"), 2);
+	n = qube__volume_file_encode(out, sizeof(out), &f);
+	QT_INT(n, (int)strlen(want));
+	QT_MEM(out, want, strlen(want));
+	QT_INT(parse(&f, want), 0);
+	QT_TRUE(qube__volume_file_same(&f, &f.states[1], &list));
+	QT_TRUE(!qube__volume_file_same(&f, &f.states[0], &list));
+	/* Merged again: what it shows has the oldest name. What nothing lists is forgotten. */
+	list = f.states[1];
+	QT_INT(qube__volume_file_merge(&f, &list, "n"), 2);
+	QT_INT(f.n_merged, 1);
+	QT_STR(f.merged[0].id, "n");
+	QT_STR(f.merged[0].top, "c");
+	QT_INT(qube__volume_file_merge(&f, &list, "o"), 0); /* no state ends with it any more */
+}
+
 QTEST(volume_file, rejects_what_is_damaged)
 {
 	static const char *const bad[] = {
@@ -49,6 +78,9 @@ QTEST(volume_file, rejects_what_is_damaged)
 		"qube-volume 1\npending a\npending b\nrevision 1 1 a\n",
 		"qube-volume 1\nrevision 1 1 abcdefghijklmnop\n",
 		"qube-volume 1\n\nrevision 1 1 a\n",
+		"qube-volume 2\nmerged a\nrevision 1 1 a\n",
+		"qube-volume 2\nmerged a b c\nrevision 1 1 a\n",
+		"qube-volume 2\nrevision 1 1 a\nmerged a b\n",
 		"xqube-volume 1\nrevision 1 1 a\n",
 	};
 	struct qube__volume_file f;
@@ -63,7 +95,7 @@ QTEST(volume_file, refuses_a_newer_format_as_such)
 {
 	struct qube__volume_file f;
 
-	QT_INT(parse(&f, "qube-volume 2\nanything\n"), QUBE_E_NOTSUP);
+	QT_INT(parse(&f, "qube-volume 3\nanything\n"), QUBE_E_NOTSUP);
 }
 
 QTEST(volume_file, keeps_as_many_old_states_as_asked)
