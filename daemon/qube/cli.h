@@ -79,6 +79,8 @@ enum {
 	O_KEY,
 	O_SIGNATURE,
 	O_UNSIGNED,
+	O_DISCARD,
+	O_KEEP,
 	O_N_OPTIONS
 };
 #define CLI_BIT(option) ((uint64_t)1 << (option))
@@ -140,6 +142,8 @@ int cli_ctx_open(struct cli *c);
 int cli_fail(struct cli *c, const struct qube_error *e);
 /* The same for this thread's last failure. */
 int cli_fail_last(struct cli *c);
+/* cmd_look.c: it runs on what its template was before. */
+bool cli_restart_needed(qube_domain *d);
 /* A failure of our own, with an exit code. */
 int cli_fail_text(struct cli *c, int exit_code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -64,9 +64,12 @@ static int run_op(struct cli *c, qube_domain *d, qube_op *op)
 
 static int start_one(struct cli *c, qube_domain *d)
 {
+	struct qube_domain_start_opts opts = { .size = sizeof(opts) };
 	qube_op *op = NULL;
 
-	if (qube_domain_start(d, &op) < 0)
+	if (cli_given(&c->o, O_DISCARD))
+		opts.flags |= QUBE_DOMAIN_START_DISCARD;
+	if (qube_domain_start_with(d, &opts, &op) < 0)
 		return cli_fail_last(c);
 	return run_op(c, d, op);
 }
@@ -87,6 +90,8 @@ int cmd_start(struct cli *c)
 {
 	int r = check_names(c, O_AUTOSTART);
 
+	if (r == 0 && cli_given(&c->o, O_AUTOSTART) && cli_given(&c->o, O_DISCARD))
+		r = cli_usage(c, "--discard is for qubes that are named");
 	if (r)
 		return r;
 	return cli_given(&c->o, O_AUTOSTART) ? cli_fleet_autostart(c) : for_each(c, start_one);
@@ -102,6 +107,8 @@ static int shutdown_one(struct cli *c, qube_domain *d)
 		opts.flags |= QUBE_DOMAIN_SHUTDOWN_FORCE;
 	if (cli_given(&c->o, O_OR_KILL))
 		opts.flags |= QUBE_DOMAIN_SHUTDOWN_OR_KILL;
+	if (cli_given(&c->o, O_KEEP))
+		opts.flags |= QUBE_DOMAIN_SHUTDOWN_KEEP;
 	if (cli_given(&c->o, O_TIMEOUT)) {
 		cli_parse_u64(&seconds, c->o.value[O_TIMEOUT], INT32_MAX / 1000);
 		opts.timeout_ms = seconds ? (int32_t)(seconds * 1000) : -1;
@@ -126,6 +133,8 @@ int cmd_shutdown(struct cli *c)
 	if (!timeout_is_valid(c))
 		return cli_usage(c, "--timeout is a number of seconds");
 	r = check_names(c, O_ALL);
+	if (r == 0 && cli_given(&c->o, O_ALL) && cli_given(&c->o, O_KEEP))
+		r = cli_usage(c, "--keep is for qubes that are named");
 	if (r)
 		return r;
 	return cli_given(&c->o, O_ALL) ? cli_fleet_shutdown(c) : for_each(c, shutdown_one);

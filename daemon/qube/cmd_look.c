@@ -91,6 +91,17 @@ static const char *describe_isolation(struct cli *c, qube_domain *d, char *out, 
 	return out;
 }
 
+bool cli_restart_needed(qube_domain *d)
+{
+	struct qube_volume_info v = { .size = sizeof(v) };
+	uint32_t state = qube_domain_get_state(d);
+
+	if (state == QUBE_STATE_HALTED || state == QUBE_STATE_TRANSIENT ||
+	    !*qube_domain_get_template(d))
+		return false;
+	return qube_domain_volume_info_fetch(&v, d, "root") == 0 && v.flags & QUBE_VOLUME_OUTDATED;
+}
+
 static const char *or_null(const char *text)
 {
 	return *text ? text : NULL;
@@ -118,6 +129,7 @@ static void print_json(struct cli *c, qube_domain **list, size_t n, uint32_t kla
 		cli_json_bool(&j, "userns", has_feature(d, "local.userns"));
 		cli_json_bool(&j, "new_privs", has_feature(d, "local.new-privs"));
 		cli_json_string(&j, "unenforced", qube_domain_get_unenforced(d));
+		cli_json_bool(&j, "restart_needed", cli_restart_needed(d));
 		cli_json_close_object(&j);
 	}
 	cli_json_close_array(&j);
@@ -127,9 +139,12 @@ static void print_json(struct cli *c, qube_domain **list, size_t n, uint32_t kla
 static void add_row(struct cli *c, struct cli_table *t, qube_domain *d)
 {
 	char isolation[64];
+	char state[64];
 
+	snprintf(state, sizeof(state), "%s%s", qube_state_name(qube_domain_get_state(d)),
+		 cli_restart_needed(d) ? ", restart needed" : "");
 	cli_table_add(t, qube_domain_get_name(d));
-	cli_table_add(t, qube_state_name(qube_domain_get_state(d)));
+	cli_table_add(t, state);
 	cli_table_add(t, qube_class_name(qube_domain_get_class(d)));
 	cli_table_add(t, or_null(qube_domain_get_label(d)));
 	cli_table_add(t, or_null(qube_domain_get_template(d)));

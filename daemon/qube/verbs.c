@@ -64,6 +64,9 @@ const struct cli_optdef cli_optdefs[O_N_OPTIONS] = {
 	[O_KEY] = { "key", 0, CLI_ARG_NEEDED, "FILE", "public key of minisign it is signed by" },
 	[O_SIGNATURE] = { "signature", 0, CLI_ARG_NEEDED, "FILE", "its signature (PATH.minisig)" },
 	[O_UNSIGNED] = { "unsigned", 0, CLI_ARG_NONE, NULL, "trust it though nobody signed it" },
+	[O_DISCARD] = { "discard", 0, CLI_ARG_NONE, NULL,
+			"throw away what is written to its root" },
+	[O_KEEP] = { "keep", 0, CLI_ARG_NONE, NULL, "keep it after all" },
 	[O_MAN] = { "man", 0, CLI_ARG_NONE, NULL, "the verbs as a section of the manual page" },
 	[O_SORT] = { "sort", 0, CLI_ARG_NEEDED, "COLUMN", "cpu, memory, name, pids or uptime" },
 	[O_INTERVAL] = { "interval", 0, CLI_ARG_NEEDED, "SECONDS",
@@ -82,7 +85,8 @@ const struct cli_optdef cli_optdefs[O_N_OPTIONS] = {
 const struct cli_verb cli_verbs[] = {
 	{ "ls", "[QUBE...]", "list qubes",
 	  "Shows name, state, class, label, template and how isolated each one is: hypervisor or "
-	  "kernel-shared, and what weakens it: userns and new-privs. What a running qube's "
+	  "kernel-shared, and what weakens it: userns and new-privs. A qube that runs on what its "
+	  "template was before has \"restart needed\" behind its state. What a running qube's "
 	  "definition asks for and this machine does not enforce is listed too.",
 	  CLI_BIT(O_NAMES) | CLI_BIT(O_RUNNING) | CLI_BIT(O_CLASS), CLI_V_QUBES, 0, -1, cmd_ls,
 	  NULL },
@@ -101,16 +105,19 @@ const struct cli_verb cli_verbs[] = {
 	{ "start", "QUBE...", "start qubes",
 	  "Done when their agents answer. Starting a running qube succeeds at once. --autostart, "
 	  "instead of names, is for the start of the machine: eight at a time, who serves others "
-	  "first; one that fails does not keep the rest from starting.",
-	  CLI_BIT(O_TRACE) | CLI_BIT(O_AUTOSTART), CLI_V_GUESTS | CLI_V_QUBES, 0, -1, cmd_start,
-	  NULL },
+	  "first; one that fails does not keep the rest from starting. With --discard what is "
+	  "written to the root of a template or standalone is thrown away when it ends, however "
+	  "it ends, unless shutdown --keep ends it; its /rw, with /home and /usr/local, is kept.",
+	  CLI_BIT(O_TRACE) | CLI_BIT(O_AUTOSTART) | CLI_BIT(O_DISCARD), CLI_V_GUESTS | CLI_V_QUBES,
+	  0, -1, cmd_start, NULL },
 	{ "shutdown", "QUBE...", "ask qubes to stop",
 	  "Done when they are gone and their volumes are settled. Without --timeout the qube's "
 	  "property shutdown_timeout counts; --timeout 0 waits for ever. --all, instead of names, "
 	  "stops whatever runs, who serves others last; what has not stopped after --timeout "
-	  "(60 seconds for all of them) is killed.",
+	  "(60 seconds for all of them) is killed. --keep keeps what was written after "
+	  "start --discard.",
 	  CLI_BIT(O_TRACE) | CLI_BIT(O_FORCE) | CLI_BIT(O_OR_KILL) | CLI_BIT(O_TIMEOUT) |
-		  CLI_BIT(O_ALL),
+		  CLI_BIT(O_ALL) | CLI_BIT(O_KEEP),
 	  CLI_V_GUESTS | CLI_V_QUBES, 0, -1, cmd_shutdown, NULL },
 	{ "kill", "QUBE...", "stop qubes without asking them", "", 0, CLI_V_GUESTS | CLI_V_QUBES, 1,
 	  -1, cmd_kill, NULL },

@@ -54,10 +54,25 @@ struct qube_domain_create_opts {
 	const char *pool;	   /**< NULL: the default pool */
 };
 
+/** Flags of qube_domain_start_with(). */
+enum {
+	QUBE_DOMAIN_START_DISCARD = 1 /**< what is written to its root is thrown away at its end,
+					 also if it is killed or the host crashes, unless
+					 QUBE_DOMAIN_SHUTDOWN_KEEP ends it */
+};
+
+/** Options of qube_domain_start_with(). */
+struct qube_domain_start_opts {
+	uint32_t size;	/**< sizeof(struct qube_domain_start_opts) */
+	uint32_t flags; /**< QUBE_DOMAIN_START_* */
+};
+
 /** Flags of qube_domain_shutdown(). */
 enum {
-	QUBE_DOMAIN_SHUTDOWN_FORCE = 1,	 /**< even if paused or serving others */
-	QUBE_DOMAIN_SHUTDOWN_OR_KILL = 2 /**< kill it when the time is up */
+	QUBE_DOMAIN_SHUTDOWN_FORCE = 1,	  /**< even if paused or serving others */
+	QUBE_DOMAIN_SHUTDOWN_OR_KILL = 2, /**< kill it when the time is up */
+	QUBE_DOMAIN_SHUTDOWN_KEEP = 4 /**< what was written to its root is kept after all, and that
+					 this failed is a failure of the call */
 };
 
 /** Options of qube_domain_shutdown(). */
@@ -259,6 +274,22 @@ QUBE_API const char *qube_state_name(uint32_t state);
 QUBE_API int qube_domain_start(qube_domain *d, qube_op **op);
 
 /**
+ * The same with options.
+ *
+ * @param[in]  d     the qube
+ * @param[in]  opts  NULL: as qube_domain_start()
+ * @param[out] op    NULL: block; else the operation. Owned: qube_op_unref().
+ * @return 0, or what qube_domain_start() returns, and with QUBE_DOMAIN_START_DISCARD
+ * @retval QUBE_E_INVALID  its root is not kept anyway: it is no TemplateVM or StandaloneVM
+ * @retval QUBE_E_STATE    it runs, or an earlier run's writes were not saved yet
+ * @retval QUBE_E_NOTSUP   connected: the host cannot
+ * @par Thread  The context's.
+ * @par Since   0.1
+ */
+QUBE_API int qube_domain_start_with(qube_domain *d, const struct qube_domain_start_opts *opts,
+				    qube_op **op);
+
+/**
  * Ask it to stop; done when it is gone and its volumes are settled.
  *
  * @param[in]  d     the qube
@@ -267,6 +298,7 @@ QUBE_API int qube_domain_start(qube_domain *d, qube_op **op);
  * @return 0, or
  * @retval QUBE_E_STATE    it is not running
  * @retval QUBE_E_TIMEOUT  it did not stop in time and still runs
+ * @retval QUBE_E_LIMIT    with QUBE_DOMAIN_SHUTDOWN_KEEP: it stopped, and the disk is full
  * @par Thread  The context's.
  * @par Since   0.1
  */

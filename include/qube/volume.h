@@ -17,7 +17,8 @@ extern "C" {
 enum {
 	QUBE_VOLUME_SNAP_ON_START = 1, /**< a fresh view of its source at each start */
 	QUBE_VOLUME_SAVE_ON_STOP = 2,  /**< what was written is kept */
-	QUBE_VOLUME_RW = 4	       /**< writable inside */
+	QUBE_VOLUME_RW = 4,	       /**< writable inside */
+	QUBE_VOLUME_OUTDATED = 8 /**< its source changed since the start: a restart shows that */
 };
 
 /** What a volume says of itself. Filled by the library. */

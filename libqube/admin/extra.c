@@ -143,16 +143,22 @@ static int handle(qube_domain **out, struct qube__admin_call *c)
 	return qube__host_domain_open(out, &c->host->ctx, c->dest->name);
 }
 
+/* Its argument is nothing or "discard". */
 int qube__m_op_start(struct qube__admin_call *c)
 {
+	uint32_t flags = *c->req.arg ? QUBE_DOMAIN_START_DISCARD : 0;
 	qube_domain *d;
-	int r = handle(&d, c);
+	int r;
 
+	if (flags && strcmp(c->req.arg, "discard"))
+		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_PROTOCOL,
+					 "qube.Start: unexpected argument");
+	r = handle(&d, c);
 	if (r < 0)
 		return r;
 	r = make_op(c);
 	if (r == 0)
-		r = run_op(c, qube__host_domain_start(d, c->op));
+		r = run_op(c, qube__host_domain_start(d, flags, c->op));
 	qube_domain_unref(d);
 	return r;
 }

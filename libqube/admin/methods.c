@@ -77,7 +77,7 @@ static const struct qube__method methods[] = {
 	{ "qube.HostCheck", D, NO, NO, QUBE__METHOD_HOST_ONLY, qube__m_host_check },
 	{ "qube.HostInfo", D, NO, NO, QUBE__METHOD_HOST_ONLY, qube__m_host_info },
 	{ "qube.Log", V, NO, NO, QUBE__METHOD_HOST_ONLY, qube__m_log },
-	{ "qube.Start", A, NO, NO, QUBE__METHOD_HOST_ONLY | QUBE__METHOD_OP, qube__m_op_start },
+	{ "qube.Start", A, O, NO, QUBE__METHOD_HOST_ONLY | QUBE__METHOD_OP, qube__m_op_start },
 	{ "qube.Stats", V, NO, NO, QUBE__METHOD_HOST_ONLY, qube__m_stats },
 	{ "qube.Unenforced", A, NO, NO, QUBE__METHOD_HOST_ONLY, qube__m_unenforced },
 	{ "qube.template.Import", D, NO, R,

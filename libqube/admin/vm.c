@@ -197,7 +197,7 @@ static int later(struct qube__admin_call *c,
 
 static int start(struct qube__admin_call *c, struct qube__waiter *w)
 {
-	return qube__life_start(c->host, c->dest, w, NULL);
+	return qube__life_start(c->host, c->dest, w, 0, NULL);
 }
 
 int qube__m_vm_start(struct qube__admin_call *c)
@@ -208,7 +208,7 @@ int qube__m_vm_start(struct qube__admin_call *c)
 	return later(c, start);
 }
 
-/* Of Qubes: force and wait. Ours: kill, and timeout-5000 (milliseconds) or timeout-none. */
+/* Of Qubes: force and wait. Ours: kill, keep, and timeout-5000 (milliseconds) or timeout-none. */
 struct shutdown_words {
 	uint32_t flags;
 	bool wait;
@@ -242,6 +242,8 @@ static int parse_words(struct shutdown_words *out, const char *list)
 			w.flags |= QUBE_DOMAIN_SHUTDOWN_FORCE;
 		else if (!strcmp(p, "kill"))
 			w.flags |= QUBE_DOMAIN_SHUTDOWN_OR_KILL;
+		else if (!strcmp(p, "keep"))
+			w.flags |= QUBE_DOMAIN_SHUTDOWN_KEEP;
 		else if (!strcmp(p, "wait"))
 			w.wait = true;
 		else if (!strncmp(p, "timeout-", 8))
@@ -394,13 +396,14 @@ int qube__m_volume_info(struct qube__admin_call *c)
 	return qube__reply(c,
 			   "pool=%s\nvid=%s\nsize=%llu\nusage=0\nrw=%s\nsource=%s\npath=\n"
 			   "save_on_stop=%s\nsnap_on_start=%s\nrevisions_to_keep=%d\n"
-			   "ephemeral=%s\n",
+			   "ephemeral=%s\nis_outdated=%s\n",
 			   info.pool, info.vid, (unsigned long long)info.max_bytes,
 			   qube__truth(info.flags & QUBE_VOLUME_RW), info.source,
 			   qube__truth(info.flags & QUBE_VOLUME_SAVE_ON_STOP),
 			   qube__truth(info.flags & QUBE_VOLUME_SNAP_ON_START),
 			   v->revisions_to_keep < 0 ? 1 : v->revisions_to_keep,
-			   qube__truth(v->ephemeral));
+			   qube__truth(v->ephemeral),
+			   qube__truth(info.flags & QUBE_VOLUME_OUTDATED));
 }
 
 int qube__m_pool_list(struct qube__admin_call *c)

@@ -106,7 +106,23 @@ QUBE_API int qube_domain_start(qube_domain *d, qube_op **op)
 
 	QUBE__ENTER(d);
 	r = begin(&o, d->ctx, op);
-	return r < 0 ? r : qube__op_deliver(o, d->ctx->be->domain_start(d, o), op);
+	return r < 0 ? r : qube__op_deliver(o, d->ctx->be->domain_start(d, 0, o), op);
+}
+
+QUBE_API int qube_domain_start_with(qube_domain *d, const struct qube_domain_start_opts *opts,
+				    qube_op **op)
+{
+	struct qube_domain_start_opts so;
+	qube_op *o;
+	int r;
+
+	QUBE__ENTER(d);
+	r = qube__opts_import(&so, sizeof(so), sizeof(so), opts);
+	if (r == 0)
+		r = qube__api_flags(so.flags, QUBE_DOMAIN_START_DISCARD);
+	if (r == 0)
+		r = begin(&o, d->ctx, op);
+	return r < 0 ? r : qube__op_deliver(o, d->ctx->be->domain_start(d, so.flags, o), op);
 }
 
 QUBE_API int qube_domain_shutdown(qube_domain *d, const struct qube_domain_shutdown_opts *opts,
@@ -119,8 +135,9 @@ QUBE_API int qube_domain_shutdown(qube_domain *d, const struct qube_domain_shutd
 	QUBE__ENTER(d);
 	r = qube__opts_import(&so, sizeof(so), sizeof(so), opts);
 	if (r == 0)
-		r = qube__api_flags(so.flags,
-				    QUBE_DOMAIN_SHUTDOWN_FORCE | QUBE_DOMAIN_SHUTDOWN_OR_KILL);
+		r = qube__api_flags(so.flags, QUBE_DOMAIN_SHUTDOWN_FORCE |
+						      QUBE_DOMAIN_SHUTDOWN_OR_KILL |
+						      QUBE_DOMAIN_SHUTDOWN_KEEP);
 	if (r == 0)
 		r = qube__api_reserved(so.reserved0);
 	if (r == 0)

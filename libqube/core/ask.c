@@ -202,7 +202,7 @@ static void reach(struct qube__ask *a, const struct qube__policy_result *res)
 	if (r == 0 && vm->state == QUBE__STATE_PAUSED)
 		r = qube__fail(QUBE_E_STATE, "the target is paused");
 	if (r == 0)
-		r = qube__life_start(h, vm, &a->started, NULL);
+		r = qube__life_start(h, vm, &a->started, 0, NULL);
 	if (r < 0)
 		fail(a, qube_error_last()->message);
 }

@@ -51,7 +51,7 @@ struct qube__backend {
 	int (*domain_create)(qube_domain **out, qube_ctx *ctx,
 			     const struct qube_domain_create_opts *o);
 	/* Ops: 0 and the op finishes by itself (maybe already), or negative and it never began. */
-	int (*domain_start)(qube_domain *d, qube_op *op);
+	int (*domain_start)(qube_domain *d, uint32_t flags, qube_op *op);
 	int (*domain_shutdown)(qube_domain *d, const struct qube_domain_shutdown_opts *o,
 			       qube_op *op);
 	int (*domain_kill)(qube_domain *d, qube_op *op);

@@ -134,7 +134,7 @@ static int life_result(struct life_op *l, int r)
 	return r;
 }
 
-int qube__host_domain_start(qube_domain *d, qube_op *op)
+int qube__host_domain_start(qube_domain *d, uint32_t flags, qube_op *op)
 {
 	struct life_op *l = life_op(op);
 	struct qube__vm *vm;
@@ -144,7 +144,7 @@ int qube__host_domain_start(qube_domain *d, qube_op *op)
 		return QUBE_E_NOMEM;
 	r = vm_of(&vm, d);
 	if (r == 0)
-		r = qube__life_start(qube__host_of(d->ctx), vm, &l->waiter, op);
+		r = qube__life_start(qube__host_of(d->ctx), vm, &l->waiter, flags, op);
 	return life_result(l, r);
 }
 

@@ -14,7 +14,7 @@ void qube__host_domain_forget(qube_domain *d);
 void qube__host_domain_view(struct qube__domain_view *out, qube_domain *d);
 int qube__host_domain_create(qube_domain **out, qube_ctx *ctx,
 			     const struct qube_domain_create_opts *o);
-int qube__host_domain_start(qube_domain *d, qube_op *op);
+int qube__host_domain_start(qube_domain *d, uint32_t flags, qube_op *op);
 int qube__host_domain_shutdown(qube_domain *d, const struct qube_domain_shutdown_opts *o,
 			       qube_op *op);
 int qube__host_domain_kill(qube_domain *d, qube_op *op);

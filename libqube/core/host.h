@@ -109,6 +109,10 @@ struct qube__run {
 	char (*layers)[QUBE__LAYER_ID_MAX]; /* adopted: of its root, until the pools are open */
 	bool gone;			    /* the machine is; volumes are being settled */
 	bool failed;			    /* the start failed: err says why */
+	bool discard;	 /* what is written to its root goes at the end, unless keep */
+	bool keep;	 /* who asked it to stop says so, and hears if that failed */
+	int settle_code; /* of the volumes: the last failure, told in settle_err */
+	struct qube__err settle_err;
 	struct qube__err err;
 	uint32_t pending; /* volumes whose preparing or stopping is under way */
 	uint32_t started; /* bit per slot: qube__volume_start() was called */
@@ -154,8 +158,9 @@ void qube__adopt_leave(struct qube__host *h);
 /* A run in state, or NULL with the record set. */
 struct qube__run *qube__life_new(struct qube__host *h, struct qube__vm *vm, uint32_t state);
 void qube__life_halting(struct qube__run *r);
+/* flags: QUBE_DOMAIN_START_*. */
 int qube__life_start(struct qube__host *h, struct qube__vm *vm, struct qube__waiter *w,
-		     qube_op *trace);
+		     uint32_t flags, qube_op *trace);
 /* timeout_ms: 0: the qube's own; -1: for ever. */
 int qube__life_shutdown(struct qube__host *h, struct qube__vm *vm, struct qube__waiter *w,
 			uint32_t flags, int32_t timeout_ms);

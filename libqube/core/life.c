@@ -170,6 +170,7 @@ static int start_volumes(struct qube__run *r)
 		ret = qube__volumes_spec(&spec, &pool, r->host, r->vm, (enum qube__slot)slot);
 		if (ret < 0)
 			return ret;
+		spec.discard = r->discard && slot == QUBE__SLOT_ROOT;
 		qube__fault(QUBE__FAULT_START_VOLUMES);
 		ret = qube__volume_start(&r->volumes[slot], pool, &spec);
 		if (ret < 0)
@@ -262,7 +263,8 @@ struct qube__run *qube__life_new(struct qube__host *h, struct qube__vm *vm, uint
 	return r;
 }
 
-static int begin(struct qube__host *h, struct qube__vm *vm, struct qube__waiter *w, qube_op *trace)
+static int begin(struct qube__host *h, struct qube__vm *vm, struct qube__waiter *w, uint32_t flags,
+		 qube_op *trace)
 {
 	struct qube__run *r;
 	int64_t seconds = qube__vm_int(vm, QUBE__PROP_QREXEC_TIMEOUT, 60);
@@ -270,9 +272,13 @@ static int begin(struct qube__host *h, struct qube__vm *vm, struct qube__waiter 
 
 	if (ret < 0)
 		return ret;
+	if ((flags & QUBE_DOMAIN_START_DISCARD) && !qube__vm_volume_save_on_stop(vm, "root"))
+		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_GENERIC,
+					 "the root of '%s' is not kept anyway", vm->name);
 	r = qube__life_new(h, vm, QUBE__STATE_TRANSIENT);
 	if (!r)
 		return QUBE_E_NOMEM;
+	r->discard = flags & QUBE_DOMAIN_START_DISCARD;
 	if (trace)
 		r->trace = qube__op_hold(trace);
 	qube__life_wait_for(&r->start_waiters, w);
@@ -289,12 +295,16 @@ static int begin(struct qube__host *h, struct qube__vm *vm, struct qube__waiter 
 }
 
 int qube__life_start(struct qube__host *h, struct qube__vm *vm, struct qube__waiter *w,
-		     qube_op *trace)
+		     uint32_t flags, qube_op *trace)
 {
 	struct qube__run *r = vm->run;
 
 	if (!r)
-		return begin(h, vm, w, trace);
+		return begin(h, vm, w, flags, trace);
+	if (flags & QUBE_DOMAIN_START_DISCARD)
+		return qube__fail_detail(QUBE_E_STATE, QUBE_D_VM_NOT_HALTED,
+					 "'%s' runs: its writes are discarded from a start on only",
+					 vm->name);
 	switch (vm->state) {
 	case QUBE__STATE_TRANSIENT:
 		if (r->failed)

@@ -347,7 +347,7 @@ int qube__link_call(struct qube__host *h, struct qube__vm *vm, const struct qube
 		ret = qube__fail_detail(QUBE_E_STATE, QUBE_D_VM_NOT_RUNNING, "'%s' is paused",
 					vm->name);
 	else
-		ret = qube__life_start(h, vm, &c->started, op);
+		ret = qube__life_start(h, vm, &c->started, 0, op);
 	if (ret < 0) {
 		op->work = NULL;
 		op->cancel = NULL;

@@ -42,6 +42,7 @@ static void shutdown_failed(struct qube__run *r)
 	qube__life_set_state(r, QUBE__STATE_RUNNING);
 	qube__timer_stop(&r->host->ctx.loop, &r->deadline);
 	r->kill_when_late = false;
+	r->keep = false;
 	qube__ctx_emit(&r->host->ctx, r->vm->name, "domain-shutdown-failed", "reason", err.message,
 		       NULL);
 	qube__err_restore(&err);
@@ -85,6 +86,8 @@ static void finish(struct qube__run *r)
 	struct qube__list stop_waiters;
 	struct qube__list start_waiters;
 	struct qube__err err = r->err;
+	struct qube__err unsaved = r->settle_err;
+	int kept = r->keep ? r->settle_code : 0;
 	bool failed = r->failed;
 
 	qube__fault(QUBE__FAULT_STOP_SETTLED);
@@ -132,7 +135,18 @@ static void finish(struct qube__run *r)
 	else
 		qube__fail(QUBE_E_STATE, "the qube was stopped while it started");
 	qube__life_tell(&start_waiters, failed ? err.pub.code : QUBE_E_STATE);
-	qube__life_tell(&stop_waiters, 0);
+	if (kept < 0)
+		qube__err_restore(&unsaved);
+	qube__life_tell(&stop_waiters, kept);
+}
+
+/* The thread's record says what was lost. */
+static void not_saved(struct qube__run *r, const char *volume)
+{
+	r->settle_code = qube_error_last()->code;
+	qube__err_save(&r->settle_err);
+	qube__ctx_log(&r->host->ctx, 3, "the volume '%s' of '%s' was not saved: %s", volume,
+		      r->vm->name, r->settle_err.message);
 }
 
 static void on_settled(void *user, int code)
@@ -140,9 +154,7 @@ static void on_settled(void *user, int code)
 	struct qube__run *r = user;
 
 	if (code < 0)
-		qube__ctx_log(&r->host->ctx, 3, "the volume '%s' of '%s' was not saved: %s",
-			      qube__slot_name((enum qube__slot)(r->slot - 1)), r->vm->name,
-			      qube_error_last()->message);
+		not_saved(r, qube__slot_name((enum qube__slot)(r->slot - 1)));
 	qube__life_post(r, settle_next);
 }
 
@@ -159,12 +171,13 @@ static void settle_next(struct qube__run *r)
 			continue;
 		ret = qube__volumes_spec(&spec, &pool, r->host, r->vm, slot);
 		if (ret == 0)
-			ret = qube__volume_stop(NULL, pool, &spec, false, &cb);
+			ret = qube__volume_stop(NULL, pool, &spec,
+						r->keep ? QUBE__STOP_KEEP : QUBE__STOP_AS_STARTED,
+						&cb);
 		if (ret == 1)
 			return;
 		if (ret < 0)
-			qube__ctx_log(&r->host->ctx, 3, "the volume '%s' of '%s': %s", spec.name,
-				      r->vm->name, qube_error_last()->message);
+			not_saved(r, spec.name);
 	}
 	finish(r);
 }
@@ -277,6 +290,7 @@ int qube__life_shutdown(struct qube__host *h, struct qube__vm *vm, struct qube__
 			return ret;
 		}
 	}
+	r->keep = r->keep || (flags & QUBE_DOMAIN_SHUTDOWN_KEEP);
 	qube__life_wait_for(&r->stop_waiters, w);
 	if (vm->state == QUBE__STATE_HALTING)
 		set_deadline(r, flags, timeout_ms);

@@ -3,6 +3,7 @@
  * Which volumes a qube has: the model's classes (storage-templates.md 1.1) told to storage. */
 #include "core/host.h"
 
+#include "base/cleanup.h"
 #include "base/error.h"
 #include "base/text.h"
 
@@ -208,6 +209,27 @@ int qube__volumes_drop(struct qube__host *h, const char *owner)
 	return worst;
 }
 
+/* It runs on another state of its source than the current one. */
+static bool is_outdated(struct qube__host *h, struct qube__vm *vm, const char *name)
+{
+	const struct qube__run *run = qube__life_run(vm);
+	struct qube__volume_spec spec;
+	struct qube__pool *pool;
+
+	for (int slot = 0; run && slot < QUBE__SLOT_COUNT; slot++) {
+		qube__autofree struct qube__volume_info *info = NULL;
+
+		if (strcmp(qube__slot_name((enum qube__slot)slot), name) != 0 ||
+		    !(run->started & 1u << slot))
+			continue;
+		info = malloc(sizeof(*info));
+		return info &&
+		       qube__volumes_spec(&spec, &pool, h, vm, (enum qube__slot)slot) == 0 &&
+		       qube__volume_info(info, pool, &spec) == 0 && info->outdated;
+	}
+	return false;
+}
+
 int qube__host_volume_info(struct qube_volume_info *out, struct qube__host *h, struct qube__vm *vm,
 			   const char *name)
 {
@@ -225,6 +247,8 @@ int qube__host_volume_info(struct qube_volume_info *out, struct qube__host *h, s
 	qube__text_copy(info.pool, sizeof(info.pool), v->pool);
 	if (qube__vm_volume_snap_on_start(vm, name)) {
 		info.flags |= QUBE_VOLUME_SNAP_ON_START;
+		if (is_outdated(h, vm, name))
+			info.flags |= QUBE_VOLUME_OUTDATED;
 		source = source_of(vm, name);
 		if (source) {
 			char *s = qube__text_format("%s/%s", source->name, name);
@@ -248,7 +272,6 @@ int qube__host_volume_info(struct qube_volume_info *out, struct qube__host *h, s
 		qube__text_copy(info.vid, sizeof(info.vid), vid);
 		free(vid);
 	}
-	(void)h;
 	*out = info;
 	return 0;
 }

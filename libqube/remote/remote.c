@@ -254,11 +254,13 @@ static int domain_create(qube_domain **out, qube_ctx *ctx, const struct qube_dom
 
 /* --- operations --- */
 
-static int domain_start(qube_domain *d, qube_op *op)
+static int domain_start(qube_domain *d, uint32_t flags, qube_op *op)
 {
+	bool discard = flags & QUBE_DOMAIN_START_DISCARD;
 	const struct qube__remote_req req = {
 		.method = "qube.Start",
-		.fallback = "admin.vm.Start",
+		.arg = discard ? "discard" : NULL,
+		.fallback = discard ? NULL : "admin.vm.Start",
 		.dest = d->name,
 	};
 
@@ -271,14 +273,15 @@ static int domain_shutdown(qube_domain *d, const struct qube_domain_shutdown_opt
 	char arg[64];
 	char time[32] = "";
 
-	/* kill and timeout are words of ours, which another daemon refuses. */
+	/* kill, keep and timeout are words of ours, which another daemon refuses. */
 	if (o->timeout_ms < 0)
 		snprintf(time, sizeof(time), "+timeout-none");
 	else if (o->timeout_ms)
 		snprintf(time, sizeof(time), "+timeout-%d", o->timeout_ms);
-	snprintf(arg, sizeof(arg), "wait%s%s%s",
+	snprintf(arg, sizeof(arg), "wait%s%s%s%s",
 		 o->flags & QUBE_DOMAIN_SHUTDOWN_FORCE ? "+force" : "",
-		 o->flags & QUBE_DOMAIN_SHUTDOWN_OR_KILL ? "+kill" : "", time);
+		 o->flags & QUBE_DOMAIN_SHUTDOWN_OR_KILL ? "+kill" : "",
+		 o->flags & QUBE_DOMAIN_SHUTDOWN_KEEP ? "+keep" : "", time);
 	req.arg = arg;
 	return qube__remote_op(d->ctx, op, &req);
 }

@@ -200,7 +200,8 @@ int qube__remote_volume_info(struct qube_volume_info *out, qube_domain *d, const
 		return not_there(r, "volume", name);
 	info.flags = (truth_of(text, "snap_on_start") ? QUBE_VOLUME_SNAP_ON_START : 0u) |
 		     (truth_of(text, "save_on_stop") ? QUBE_VOLUME_SAVE_ON_STOP : 0u) |
-		     (truth_of(text, "rw") ? QUBE_VOLUME_RW : 0u);
+		     (truth_of(text, "rw") ? QUBE_VOLUME_RW : 0u) |
+		     (truth_of(text, "is_outdated") ? QUBE_VOLUME_OUTDATED : 0u);
 	info.max_bytes = number_of(text, "size");
 	value_of(info.pool, sizeof(info.pool), text, "pool");
 	value_of(info.vid, sizeof(info.vid), text, "vid");

@@ -306,7 +306,8 @@ static int recover_run(struct qube__pool *p, const char *owner)
 		if (qube__tree_find_started(p, owner, e->d_name))
 			continue;
 		if (!qube__tree_has_file(p, owner, e->d_name) ||
-		    !qube__tree_exists(fd, e->d_name, "upper"))
+		    !qube__tree_exists(fd, e->d_name, "upper") ||
+		    qube__tree_exists(fd, e->d_name, QUBE__TREE_DISCARD))
 			r = qube__tree_trash(p, fd, e->d_name);
 	}
 	closedir(d);

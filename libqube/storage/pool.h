@@ -58,6 +58,7 @@ struct qube__volume_spec {
 	const char *source; /* snap_on_start: owner of the source volume; NULL: empty */
 	uint64_t size_bytes;
 	int32_t revisions_to_keep; /* LAYERED: old states kept besides the current one */
+	bool discard; /* LAYERED, save_on_stop: as if it were not, unless stop says KEEP */
 };
 
 struct qube__pool_cb {
@@ -138,10 +139,16 @@ int qube__volume_start(struct qube__volume_run *out, struct qube__pool *p,
 int qube__volume_attach(struct qube__pool *p, const struct qube__volume_spec *v,
 			const char *const *layers, uint32_t n_layers);
 /* The machine is gone. A persistent layered volume's writes become its new current layer (1: `done`
- * follows); a snapshot's are discarded. discard: also a persistent layered volume's writes of this
- * session go. On failure a persistent volume's writes are kept for the next start. */
+ * follows); a snapshot's are discarded, and so are those of a session that began with discard,
+ * also by whoever opens the pool after a crash. On failure a persistent volume's writes are kept
+ * for the next start. */
+enum {
+	QUBE__STOP_AS_STARTED = 0,
+	QUBE__STOP_DISCARD = 1, /* a persistent layered volume's writes of this session go */
+	QUBE__STOP_KEEP = 2	/* they are committed though the session began with discard */
+};
 int qube__volume_stop(struct qube__pool_op **out_op, struct qube__pool *p,
-		      const struct qube__volume_spec *v, bool discard,
+		      const struct qube__volume_spec *v, uint32_t how,
 		      const struct qube__pool_cb *cb);
 
 struct qube__import {

@@ -84,6 +84,7 @@ static int remember(struct qube__pool *p, const struct qube__volume_spec *v,
 		qube__text_copy(s->source, sizeof(s->source), v->source);
 	s->kind = v->kind;
 	s->persistent = v->save_on_stop;
+	s->discard = v->discard;
 	s->state = state;
 	qube__list_append(&p->started, &s->link);
 	return 0;
@@ -101,18 +102,41 @@ static int layer_paths(struct qube__volume_run *run, struct qube__pool *p,
 	return 0;
 }
 
+/* Of a session that ended badly: what was to be discarded goes now, the rest is gone on with. */
+static int check_leftovers(struct qube__pool *p, int owner, const struct qube__volume_spec *v)
+{
+	if (!v->save_on_stop || qube__tree_exists(owner, v->name, QUBE__TREE_DISCARD))
+		return qube__tree_trash(p, owner, v->name);
+	if (v->discard && qube__tree_exists(owner, v->name, "upper"))
+		return qube__fail(QUBE_E_STATE,
+				  "volume %s of %s has writes that were not saved: start and stop "
+				  "it once to keep them",
+				  v->name, v->owner);
+	return 0;
+}
+
+/* Said on the disk, before there is anything to discard: it holds after a crash too. */
+static int mark_discard(struct qube__pool *p, int owner, int dir, const char *name)
+{
+	qube__autofd fd =
+		openat(dir, QUBE__TREE_DISCARD, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd < 0 || fsync(fd) < 0 || fsync(dir) < 0 || fsync(owner) < 0 || fsync(p->run) < 0)
+		return qube__tree_fail(p, "make room for the writes of", name);
+	return 0;
+}
+
 /* run/OWNER/VOL with upper and an empty work; a snapshot's is always fresh. */
 static int make_upper(struct qube__volume_run *run, struct qube__pool *p,
 		      const struct qube__volume_spec *v)
 {
 	qube__autofd owner = qube__tree_owner_dir(p->run, v->owner, true);
 	qube__autofd dir = -1;
-	int r = 0;
+	int r;
 
 	if (owner < 0)
 		return qube__tree_fail(p, "make room for the writes of", v->owner);
-	if (!v->save_on_stop)
-		r = qube__tree_trash(p, owner, v->name);
+	r = check_leftovers(p, owner, v);
 	if (r < 0)
 		return r;
 	dir = qube__tree_owner_dir(owner, v->name, true);
@@ -120,6 +144,10 @@ static int make_upper(struct qube__volume_run *run, struct qube__pool *p,
 		return qube__tree_fail(p, "make room for the writes of", v->owner);
 	if (v->save_on_stop) /* of a session that crashed: overlayfs wants its own, empty */
 		r = qube__tree_trash(p, dir, "work");
+	if (r < 0)
+		return r;
+	if (v->discard)
+		r = mark_discard(p, owner, dir, v->owner);
 	if (r < 0)
 		return r;
 	if (make_guest_dir(dir, "upper") < 0 || make_guest_dir(dir, "work") < 0)
@@ -196,6 +224,9 @@ int qube__volume_start(struct qube__volume_run *out, struct qube__pool *p,
 
 	if (r < 0)
 		return r;
+	if (v->discard && (v->kind != QUBE__VOLUME_LAYERED || !v->save_on_stop))
+		return qube__fail(QUBE_E_INVALID, "volume %s of %s has no writes to discard",
+				  v->name, v->owner);
 	if (qube__tree_find_started(p, v->owner, v->name))
 		return qube__fail(QUBE_E_BUSY, "volume %s of %s is started", v->name, v->owner);
 	run.read_only = v->read_only;
@@ -241,9 +272,16 @@ int qube__volume_attach(struct qube__pool *p, const struct qube__volume_spec *v,
 		}
 	}
 	r = remember(p, v, state);
-	if (r == 0)
-		(void)qube__steal(state);
-	return r;
+	if (r < 0)
+		return r;
+	(void)qube__steal(state);
+	if (v->kind == QUBE__VOLUME_LAYERED && v->save_on_stop) {
+		qube__autofd owner = qube__tree_owner_dir(p->run, v->owner, false);
+
+		qube__tree_find_started(p, v->owner, v->name)->discard =
+			owner >= 0 && qube__tree_exists(owner, v->name, QUBE__TREE_DISCARD);
+	}
+	return 0;
 }
 
 static int finish_prepare(struct qube__pool_op *op, const struct qube__job_reply *result)
@@ -396,17 +434,19 @@ static int begin_commit(struct qube__pool_op **out_op, struct qube__pool *p,
 }
 
 int qube__volume_stop(struct qube__pool_op **out_op, struct qube__pool *p,
-		      const struct qube__volume_spec *v, bool discard,
+		      const struct qube__volume_spec *v, uint32_t how,
 		      const struct qube__pool_cb *cb)
 {
 	struct qube__started *s = qube__tree_find_started(p, v->owner, v->name);
 	qube__autofd upper = -1;
+	bool discard;
 	bool collect = false;
 	int r;
 
 	if (!s || s->stopping)
 		return qube__fail(QUBE_E_STATE, "volume %s of %s is not started", v->name,
 				  v->owner);
+	discard = how == QUBE__STOP_DISCARD || (s->discard && how != QUBE__STOP_KEEP);
 	if (s->kind == QUBE__VOLUME_LAYERED && s->persistent && !discard) {
 		r = has_writes(p, s->owner, s->name, &upper);
 		if (r > 0)

@@ -11,6 +11,8 @@
 #include "storage/volume_file.h"
 
 enum { QUBE__TREE_NAME_MAX = 64 }; /* of an entry of tmp/ or trash/ */
+/* Beside upper: what is written there is thrown away by whoever finds it without a machine. */
+#define QUBE__TREE_DISCARD "discard"
 
 struct qube__pool {
 	struct qube__pool_env env;
@@ -37,6 +39,7 @@ struct qube__started {
 	char name[QUBE__OWNER_MAX];
 	uint32_t kind;
 	bool persistent;
+	bool discard; /* persistent, but not this session */
 	bool stopping;
 	char source[QUBE__OWNER_MAX];	  /* empty: none */
 	struct qube__volume_state *state; /* LAYERED: what it runs on; owned */

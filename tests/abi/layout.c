@@ -82,6 +82,9 @@ SAME(offsetof(struct qube_domain_create_opts, klass), 16);
 SAME(offsetof(struct qube_domain_create_opts, template_name), 24);
 SAME(offsetof(struct qube_domain_create_opts, label), 32);
 SAME(offsetof(struct qube_domain_create_opts, pool), 40);
+SAME(sizeof(struct qube_domain_start_opts), 8);
+SAME(offsetof(struct qube_domain_start_opts, size), 0);
+SAME(offsetof(struct qube_domain_start_opts, flags), 4);
 SAME(sizeof(struct qube_domain_shutdown_opts), 16);
 SAME(offsetof(struct qube_domain_shutdown_opts, size), 0);
 SAME(offsetof(struct qube_domain_shutdown_opts, flags), 4);
@@ -118,8 +121,10 @@ SAME(QUBE_STATE_DYING, 7);
 SAME(QUBE_STATE_CRASHED, 8);
 SAME(QUBE_DOMAIN_CREATE_DISPOSABLE, 1);
 SAME(QUBE_DOMAIN_CREATE_BOUND, 2);
+SAME(QUBE_DOMAIN_START_DISCARD, 1);
 SAME(QUBE_DOMAIN_SHUTDOWN_FORCE, 1);
 SAME(QUBE_DOMAIN_SHUTDOWN_OR_KILL, 2);
+SAME(QUBE_DOMAIN_SHUTDOWN_KEEP, 4);
 SAME(QUBE_PROPERTY_IS_DEFAULT, 1);
 SAME(QUBE_PROPERTY_STR, 1);
 SAME(QUBE_PROPERTY_INT, 2);
@@ -373,5 +378,6 @@ SAME(offsetof(struct qube_volume_info, source), 208);
 SAME(QUBE_VOLUME_SNAP_ON_START, 1);
 SAME(QUBE_VOLUME_SAVE_ON_STOP, 2);
 SAME(QUBE_VOLUME_RW, 4);
+SAME(QUBE_VOLUME_OUTDATED, 8);
 
 #endif

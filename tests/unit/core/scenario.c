@@ -126,6 +126,21 @@ void scenario_life(qube_ctx *ctx, struct text *t)
 		TOLD(qube_domain_kill(d, NULL));
 		qube_domain_unref(d);
 	}
+	if (TOLD(qube_domain_open(&d, ctx, "deb")) == 0) {
+		struct qube_domain_start_opts discard = { sizeof(discard),
+							  QUBE_DOMAIN_START_DISCARD };
+		struct qube_domain_shutdown_opts keep = { .size = sizeof(keep),
+							  .flags = QUBE_DOMAIN_SHUTDOWN_KEEP };
+
+		TOLD(qube_domain_start_with(d, NULL, NULL));
+		TOLD(qube_domain_start_with(d, &discard, NULL));
+		TOLD(qube_domain_kill(d, NULL));
+		TOLD(qube_domain_start_with(d, &discard, NULL));
+		TOLD(qube_domain_start_with(d, &discard, NULL));
+		TOLD(qube_domain_shutdown(d, &keep, NULL));
+		view(ctx, t, d);
+		qube_domain_unref(d);
+	}
 	list(ctx, t);
 }
 
