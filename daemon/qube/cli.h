@@ -81,6 +81,7 @@ enum {
 	O_UNSIGNED,
 	O_DISCARD,
 	O_KEEP,
+	O_JOBS,
 	O_N_OPTIONS
 };
 #define CLI_BIT(option) ((uint64_t)1 << (option))
@@ -208,6 +209,7 @@ int cmd_events(struct cli *c);
 int cmd_logs(struct cli *c);
 int cmd_stats(struct cli *c);
 int cmd_top(struct cli *c);
+int cmd_update(struct cli *c);
 int cmd_wait(struct cli *c);
 int cmd_doctor(struct cli *c);
 int cmd_daemon(int argc, char **argv);

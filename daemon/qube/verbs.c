@@ -60,13 +60,14 @@ const struct cli_optdef cli_optdefs[O_N_OPTIONS] = {
 	[O_AUTOSTART] = { "autostart", 0, CLI_ARG_NONE, NULL,
 			  "those whose property autostart says so" },
 	[O_FROM] = { "from", 0, CLI_ARG_NEEDED, "PATH",
-		     "a tar file, or the directory of an OCI image" },
+		     "a tar file, the directory of an OCI image; of update: a folder of packages" },
 	[O_KEY] = { "key", 0, CLI_ARG_NEEDED, "FILE", "public key of minisign it is signed by" },
 	[O_SIGNATURE] = { "signature", 0, CLI_ARG_NEEDED, "FILE", "its signature (PATH.minisig)" },
 	[O_UNSIGNED] = { "unsigned", 0, CLI_ARG_NONE, NULL, "trust it though nobody signed it" },
 	[O_DISCARD] = { "discard", 0, CLI_ARG_NONE, NULL,
 			"throw away what is written to its root" },
 	[O_KEEP] = { "keep", 0, CLI_ARG_NONE, NULL, "keep it after all" },
+	[O_JOBS] = { "jobs", 'j', CLI_ARG_NEEDED, "N", "so many at a time; default: 2" },
 	[O_MAN] = { "man", 0, CLI_ARG_NONE, NULL, "the verbs as a section of the manual page" },
 	[O_SORT] = { "sort", 0, CLI_ARG_NEEDED, "COLUMN", "cpu, memory, name, pids or uptime" },
 	[O_INTERVAL] = { "interval", 0, CLI_ARG_NEEDED, "SECONDS",
@@ -160,6 +161,20 @@ const struct cli_verb cli_verbs[] = {
 		  CLI_BIT(O_HOST) | CLI_BIT(O_INCLUDE) | CLI_BIT(O_LABEL) | CLI_BIT(O_POOL) |
 		  CLI_BIT(O_DRY_RUN) | CLI_BIT(O_YES) | CLI_BIT(O_TRACE),
 	  0, 1, 1, cmd_template_import, NULL },
+	{ "update", "[TEMPLATE...]", "install newer packages in templates",
+	  "Without names in all templates and standalones. --from is a folder of packages (.deb, "
+	  ".rpm) that serves as mirror, as qubes have no network. It must have a file SHA256SUMS, "
+	  "as sha256sum writes it, with SHA256SUMS.minisig by the key of --key; the signature, and "
+	  "every package by its line, is verified before anything starts. --unsigned says that "
+	  "there is none. Each template is started and gets the packages; its own apt-get, dpkg or "
+	  "rpm installs those that are newer than what it has. Only if its database of packages "
+	  "has them then, they are kept; else whatever was written to its root is thrown away, "
+	  "and what is in /home and /usr/local stays. A template that runs is left alone. The "
+	  "status of each is told: 0 updated, 100 nothing newer, else that of its package manager. "
+	  "In the end those qubes are told that run on an older state of their template. The exit "
+	  "status is 1 if any failed, 126 if the signature does not fit.",
+	  CLI_BIT(O_FROM) | CLI_BIT(O_KEY) | CLI_BIT(O_UNSIGNED) | CLI_BIT(O_JOBS),
+	  CLI_V_GUESTS | CLI_V_QUBES, 0, -1, cmd_update, NULL },
 	{ "policy check", "[OPTION...]", "ask a policy what it would decide, or check its syntax",
 	  "Works on a folder of policy files, without a host. Its options are told by "
 	  "qube policy check --help. The exit status is 0 for allow, 1 for deny, 2 for a usage "

@@ -13,6 +13,7 @@ import subprocess
 import tarfile
 
 from harness import equal, expect, main
+from signing import keys, sign
 
 BUSYBOX = "/bin/busybox"
 TARGZ = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -106,7 +107,7 @@ def test_a_tar_of_any_packing_becomes_a_template_that_runs(host):
     host.ok("shutdown", "small")
 
 
-def test_threat_17_privileges_and_devices_do_not_come_along(host):
+def threat_17_privileges_and_devices_do_not_come_along(host):
     data = tar(
         *root(),
         entry("bin/su", data=b"x", mode=0o6755),
@@ -133,7 +134,7 @@ def test_threat_17_privileges_and_devices_do_not_come_along(host):
     equal(os.listxattr(top / "etc/shadowed"), ["user.kept"], "attributes")
 
 
-def test_threat_10_and_11_entries_that_reach_out_are_refused(host):
+def threat_10_and_11_entries_that_reach_out_are_refused(host):
     outside = host.dir / "outside"
     outside.mkdir()
     (outside / "victim").write_text("as before")
@@ -211,29 +212,7 @@ def test_bombs_end_before_the_disk_does(host):
     refused(host, "half", whole[: len(whole) // 2], "")
 
 
-def keys(host):
-    made = {}
-    for name in ("ours", "theirs"):
-        made[name] = str(host.dir / f"{name}.pub")
-        subprocess.run(
-            ["minisign", "-G", "-f", "-W", "-p", made[name], "-s", host.dir / f"{name}.sec"],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            stdin=subprocess.DEVNULL,
-        )
-    return made
-
-
-def sign(host, path, name="ours", *more):
-    subprocess.run(
-        ["minisign", "-S", *more, "-s", host.dir / f"{name}.sec", "-m", path],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        stdin=subprocess.DEVNULL,
-    )
-
-
-def test_threat_26_nothing_is_read_before_its_signature_is_good(host):
+def threat_26_nothing_is_read_before_its_signature_is_good(host):
     key = keys(host)
     data = gzip.compress(tar(*root()))
     path = write(host, "signed.tar", data)

