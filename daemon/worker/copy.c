@@ -18,7 +18,7 @@
 
 enum { XATTR_MAX = 64 * 1024 };
 
-static bool keep_xattr(const char *name)
+bool worker_keep_xattr(const char *name)
 {
 	return strncmp(name, "user.", 5) == 0 || strcmp(name, "security.capability") == 0 ||
 	       strcmp(name, "system.posix_acl_access") == 0 ||
@@ -40,7 +40,7 @@ static int copy_xattrs(struct worker_copy *w, int src, int dst, const char *name
 		ssize_t n;
 		int r;
 
-		if (!keep_xattr(at))
+		if (!worker_keep_xattr(at))
 			continue;
 		if (name && fchdir(src) < 0)
 			return worker_fail_name("enter the directory of", shown);

@@ -27,6 +27,8 @@ static int run_job(struct worker_job *job, const struct qube__job_request *req, 
 	case QUBE__JOB_COPY_TREE:
 		qube__fault(QUBE__FAULT_WORKER_COPY);
 		return worker_copy_tree(job, fds[0], fds[1], name);
+	case QUBE__JOB_EXPORT:
+		return worker_export(job, fds[0], fds[1]);
 	case QUBE__JOB_FLATTEN:
 		qube__fault(QUBE__FAULT_WORKER_FLATTEN);
 		return worker_flatten(job, fds[0], fds[1], name, req->args + 1, req->n_args - 1);

@@ -47,10 +47,12 @@ static void digest_final(struct digest *d, uint8_t out[64])
 static int copy_all(struct worker_job *job, int src, int dst, struct digest *d, uint64_t *size)
 {
 	static uint8_t buf[256 * 1024];
+	bool stream = lseek(src, 0, SEEK_CUR) < 0;
 	uint64_t at = 0;
 
 	for (;;) {
-		ssize_t n = pread(src, buf, sizeof(buf), (off_t)at);
+		ssize_t n = stream ? read(src, buf, sizeof(buf)) :
+				     pread(src, buf, sizeof(buf), (off_t)at);
 		int r;
 
 		if (n < 0)
@@ -123,7 +125,11 @@ static int trusted_source(struct worker_job *job, int source, int dir, const cha
 	int fd;
 	int r;
 
-	if (fstat(source, &st) < 0 || !S_ISREG(st.st_mode))
+	if (fstat(source, &st) < 0)
+		return qube__fail_os("cannot look at what is to be imported");
+	if (!*key_text && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
+		return worker_private_copy(job, source, dir, WORKER_DIGEST_NONE, digest, size);
+	if (!S_ISREG(st.st_mode))
 		return qube__fail(QUBE_E_INVALID, "what is to be imported is no file");
 	*size = (uint64_t)st.st_size;
 	job->total = *key_text ? 2 * *size : *size;

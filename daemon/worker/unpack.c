@@ -140,7 +140,8 @@ static int write_data(struct unpack *u, struct archive *a, int fd, const char *p
 	return ftruncate(fd, (off_t)size) < 0 ? worker_fail_name("write", path) : 0;
 }
 
-/* user.* and, where programs may keep privileges, their capabilities. Others belong to the host. */
+/* user.*, lists of who has access and, where programs may keep privileges, their capabilities.
+ * Others belong to the host. */
 static int copy_xattrs(struct unpack *u, struct archive_entry *e, int fd, const char *path)
 {
 	const char *name;
@@ -152,7 +153,8 @@ static int copy_xattrs(struct unpack *u, struct archive_entry *e, int fd, const 
 		bool capability = strcmp(name, "security.capability") == 0 &&
 				  (u->im.job->flags & QUBE__JOB_KEEP_SETID);
 
-		if (!capability && strncmp(name, "user.", 5) != 0)
+		if (!capability && strncmp(name, "user.", 5) != 0 &&
+		    strncmp(name, "system.posix_acl_", 17) != 0)
 			continue;
 		if (fsetxattr(fd, name, value, n, 0) < 0)
 			return worker_fail_name("set an attribute of", path);
@@ -164,16 +166,19 @@ static int finish(struct unpack *u, struct archive_entry *e, int fd, const char 
 {
 	mode_t mode = archive_entry_mode(e) & 07777;
 	struct timespec times[2];
-	int r = copy_xattrs(u, e, fd, path);
+	int r;
 
 	times[0].tv_sec = times[1].tv_sec = archive_entry_mtime(e);
 	times[0].tv_nsec = times[1].tv_nsec = archive_entry_mtime_nsec(e);
 	if (!(u->im.job->flags & QUBE__JOB_KEEP_SETID) && archive_entry_filetype(e) != AE_IFDIR)
 		mode &= (mode_t)~06000;
+	/* In this order: a new owner takes capabilities away. */
+	if (fchown(fd, (uid_t)archive_entry_uid(e), (gid_t)archive_entry_gid(e)) < 0)
+		return worker_fail_name("set the owner of", path);
+	r = copy_xattrs(u, e, fd, path);
 	if (r < 0)
 		return r;
-	if (fchown(fd, (uid_t)archive_entry_uid(e), (gid_t)archive_entry_gid(e)) < 0 ||
-	    fchmod(fd, mode) < 0 || (times[0].tv_sec && futimens(fd, times) < 0))
+	if (fchmod(fd, mode) < 0 || (times[0].tv_sec && futimens(fd, times) < 0))
 		return worker_fail_name("finish", path);
 	return 0;
 }

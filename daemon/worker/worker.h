@@ -7,6 +7,7 @@
 
 #include "event/proto.h"
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -56,6 +57,8 @@ struct worker_copy {
 				 they cannot be cloned; for trees that nobody changes */
 };
 
+/* What is kept of the attributes of a file; the rest belongs to the host. */
+bool worker_keep_xattr(const char *name);
 int worker_copy_begin(struct worker_copy *w, struct worker_job *job, int parent);
 /* Anything but a directory. */
 int worker_copy_entry(struct worker_copy *w, int from, int to, const struct stat *st,
@@ -70,6 +73,39 @@ int worker_copy_end(struct worker_copy *w, int parent, int r);
  * tree: parent/name. Big files are shared with them. */
 int worker_flatten(struct worker_job *job, int layers, int parent, const char *name,
 		   const char *const *list, size_t n);
+
+/* export.c: a tree as a tar file. */
+int worker_export(struct worker_job *job, int root, int out);
+
+/* walk.c: a tree that may mean harm, entry by entry and by descriptors. */
+struct worker_level {
+	DIR *src;
+	int dst; /* -1: only looked at */
+	struct stat st;
+};
+
+struct worker_walk {
+	struct worker_job *job;
+	struct worker_level *levels;
+	size_t depth;
+	size_t room;
+	struct worker_copy copy;
+	void *user;
+	/* An entry: 0 or an error; directories are entered by worker_walk_enter(). */
+	int (*entry)(struct worker_walk *w, struct worker_level *l, const char *name);
+	/* Optional: all of a directory was seen. */
+	int (*left)(struct worker_walk *w, struct worker_level *l);
+};
+
+void worker_walk_fini(struct worker_walk *w);
+#define worker_autowalk __attribute__((cleanup(worker_walk_fini))) struct worker_walk
+/* src and dst become the walk's, also on failure. */
+int worker_walk_push(struct worker_walk *w, int src, int dst, const char *name);
+/* l may have moved behind it. */
+int worker_walk_enter(struct worker_walk *w, struct worker_level *l, const char *name);
+int worker_walk_all(struct worker_walk *w);
+/* No path of a program is longer than 4096 bytes, so no honest tree is deeper. */
+enum { WORKER_DEPTH_MAX = 4000 };
 
 /* tree.c */
 int worker_copy_tree(struct worker_job *job, int src, int parent, const char *name);

@@ -17,6 +17,7 @@ int qube__job_type_fds(uint32_t type)
 {
 	switch (type) {
 	case QUBE__JOB_COPY_TREE:
+	case QUBE__JOB_EXPORT:
 	case QUBE__JOB_FLATTEN:
 	case QUBE__JOB_IMPORT_HOST:
 	case QUBE__JOB_IMPORT_ARCHIVE:

@@ -30,7 +30,7 @@ enum qube__job_type {
 	QUBE__JOB_IMPORT_HOST = 4,
 	/* fd 0: a directory of the file system to flush. */
 	QUBE__JOB_SYNC = 5,
-	/* fd 0: a file, or the directory of an image; fd 1: directory in which args[0] is made;
+	/* fd 0: a file, without a key also a stream, or the directory of an image; fd 1: directory in which args[0] is made;
 	 * args[1]: "tar" or "oci"; args[2], args[3]: public key and signature of minisign as text,
 	 * or "" for none. number: bytes that must stay free. */
 	QUBE__JOB_IMPORT_ARCHIVE = 7,
@@ -38,12 +38,14 @@ enum qube__job_type {
 	 * names of layers, newest first. One tree that shows what an overlay of them shows;
 	 * flushed. */
 	QUBE__JOB_FLATTEN = 8,
+	/* fd 0: the root of a tree; fd 1: what a tar file of it is written to. */
+	QUBE__JOB_EXPORT = 9,
 	/* Ends the running job; no descriptor. Answered by that job's DONE. */
 	QUBE__JOB_CANCEL = 6,
 };
 
 enum {
-	/* IMPORT_*: keep setuid and setgid bits, dropped by default. */
+	/* IMPORT_*: keep setuid and setgid bits, dropped by default, and capabilities. */
 	QUBE__JOB_KEEP_SETID = 2,
 	/* IMPORT_HOST: report the plan (packages, files, bytes) and write nothing. */
 	QUBE__JOB_PLAN_ONLY = 4,

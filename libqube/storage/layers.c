@@ -212,6 +212,12 @@ int qube__tree_collect(struct qube__pool *p)
 		if (s->state && add_state(&used, s->state) < 0)
 			return QUBE_E_NOMEM;
 	}
+	qube__list_foreach (pos, &p->ops) {
+		struct qube__pool_op *op = qube__container_of(pos, struct qube__pool_op, link);
+
+		if (op->merged && add_state(&used, op->merged) < 0)
+			return QUBE_E_NOMEM;
+	}
 	if (used.n)
 		qsort(used.list, used.n, sizeof(*used.list), compare_ids);
 	return trash_unused(p, &used);

@@ -25,6 +25,13 @@ static bool is_merging(struct qube__pool *p, const char *owner, const char *name
 	return false;
 }
 
+void qube__tree_let_layers_go(struct qube__pool_op *op)
+{
+	op->merged->n_layers = 0;
+	if (qube__tree_collect(op->p) < 0)
+		qube__tree_log(op->p, 4, "%s", qube_error_last()->message);
+}
+
 /* The volume may have got further layers meanwhile, another name, or have been removed: then the
  * work was for nothing. */
 static int finish_merge(struct qube__pool_op *op, const struct qube__job_reply *result)
@@ -40,15 +47,16 @@ static int finish_merge(struct qube__pool_op *op, const struct qube__job_reply *
 	if (r <= 0)
 		return qube__fail(QUBE_E_BUSY, "volume %s of %s changed meanwhile", op->name,
 				  op->owner);
-	/* A crash from here on leaves a layer that no volume lists: collected at open. */
-	if (renameat2(p->tmp, op->temp, p->layers, op->temp, RENAME_NOREPLACE) < 0 ||
-	    fsync(p->layers) < 0)
-		return qube__tree_fail(p, "place the merged layers of", op->owner);
+	r = qube__tree_place_layer(op);
+	if (r < 0)
+		return r;
 	qube__fault(QUBE__FAULT_FLATTEN_LAYER);
 	r = qube__tree_write_file(p, f, op->owner, op->name);
 	if (r < 0)
 		qube__tree_trash(p, p->layers, op->temp);
-	return r < 0 ? r : qube__tree_collect(p);
+	if (r == 0)
+		qube__tree_let_layers_go(op);
+	return r;
 }
 
 /* A failure costs the time of a start, never data: the layers are what they were. */
@@ -89,6 +97,7 @@ static int try_merge(struct qube__pool *p, const char *owner, const char *name)
 		return r;
 	op->quiet = true;
 	op->finish = finish_merge;
+	op->failed = qube__tree_let_layers_go;
 	op->merged = malloc(sizeof(*op->merged));
 	if (op->merged)
 		*op->merged = f->states[0];

@@ -14,7 +14,33 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { KEEP_FREE = 64 * 1024 * 1024 }; /* what an import leaves for the qubes that run */
+static void release(struct qube__pool_op *op)
+{
+	qube__list_remove(&op->link);
+	qube__posted_cancel(&op->end);
+	qube__helper_destroy(op->own);
+	qube__close_fd(&op->fd);
+	qube__volume_run_fini(&op->parts);
+	free(op->merged);
+	free(op);
+}
+
+static void on_ended(struct qube__posted *p)
+{
+	release(qube__container_of(p, struct qube__pool_op, end));
+}
+
+/* A helper may not be destroyed by what it calls. */
+void qube__tree_op_free(struct qube__pool_op *op)
+{
+	if (!op->own || op->p->closing) {
+		release(op);
+		return;
+	}
+	qube__list_remove(&op->link);
+	qube__list_append(&op->p->ended, &op->link);
+	qube__post(op->p->env.loop, &op->end);
+}
 
 int qube__tree_op_new(struct qube__pool_op **out, struct qube__pool *p, const char *owner,
 		      const char *name, const struct qube__pool_cb *cb)
@@ -26,18 +52,12 @@ int qube__tree_op_new(struct qube__pool_op **out, struct qube__pool *p, const ch
 	qube__list_append(&p->ops, &op->link);
 	op->p = p;
 	op->cb = *cb;
+	op->fd = -1;
+	qube__posted_init(&op->end, on_ended);
 	qube__text_copy(op->owner, sizeof(op->owner), owner);
 	qube__text_copy(op->name, sizeof(op->name), name);
 	*out = op;
 	return 0;
-}
-
-void qube__tree_op_free(struct qube__pool_op *op)
-{
-	qube__list_remove(&op->link);
-	qube__volume_run_fini(&op->parts);
-	free(op->merged);
-	free(op);
 }
 
 static void on_progress(void *user, uint64_t done, uint64_t total)
@@ -76,7 +96,8 @@ static void on_done(void *user, int code, const struct qube__job_reply *result)
 	if (code > 0)
 		return;
 	qube__err_save(&why);
-	if (code < 0 && op->temp[0])
+	/* What became something is not in tmp/ any more. */
+	if (op->temp[0])
 		qube__tree_trash(op->p, op->p->tmp, op->temp);
 	if (code < 0 && op->failed)
 		op->failed(op);
@@ -139,6 +160,17 @@ static int open_host(const char *path)
 	return fd < 0 ? qube__fail_os("cannot open %s", path) : fd;
 }
 
+int qube__tree_place_layer(struct qube__pool_op *op)
+{
+	struct qube__pool *p = op->p;
+
+	/* A crash from here on leaves a layer that no volume lists: collected at open. */
+	if (renameat2(p->tmp, op->temp, p->layers, op->temp, RENAME_NOREPLACE) < 0 ||
+	    fsync(p->layers) < 0)
+		return qube__tree_fail(p, "place a layer of", op->owner);
+	return 0;
+}
+
 static int finish_import(struct qube__pool_op *op, const struct qube__job_reply *result)
 {
 	qube__autofree struct qube__volume_file *f = calloc(1, sizeof(*f));
@@ -151,10 +183,9 @@ static int finish_import(struct qube__pool_op *op, const struct qube__job_reply 
 	if (qube__tree_has_file(p, op->owner, op->name))
 		return qube__fail(QUBE_E_EXISTS, "%s has a volume %s meanwhile", op->owner,
 				  op->name);
-	/* A crash from here on leaves a layer that no volume lists: collected at open. */
-	if (renameat2(p->tmp, op->temp, p->layers, op->temp, RENAME_NOREPLACE) < 0 ||
-	    fsync(p->layers) < 0)
-		return qube__tree_fail(p, "place the template", op->owner);
+	r = qube__tree_place_layer(op);
+	if (r < 0)
+		return r;
 	qube__fault(QUBE__FAULT_IMPORT_LAYER);
 	f->n_states = 1;
 	f->states[0].number = 1;
@@ -178,7 +209,7 @@ static int start_unpack(struct qube__pool_op *op, const struct qube__import *req
 {
 	struct qube__job_request job = {
 		.type = QUBE__JOB_IMPORT_ARCHIVE,
-		.number = KEEP_FREE,
+		.number = QUBE__TREE_KEEP_FREE,
 		.n_args = 4,
 		.args = { op->temp, req->format, req->key ? req->key : "",
 			  req->signature ? req->signature : "" },
@@ -195,7 +226,8 @@ static int start_unpack(struct qube__pool_op *op, const struct qube__import *req
 
 static int start_import(struct qube__pool_op *op, const struct qube__import *req)
 {
-	struct qube__job_request job = { .type = QUBE__JOB_IMPORT_HOST, .number = KEEP_FREE };
+	struct qube__job_request job = { .type = QUBE__JOB_IMPORT_HOST,
+					 .number = QUBE__TREE_KEEP_FREE };
 	qube__autofd host = open_host(req->host_root ? req->host_root : "/");
 	int fds[2] = { host, op->p->tmp };
 	int r = host < 0 ? host : qube__tree_random_id(op->temp);

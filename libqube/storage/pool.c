@@ -274,6 +274,7 @@ static int fill_pool(struct qube__pool *p, const struct qube__pool_env *env, con
 	p->env = *env;
 	p->dir = p->layers = p->volumes = p->run = p->tmp = p->trash = -1;
 	qube__list_init(&p->ops);
+	qube__list_init(&p->ended);
 	qube__list_init(&p->started);
 	p->state_dir = strdup(env->state_dir);
 	p->worker_path = strdup(env->worker_path);
@@ -338,6 +339,7 @@ void qube__pool_close(struct qube__pool *p)
 	qube__helper_destroy(p->front);
 	qube__helper_destroy(p->back);
 	qube__helper_destroy(p->merge);
+	qube__tree_drop_streams(p);
 	forget_started(p);
 	qube__close_fd(&p->layers);
 	qube__close_fd(&p->volumes);

@@ -127,6 +127,18 @@ int qube__volume_usage(struct qube__pool *p, const struct qube__volume_spec *v,
 /* The revision becomes the current state (as a new revision). QUBE_E_BUSY while started. */
 int qube__volume_revert(struct qube__pool *p, const struct qube__volume_spec *v, uint64_t revision);
 
+/* The volume is empty, as when it was new; a layered one can be reverted. QUBE_E_BUSY while in use.
+ */
+int qube__volume_clear(struct qube__pool *p, const struct qube__volume_spec *v);
+/* Its committed content as a tar file to fd (borrowed); a tree's only while it is not started. A
+ * reader that stalls delays nobody. Always 1 or an error. */
+int qube__volume_export(struct qube__pool_op **out_op, struct qube__pool *p,
+			const struct qube__volume_spec *v, int fd, const struct qube__pool_cb *cb);
+/* A tar file from fd (borrowed; a file or a stream) takes the place of its content, at once or not
+ * at all. QUBE_E_BUSY while in use. Always 1 or an error. */
+int qube__volume_import(struct qube__pool_op **out_op, struct qube__pool *p,
+			const struct qube__volume_spec *v, int fd, const struct qube__pool_cb *cb);
+
 /* What must be copied before start (a disposable's private volume). 0, 1 or an error. */
 int qube__volume_prepare(struct qube__pool_op **out_op, struct qube__pool *p,
 			 const struct qube__volume_spec *v, const struct qube__pool_cb *cb);

@@ -215,6 +215,20 @@ static int start_tree(struct qube__volume_run *run, struct qube__pool *p,
 	return run->upper ? 0 : qube__fail_nomem();
 }
 
+/* An export or import of it is under way. */
+static bool is_worked_on(struct qube__pool *p, const char *owner, const char *name)
+{
+	struct qube__list *pos;
+
+	qube__list_foreach (pos, &p->ops) {
+		struct qube__pool_op *op = qube__container_of(pos, struct qube__pool_op, link);
+
+		if (op->own && strcmp(op->owner, owner) == 0 && strcmp(op->name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
 int qube__volume_start(struct qube__volume_run *out, struct qube__pool *p,
 		       const struct qube__volume_spec *v)
 {
@@ -229,6 +243,9 @@ int qube__volume_start(struct qube__volume_run *out, struct qube__pool *p,
 				  v->name, v->owner);
 	if (qube__tree_find_started(p, v->owner, v->name))
 		return qube__fail(QUBE_E_BUSY, "volume %s of %s is started", v->name, v->owner);
+	if (is_worked_on(p, v->owner, v->name))
+		return qube__fail(QUBE_E_BUSY, "volume %s of %s is being copied", v->name,
+				  v->owner);
 	run.read_only = v->read_only;
 	run.discard = !v->save_on_stop;
 	if (v->kind == QUBE__VOLUME_LAYERED) {

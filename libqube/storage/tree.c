@@ -67,7 +67,7 @@ static bool has_any_file(struct qube__pool *p, const char *owner)
 	return found;
 }
 
-static bool owner_busy(struct qube__pool *p, const char *owner)
+bool qube__tree_owner_busy(struct qube__pool *p, const char *owner)
 {
 	struct qube__list *pos;
 
@@ -91,7 +91,7 @@ int qube__volumes_remove(struct qube__pool *p, const char *owner)
 
 	if (!qube__tree_name_ok(owner))
 		return qube__fail(QUBE_E_INVALID, "unusable name of a qube");
-	if (owner_busy(p, owner))
+	if (qube__tree_owner_busy(p, owner))
 		return qube__fail(QUBE_E_BUSY, "a volume of %s is in use", owner);
 	layered = has_any_file(p, owner);
 	there = fstatat(p->volumes, owner, &st, AT_SYMLINK_NOFOLLOW) == 0;
@@ -113,7 +113,7 @@ int qube__volumes_rename(struct qube__pool *p, const char *from, const char *to)
 
 	if (!qube__tree_name_ok(from) || !qube__tree_name_ok(to))
 		return qube__fail(QUBE_E_INVALID, "unusable name of a qube");
-	if (owner_busy(p, from))
+	if (qube__tree_owner_busy(p, from))
 		return qube__fail(QUBE_E_BUSY, "a volume of %s is in use", from);
 	if (fstatat(p->volumes, to, &st, AT_SYMLINK_NOFOLLOW) == 0 ||
 	    fstatat(p->run, to, &st, AT_SYMLINK_NOFOLLOW) == 0)
@@ -254,7 +254,7 @@ int qube__volume_revert(struct qube__pool *p, const struct qube__volume_spec *v,
 	if (v->kind != QUBE__VOLUME_LAYERED || !v->save_on_stop)
 		return qube__fail_detail(QUBE_E_NOTSUP, QUBE_D_STORAGE,
 					 "volume %s of %s has no revisions", v->name, v->owner);
-	if (owner_busy(p, v->owner))
+	if (qube__tree_owner_busy(p, v->owner))
 		return qube__fail(QUBE_E_BUSY, "volume %s of %s is in use", v->name, v->owner);
 	r = qube__tree_read_file(p, f, v->owner, v->name);
 	for (uint32_t i = 0; r == 0 && !state && i < f->n_states; i++) {

@@ -29,6 +29,7 @@ struct qube__pool {
 	bool emptying;
 	bool empty_again;
 	struct qube__list ops;
+	struct qube__list ended; /* ops whose helper is still calling them */
 	struct qube__list started;
 };
 
@@ -58,6 +59,9 @@ struct qube__pool_op {
 	char owner[QUBE__OWNER_MAX];
 	char name[QUBE__OWNER_MAX];
 	char temp[QUBE__LAYER_ID_MAX];	   /* entry of tmp/ that goes to the trash on failure */
+	struct qube__helper *own;	   /* what may wait for somebody has a helper of its own */
+	struct qube__posted end;	   /* frees the op and its helper */
+	int fd;				   /* of a stream: -1, or where from or to */
 	bool quiet;			   /* nobody asked for it: it holds up nothing */
 	struct qube__volume_state *merged; /* flatten: the list; owned */
 	int32_t keep;
@@ -102,7 +106,16 @@ void qube__tree_merge(struct qube__pool *p, const char *owner, const char *name)
 /* All volumes that have many. */
 void qube__tree_merge_all(struct qube__pool *p);
 
+/* op->merged is not read any more: what only it needed is collected. */
+void qube__tree_let_layers_go(struct qube__pool_op *op);
+
+/* stream.c: exports and imports end, and what is left of those that did. */
+void qube__tree_drop_streams(struct qube__pool *p);
+
 /* op.c */
+enum { QUBE__TREE_KEEP_FREE = 64 * 1024 * 1024 }; /* what an import leaves for what runs */
+/* tmp/TEMP goes among the layers, flushed. */
+int qube__tree_place_layer(struct qube__pool_op *op);
 int qube__tree_op_new(struct qube__pool_op **out, struct qube__pool *p, const char *owner,
 		      const char *name, const struct qube__pool_cb *cb);
 void qube__tree_op_free(struct qube__pool_op *op);
@@ -116,6 +129,8 @@ int qube__tree_op_copy(struct qube__pool_op *op, int src);
 /* run.c */
 struct qube__started *qube__tree_find_started(struct qube__pool *p, const char *owner,
 					      const char *name);
+/* A volume of the owner is started, copied, imported ... */
+bool qube__tree_owner_busy(struct qube__pool *p, const char *owner);
 bool qube__tree_owner_started(struct qube__pool *p, const char *owner);
 /* Opens (and with make makes) OWNER below volumes/ or run/. -1 with errno. */
 int qube__tree_owner_dir(int dir, const char *owner, bool make);
