@@ -217,8 +217,35 @@ const struct cli_verb cli_verbs[] = {
 	  0, 0, 0, 0, cmd_doctor, NULL },
 	{ "volume ls", "QUBE", "list the volumes of a qube", "", 0, CLI_V_QUBES, 1, 1,
 	  cmd_volume_ls, NULL },
-	{ "volume info", "QUBE VOLUME", "what a volume says of itself", "", 0, CLI_V_QUBES, 2, 2,
-	  cmd_volume_info, NULL },
+	{ "volume info", "QUBE VOLUME", "what a volume says of itself",
+	  "With what it takes on disk; what it shares with others counts in full.", 0, CLI_V_QUBES,
+	  2, 2, cmd_volume_info, NULL },
+	{ "volume revisions", "QUBE VOLUME", "list the old states of a volume, oldest first",
+	  "The pool tree keeps those of the roots of templates and standalone qubes.", 0,
+	  CLI_V_QUBES, 2, 2, cmd_volume_revisions, NULL },
+	{ "volume revert", "QUBE VOLUME [REVISION]", "make an old state the current one",
+	  "REVISION is as listed, or its number alone; left out, it is the newest old one. The "
+	  "state that is left becomes an old one, so a second revert undoes the first. Qubes that "
+	  "run on a template keep what they have until they are started again.",
+	  0, CLI_V_QUBES, 2, 3, cmd_volume_revert, NULL },
+	{ "volume set", "QUBE VOLUME KEY VALUE", "change a setting of a volume",
+	  "KEY is size (bytes, or with K, M, G or T behind the number), revisions_to_keep, rw or "
+	  "ephemeral (True or False; the qube must be halted). A size is enforced for volatile "
+	  "volumes; of others it is listed as not enforced while the qube runs.",
+	  0, CLI_V_QUBES, 4, 4, cmd_volume_set, NULL },
+	{ "volume clear", "QUBE VOLUME", "make a volume empty",
+	  "The old state of a root becomes a revision; what was in another volume is gone for "
+	  "good.",
+	  CLI_BIT(O_YES), CLI_V_QUBES, 2, 2, cmd_volume_clear, NULL },
+	{ "volume export", "QUBE VOLUME [FILE]", "write a volume as a tar file",
+	  "To standard output if FILE is left out or -. What goes out is the state that was last "
+	  "committed; a private volume is read while its qube is halted. Sockets, pipes and "
+	  "devices are left out.",
+	  0, CLI_V_QUBES, 2, 3, cmd_volume_export, NULL },
+	{ "volume import", "QUBE VOLUME [FILE]", "replace what is in a volume by a tar file",
+	  "From standard input if FILE is left out or -. At once or not at all: a file that is "
+	  "damaged, cut off, or has an entry that could leave the volume changes nothing.",
+	  0, CLI_V_QUBES, 2, 3, cmd_volume_import, NULL },
 	{ "pool ls", "", "list pools", "", 0, 0, 0, 0, cmd_pool_ls, NULL },
 	{ "pool info", "POOL", "what a pool says of itself", "", 0, 0, 1, 1, cmd_pool_info, NULL },
 	{ "admin", "METHOD [DESTINATION [ARGUMENT]]", "make one request of the Admin API",

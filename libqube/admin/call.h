@@ -66,6 +66,11 @@ int qube__admin_run(struct qube__admin_call *c);
 void qube__admin_done(struct qube__admin_call *c, int code);
 /* extra.c: an operation's exit code and stages, into the reply. */
 int qube__admin_put_trace(struct qube__admin_call *c, const qube_op *op);
+/* Makes the call's op. Its worker is then begun, and what that returned is r of one of these: the
+ * first answers when the op is over (done: instead of the trace), the second with its progress. */
+int qube__admin_make_op(struct qube__admin_call *c);
+int qube__admin_run_op(struct qube__admin_call *c, int r, void (*done)(void *user, qube_op *op));
+int qube__admin_stream_op(struct qube__admin_call *c, int r);
 void qube__admin_call_init(struct qube__admin_call *c, struct qube__host *h);
 void qube__admin_call_fini(struct qube__admin_call *c);
 
@@ -95,6 +100,16 @@ int qube__m_vm_unpause(struct qube__admin_call *c);
 int qube__m_vm_current_state(struct qube__admin_call *c);
 int qube__m_events(struct qube__admin_call *c);
 int qube__m_volume_list(struct qube__admin_call *c);
+int qube__m_volume_info_now(struct qube__admin_call *c);
+int qube__m_volume_snapshots(struct qube__admin_call *c);
+int qube__m_volume_revert(struct qube__admin_call *c);
+int qube__m_volume_clear(struct qube__admin_call *c);
+int qube__m_volume_resize(struct qube__admin_call *c);
+int qube__m_volume_set_revisions(struct qube__admin_call *c);
+int qube__m_volume_set_rw(struct qube__admin_call *c);
+int qube__m_volume_set_ephemeral(struct qube__admin_call *c);
+int qube__m_volume_export(struct qube__admin_call *c);
+int qube__m_volume_import(struct qube__admin_call *c);
 int qube__m_volume_info(struct qube__admin_call *c);
 int qube__m_pool_list(struct qube__admin_call *c);
 int qube__m_pool_drivers(struct qube__admin_call *c);

@@ -115,15 +115,14 @@ static void on_op(void *user, qube_op *op)
 	qube__admin_done(c, r);
 }
 
-/* Makes the call's op; the caller starts it and returns run_op()'s result. */
-static int make_op(struct qube__admin_call *c)
+int qube__admin_make_op(struct qube__admin_call *c)
 {
 	return qube__op_create_inner(&c->op, &c->host->ctx);
 }
 
-static int run_op(struct qube__admin_call *c, int r)
+int qube__admin_run_op(struct qube__admin_call *c, int r, void (*done)(void *user, qube_op *op))
 {
-	struct qube_op_callback cb = { .fn = on_op, .user = c };
+	struct qube_op_callback cb = { .fn = done ? done : on_op, .user = c };
 
 	if (r < 0) {
 		struct qube__err err;
@@ -156,9 +155,9 @@ int qube__m_op_start(struct qube__admin_call *c)
 	r = handle(&d, c);
 	if (r < 0)
 		return r;
-	r = make_op(c);
+	r = qube__admin_make_op(c);
 	if (r == 0)
-		r = run_op(c, qube__host_domain_start(d, flags, c->op));
+		r = qube__admin_run_op(c, qube__host_domain_start(d, flags, c->op), NULL);
 	qube_domain_unref(d);
 	return r;
 }
@@ -169,8 +168,9 @@ int qube__m_op_clone(struct qube__admin_call *c)
 	int r = qube__payload_text(name, sizeof(name), c);
 
 	if (r == 0)
-		r = make_op(c);
-	return r < 0 ? r : run_op(c, qube__host_clone(c->host, c->dest, name, c->op));
+		r = qube__admin_make_op(c);
+	return r < 0 ? r :
+		       qube__admin_run_op(c, qube__host_clone(c->host, c->dest, name, c->op), NULL);
 }
 
 static int parse_payload(struct qube__json **out, const struct qube__admin_call *c)
@@ -227,17 +227,17 @@ int qube__m_op_call(struct qube__admin_call *c)
 	o.stdin_fd = c->fds[0];
 	o.stdout_fd = c->fds[1];
 	o.stderr_fd = c->fds[2];
-	r = make_op(c);
+	r = qube__admin_make_op(c);
 	if (r < 0)
 		return r;
-	r = run_op(c, qube__link_call(c->host, c->dest, &o, c->op));
+	r = qube__admin_run_op(c, qube__link_call(c->host, c->dest, &o, c->op), NULL);
 	/* The call has its own: the caller sees an end of file when that closes. */
 	for (int i = 0; i < QUBE__CALL_FDS; i++)
 		qube__close_fd(&c->fds[i]);
 	return r;
 }
 
-/* --- template import: a stream of progress --- */
+/* --- long ones: a stream of progress --- */
 
 static void frame(struct qube__admin_call *c, const char *event)
 {
@@ -256,7 +256,7 @@ static void frame(struct qube__admin_call *c, const char *event)
 	c->stream(c);
 }
 
-static void on_import(void *user, qube_op *op)
+static void on_streamed(void *user, qube_op *op)
 {
 	struct qube__admin_call *c = user;
 	const struct qube_error *e = &op->err.pub;
@@ -285,12 +285,21 @@ static void on_tick(struct qube__timer *t)
 	qube__timer_set(&c->host->ctx.loop, t, t->at_ms + 200);
 }
 
+int qube__admin_stream_op(struct qube__admin_call *c, int r)
+{
+	r = qube__admin_run_op(c, r, on_streamed);
+	if (r == 1) {
+		qube__timer_init(&c->tick, on_tick);
+		qube__timer_set(&c->host->ctx.loop, &c->tick, qube__now_ms() + 50);
+	}
+	return r;
+}
+
 /* {"name", "include", "label", "pool", "source", "key", "signature", "flags"} */
 int qube__m_op_import(struct qube__admin_call *c)
 {
 	qube__autojson *j = NULL;
 	struct qube_template_import_opts o = { .size = sizeof(o) };
-	struct qube_op_callback cb = { .fn = on_import, .user = c };
 	int r = parse_payload(&j, c);
 
 	if (r == 0)
@@ -312,14 +321,8 @@ int qube__m_op_import(struct qube__admin_call *c)
 			      QUBE_TEMPLATE_IMPORT_HOST | QUBE_TEMPLATE_IMPORT_PLAN_ONLY |
 				      QUBE_TEMPLATE_IMPORT_UNSIGNED);
 	if (r == 0)
-		r = make_op(c);
+		r = qube__admin_make_op(c);
 	if (r < 0)
 		return r;
-	r = run_op(c, qube__host_import(c->host, &o, c->op));
-	if (r == 1) {
-		qube_op_set_callback(c->op, &cb);
-		qube__timer_init(&c->tick, on_tick);
-		qube__timer_set(&c->host->ctx.loop, &c->tick, qube__now_ms() + 50);
-	}
-	return r;
+	return qube__admin_stream_op(c, qube__host_import(c->host, &o, c->op));
 }

@@ -65,8 +65,15 @@ static const struct qube__method methods[] = {
 	{ "admin.vm.tag.List", A, NO, NO, 0, qube__m_tag_list },
 	{ "admin.vm.tag.Remove", A, R, NO, 0, qube__m_tag_remove },
 	{ "admin.vm.tag.Set", A, R, NO, 0, qube__m_tag_set },
-	{ "admin.vm.volume.Info", A, R, NO, 0, qube__m_volume_info },
+	{ "admin.vm.volume.Clear", A, R, NO, 0, qube__m_volume_clear },
+	{ "admin.vm.volume.Info", A, R, NO, QUBE__METHOD_WAITS, qube__m_volume_info },
 	{ "admin.vm.volume.List", A, NO, NO, 0, qube__m_volume_list },
+	{ "admin.vm.volume.ListSnapshots", A, R, NO, 0, qube__m_volume_snapshots },
+	{ "admin.vm.volume.Resize", A, R, R, 0, qube__m_volume_resize },
+	{ "admin.vm.volume.Revert", A, R, R, 0, qube__m_volume_revert },
+	{ "admin.vm.volume.Set.ephemeral", A, R, R, 0, qube__m_volume_set_ephemeral },
+	{ "admin.vm.volume.Set.revisions_to_keep", A, R, R, 0, qube__m_volume_set_revisions },
+	{ "admin.vm.volume.Set.rw", A, R, R, 0, qube__m_volume_set_rw },
 	{ "admin.vmclass.List", D, NO, NO, 0, qube__m_vmclass_list },
 	{ "internal.GetSystemInfo", D, NO, NO, QUBE__METHOD_HOST_ONLY, qube__m_system_info },
 	{ "qube.Call", V, NO, R, QUBE__METHOD_HOST_ONLY | QUBE__METHOD_OP, qube__m_op_call },
@@ -82,6 +89,11 @@ static const struct qube__method methods[] = {
 	{ "qube.Unenforced", A, NO, NO, QUBE__METHOD_HOST_ONLY, qube__m_unenforced },
 	{ "qube.template.Import", D, NO, R,
 	  QUBE__METHOD_HOST_ONLY | QUBE__METHOD_OP | QUBE__METHOD_STREAM, qube__m_op_import },
+	{ "qube.volume.Export", V, R, NO,
+	  QUBE__METHOD_HOST_ONLY | QUBE__METHOD_OP | QUBE__METHOD_STREAM, qube__m_volume_export },
+	{ "qube.volume.Import", V, R, NO,
+	  QUBE__METHOD_HOST_ONLY | QUBE__METHOD_OP | QUBE__METHOD_STREAM, qube__m_volume_import },
+	{ "qube.volume.Info", A, R, NO, QUBE__METHOD_HOST_ONLY, qube__m_volume_info_now },
 };
 
 #define COUNT (sizeof(methods) / sizeof(methods[0]))
@@ -137,6 +149,9 @@ static int check_shape(const struct qube__admin_call *c)
 		    !strcmp(c->req.dest, "uuid:00000000-0000-0000-0000-000000000000");
 	const char *what = NULL;
 
+	if (!c->from_host && (m->flags & QUBE__METHOD_HOST_ONLY))
+		return qube__fail_detail(QUBE_E_DENIED, QUBE_D_PERMISSION, "%s is for the host",
+					 m->name);
 	if (has_arg && m->arg == QUBE__TAKES_NONE)
 		what = "unexpected argument";
 	else if (!has_arg && m->arg == QUBE__TAKES_SOME)
@@ -151,9 +166,6 @@ static int check_shape(const struct qube__admin_call *c)
 		what = "expected destination to not be AdminVM";
 	if (what)
 		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_PROTOCOL, "%s: %s", m->name, what);
-	if (!c->from_host && (m->flags & QUBE__METHOD_HOST_ONLY))
-		return qube__fail_detail(QUBE_E_DENIED, QUBE_D_PERMISSION, "%s is for the host",
-					 m->name);
 	if (!c->stream && (m->flags & QUBE__METHOD_STREAM))
 		return qube__fail_detail(QUBE_E_NOTSUP, QUBE_D_GENERIC,
 					 "%s is answered by a stream, which is not offered here",

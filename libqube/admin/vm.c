@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Qubes over the Admin API: listed, made, started, stopped; their volumes; events. */
+ * Qubes over the Admin API: listed, made, started, stopped; events. */
 #include "admin/call.h"
 
 #include "base/error.h"
@@ -371,64 +371,4 @@ int qube__m_events(struct qube__admin_call *c)
 	if (send_event(c, &hello) < 0)
 		qube__ctx_unlisten(&c->listener);
 	return 1;
-}
-
-/* --- volumes and pools --- */
-
-int qube__m_volume_list(struct qube__admin_call *c)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < c->dest->n_volumes; i++)
-		r = qube__reply(c, "%s\n", c->dest->volumes[i].name);
-	return r;
-}
-
-int qube__m_volume_info(struct qube__admin_call *c)
-{
-	struct qube_volume_info info = { .size = sizeof(info) };
-	struct qube__vm_volume *v;
-	int r = qube__host_volume_info(&info, c->host, c->dest, c->req.arg);
-
-	if (r < 0)
-		return r;
-	v = qube__vm_volume(c->dest, c->req.arg);
-	return qube__reply(c,
-			   "pool=%s\nvid=%s\nsize=%llu\nusage=0\nrw=%s\nsource=%s\npath=\n"
-			   "save_on_stop=%s\nsnap_on_start=%s\nrevisions_to_keep=%d\n"
-			   "ephemeral=%s\nis_outdated=%s\n",
-			   info.pool, info.vid, (unsigned long long)info.max_bytes,
-			   qube__truth(info.flags & QUBE_VOLUME_RW), info.source,
-			   qube__truth(info.flags & QUBE_VOLUME_SAVE_ON_STOP),
-			   qube__truth(info.flags & QUBE_VOLUME_SNAP_ON_START),
-			   v->revisions_to_keep < 0 ? 1 : v->revisions_to_keep,
-			   qube__truth(v->ephemeral),
-			   qube__truth(info.flags & QUBE_VOLUME_OUTDATED));
-}
-
-int qube__m_pool_list(struct qube__admin_call *c)
-{
-	struct qube__model *m = c->host->model;
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < m->n_pools; i++)
-		r = qube__reply(c, "%s\n", m->pools[i].name);
-	return r;
-}
-
-int qube__m_pool_drivers(struct qube__admin_call *c)
-{
-	return qube__reply(c, "tree revisions_to_keep\n");
-}
-
-int qube__m_pool_info(struct qube__admin_call *c)
-{
-	struct qube_pool_info info = { .size = sizeof(info) };
-	int r = c->host->ctx.be->pool_info(&info, &c->host->ctx, c->req.arg);
-
-	if (r < 0)
-		return r;
-	return qube__reply(c, "driver=%s\nname=%s\nsize=%llu\nusage=%llu\n", info.driver,
-			   c->req.arg, (unsigned long long)info.total_bytes,
-			   (unsigned long long)(info.total_bytes - info.free_bytes));
 }

@@ -40,4 +40,12 @@ static inline int qube__api_out(uint32_t size, size_t v1_size)
 	return 0;
 }
 
+/* Makes the op of a call that may block; inside a callback only a caller that takes the op may. */
+static inline int qube__api_begin(qube_op **op, qube_ctx *ctx, qube_op **wanted)
+{
+	int r = wanted ? 0 : qube__ctx_may_block(ctx);
+
+	return r < 0 ? r : qube__op_create(op, ctx);
+}
+
 #endif

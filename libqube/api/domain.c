@@ -87,25 +87,13 @@ QUBE_API const char *qube_state_name(uint32_t state)
 	return state < 9 ? names[state] : "NA";
 }
 
-/* Makes the op of a call that may block; inside a callback only a caller that takes the op may. */
-static int begin(qube_op **op, qube_ctx *ctx, qube_op **wanted)
-{
-	if (!wanted) {
-		int r = qube__ctx_may_block(ctx);
-
-		if (r < 0)
-			return r;
-	}
-	return qube__op_create(op, ctx);
-}
-
 QUBE_API int qube_domain_start(qube_domain *d, qube_op **op)
 {
 	qube_op *o;
 	int r;
 
 	QUBE__ENTER(d);
-	r = begin(&o, d->ctx, op);
+	r = qube__api_begin(&o, d->ctx, op);
 	return r < 0 ? r : qube__op_deliver(o, d->ctx->be->domain_start(d, 0, o), op);
 }
 
@@ -121,7 +109,7 @@ QUBE_API int qube_domain_start_with(qube_domain *d, const struct qube_domain_sta
 	if (r == 0)
 		r = qube__api_flags(so.flags, QUBE_DOMAIN_START_DISCARD);
 	if (r == 0)
-		r = begin(&o, d->ctx, op);
+		r = qube__api_begin(&o, d->ctx, op);
 	return r < 0 ? r : qube__op_deliver(o, d->ctx->be->domain_start(d, so.flags, o), op);
 }
 
@@ -141,7 +129,7 @@ QUBE_API int qube_domain_shutdown(qube_domain *d, const struct qube_domain_shutd
 	if (r == 0)
 		r = qube__api_reserved(so.reserved0);
 	if (r == 0)
-		r = begin(&o, d->ctx, op);
+		r = qube__api_begin(&o, d->ctx, op);
 	return r < 0 ? r : qube__op_deliver(o, d->ctx->be->domain_shutdown(d, &so, o), op);
 }
 
@@ -151,7 +139,7 @@ QUBE_API int qube_domain_kill(qube_domain *d, qube_op **op)
 	int r;
 
 	QUBE__ENTER(d);
-	r = begin(&o, d->ctx, op);
+	r = qube__api_begin(&o, d->ctx, op);
 	return r < 0 ? r : qube__op_deliver(o, d->ctx->be->domain_kill(d, o), op);
 }
 
@@ -163,7 +151,7 @@ QUBE_API int qube_domain_wait(qube_domain *d, uint32_t state, qube_op **op)
 	QUBE__ENTER(d);
 	if (state < QUBE_STATE_HALTED || state > QUBE_STATE_CRASHED)
 		return qube__fail(QUBE_E_INVALID, "no state %u", state);
-	r = begin(&o, d->ctx, op);
+	r = qube__api_begin(&o, d->ctx, op);
 	return r < 0 ? r : qube__op_deliver(o, d->ctx->be->domain_wait(d, state, o), op);
 }
 
@@ -173,7 +161,7 @@ QUBE_API int qube_domain_clone(qube_domain *d, const char *name, qube_op **op)
 	int r;
 
 	QUBE__ENTER(d && name);
-	r = begin(&o, d->ctx, op);
+	r = qube__api_begin(&o, d->ctx, op);
 	return r < 0 ? r : qube__op_deliver(o, d->ctx->be->domain_clone(d, name, o), op);
 }
 
@@ -190,7 +178,7 @@ QUBE_API int qube_domain_call(qube_domain *d, const struct qube_call_opts *opts,
 	if (r == 0)
 		r = qube__api_reserved(co.reserved0);
 	if (r == 0)
-		r = begin(&o, d->ctx, op);
+		r = qube__api_begin(&o, d->ctx, op);
 	return r < 0 ? r : qube__op_deliver(o, d->ctx->be->domain_call(d, &co, o), op);
 }
 
@@ -209,7 +197,7 @@ QUBE_API int qube_template_import(qube_ctx *ctx, const struct qube_template_impo
 						      QUBE_TEMPLATE_IMPORT_PLAN_ONLY |
 						      QUBE_TEMPLATE_IMPORT_UNSIGNED);
 	if (r == 0)
-		r = begin(&o, ctx, op);
+		r = qube__api_begin(&o, ctx, op);
 	return r < 0 ? r : qube__op_deliver(o, ctx->be->template_import(ctx, &to, o), op);
 }
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * domain.h, volume.h, pool.h: properties, tags, features, volumes, pools. */
+ * domain.h, pool.h: properties, tags, features, pools. */
 #include <qube/domain.h>
 #include <qube/pool.h>
-#include <qube/volume.h>
 
 #include "api/api.h"
 
@@ -74,22 +73,6 @@ QUBE_API int qube_domain_feature_remove(qube_domain *d, const char *name)
 {
 	QUBE__ENTER(d && name);
 	return d->ctx->be->feature_remove(d, name);
-}
-
-QUBE_API int qube_domain_volume_list(char ***out, qube_domain *d)
-{
-	QUBE__ENTER(out && d);
-	return d->ctx->be->volume_list(out, d);
-}
-
-QUBE_API int qube_domain_volume_info_fetch(struct qube_volume_info *out, qube_domain *d,
-					   const char *name)
-{
-	int r;
-
-	QUBE__ENTER(out && d && name);
-	r = qube__api_out(out->size, sizeof(*out));
-	return r < 0 ? r : d->ctx->be->volume_info(out, d, name);
 }
 
 QUBE_API int qube_pool_list(char ***out, qube_ctx *ctx)

@@ -81,6 +81,13 @@ struct qube__backend {
 	int (*host_check)(struct qube_check **out, size_t *count, qube_ctx *ctx);
 	int (*volume_list)(char ***out, qube_domain *d);
 	int (*volume_info)(struct qube_volume_info *out, qube_domain *d, const char *name);
+	int (*volume_revisions)(char ***out, qube_domain *d, const char *name);
+	int (*volume_revert)(qube_domain *d, const char *name, const char *revision);
+	int (*volume_set)(qube_domain *d, const char *name, const char *key, const char *value);
+	int (*volume_clear)(qube_domain *d, const char *name);
+	int (*volume_measure)(qube_domain *d, const char *name, qube_op *op); /* done_bytes */
+	int (*volume_export)(qube_domain *d, const char *name, int fd, qube_op *op);
+	int (*volume_import)(qube_domain *d, const char *name, int fd, qube_op *op);
 	int (*pool_list)(char ***out, qube_ctx *ctx);
 	int (*pool_info)(struct qube_pool_info *out, qube_ctx *ctx, const char *name);
 };
@@ -94,6 +101,8 @@ struct qube__strings {
 	size_t n;
 };
 int qube__strings_add(struct qube__strings *s, const char *item);
+/* The list is the caller's; of nothing it is an empty one. */
+int qube__strings_take(char ***out, struct qube__strings *s);
 static inline void qube__strings_fini(struct qube__strings *s)
 {
 	qube_strings_free(s->items);

@@ -14,7 +14,7 @@
 #include <string.h>
 
 /* The qube of a handle, which may have been removed since. */
-static int vm_of(struct qube__vm **out, qube_domain *d)
+int qube__host_vm_of(struct qube__vm **out, qube_domain *d)
 {
 	struct qube__host *h = qube__host_of(d->ctx);
 
@@ -142,7 +142,7 @@ int qube__host_domain_start(qube_domain *d, uint32_t flags, qube_op *op)
 
 	if (!l)
 		return QUBE_E_NOMEM;
-	r = vm_of(&vm, d);
+	r = qube__host_vm_of(&vm, d);
 	if (r == 0)
 		r = qube__life_start(qube__host_of(d->ctx), vm, &l->waiter, flags, op);
 	return life_result(l, r);
@@ -158,7 +158,7 @@ int qube__host_domain_shutdown(qube_domain *d, const struct qube_domain_shutdown
 	if (!l)
 		return QUBE_E_NOMEM;
 	qube__op_stage(op, "shutdown");
-	r = vm_of(&vm, d);
+	r = qube__host_vm_of(&vm, d);
 	if (r == 0)
 		r = qube__life_shutdown(qube__host_of(d->ctx), vm, &l->waiter, o->flags,
 					o->timeout_ms);
@@ -174,7 +174,7 @@ int qube__host_domain_kill(qube_domain *d, qube_op *op)
 	if (!l)
 		return QUBE_E_NOMEM;
 	qube__op_stage(op, "kill");
-	r = vm_of(&vm, d);
+	r = qube__host_vm_of(&vm, d);
 	if (r == 0)
 		r = qube__life_kill(qube__host_of(d->ctx), vm, &l->waiter);
 	return life_result(l, r);
@@ -247,7 +247,7 @@ int qube__host_domain_wait(qube_domain *d, uint32_t state, qube_op *op)
 {
 	struct state_wait *w;
 	struct qube__vm *vm;
-	int r = vm_of(&vm, d);
+	int r = qube__host_vm_of(&vm, d);
 
 	if (r < 0)
 		return r;
@@ -271,7 +271,7 @@ int qube__host_domain_wait(qube_domain *d, uint32_t state, qube_op *op)
 int qube__host_domain_clone(qube_domain *d, const char *name, qube_op *op)
 {
 	struct qube__vm *vm;
-	int r = vm_of(&vm, d);
+	int r = qube__host_vm_of(&vm, d);
 
 	return r < 0 ? r : qube__host_clone(qube__host_of(d->ctx), vm, name, op);
 }
@@ -279,7 +279,7 @@ int qube__host_domain_clone(qube_domain *d, const char *name, qube_op *op)
 int qube__host_domain_call(qube_domain *d, const struct qube_call_opts *o, qube_op *op)
 {
 	struct qube__vm *vm;
-	int r = vm_of(&vm, d);
+	int r = qube__host_vm_of(&vm, d);
 
 	return r < 0 ? r : qube__link_call(qube__host_of(d->ctx), vm, o, op);
 }
@@ -293,7 +293,7 @@ int qube__host_template_import(qube_ctx *ctx, const struct qube_template_import_
 int qube__host_domain_pause(qube_domain *d)
 {
 	struct qube__vm *vm;
-	int r = vm_of(&vm, d);
+	int r = qube__host_vm_of(&vm, d);
 
 	return r < 0 ? r : qube__life_pause(qube__host_of(d->ctx), vm, true);
 }
@@ -301,7 +301,7 @@ int qube__host_domain_pause(qube_domain *d)
 int qube__host_domain_unpause(qube_domain *d)
 {
 	struct qube__vm *vm;
-	int r = vm_of(&vm, d);
+	int r = qube__host_vm_of(&vm, d);
 
 	return r < 0 ? r : qube__life_pause(qube__host_of(d->ctx), vm, false);
 }
@@ -309,7 +309,7 @@ int qube__host_domain_unpause(qube_domain *d)
 int qube__host_domain_destroy(qube_domain *d)
 {
 	struct qube__vm *vm;
-	int r = vm_of(&vm, d);
+	int r = qube__host_vm_of(&vm, d);
 
 	return r < 0 ? r : qube__host_destroy(qube__host_of(d->ctx), vm);
 }
@@ -319,7 +319,7 @@ int qube__host_property_fetch(struct qube_property *out, qube_domain *d, const c
 	struct qube_property p = { .size = out->size };
 	struct qube__prop_value v;
 	struct qube__vm *vm;
-	int r = vm_of(&vm, d);
+	int r = qube__host_vm_of(&vm, d);
 
 	if (r == 0)
 		r = qube__vm_prop_get(&v, vm, name);
@@ -429,7 +429,7 @@ int qube__host_global_reset(struct qube__host *h, const char *name)
 int qube__host_domain_property_set(qube_domain *d, const char *name, const char *value)
 {
 	struct qube__vm *vm;
-	int r = vm_of(&vm, d);
+	int r = qube__host_vm_of(&vm, d);
 
 	return r < 0 ? r : qube__host_property_set(qube__host_of(d->ctx), vm, name, value);
 }
@@ -437,30 +437,19 @@ int qube__host_domain_property_set(qube_domain *d, const char *name, const char 
 int qube__host_domain_property_reset(qube_domain *d, const char *name)
 {
 	struct qube__vm *vm;
-	int r = vm_of(&vm, d);
+	int r = qube__host_vm_of(&vm, d);
 
 	return r < 0 ? r : qube__host_property_reset(qube__host_of(d->ctx), vm, name);
 }
 
 /* An empty list is a list too. */
-static int hand_over(char ***out, struct qube__strings *list)
-{
-	if (!list->items)
-		list->items = calloc(1, sizeof(char *));
-	if (!list->items)
-		return qube__fail_nomem();
-	*out = list->items;
-	list->items = NULL;
-	return 0;
-}
-
 int qube__host_property_list(char ***out, qube_domain *d)
 {
 	const struct qube__prop *props[QUBE__PROP_COUNT];
 	qube__autostrings list = { 0 };
 	struct qube__vm *vm;
 	size_t n;
-	int r = vm_of(&vm, d);
+	int r = qube__host_vm_of(&vm, d);
 
 	if (r < 0)
 		return r;
@@ -468,7 +457,7 @@ int qube__host_property_list(char ***out, qube_domain *d)
 	for (size_t i = 0; i < n; i++)
 		if (qube__strings_add(&list, props[i]->name) < 0)
 			return QUBE_E_NOMEM;
-	return hand_over(out, &list);
+	return qube__strings_take(out, &list);
 }
 
 int qube__host_tag_list(char ***out, qube_domain *d)
@@ -477,7 +466,7 @@ int qube__host_tag_list(char ***out, qube_domain *d)
 	qube__autofree char **tags = NULL;
 	struct qube__vm *vm;
 	size_t n;
-	int r = vm_of(&vm, d);
+	int r = qube__host_vm_of(&vm, d);
 
 	if (r == 0)
 		r = qube__vm_tag_list(&tags, &n, vm);
@@ -486,7 +475,7 @@ int qube__host_tag_list(char ***out, qube_domain *d)
 	for (size_t i = 0; i < n; i++)
 		if (qube__strings_add(&list, tags[i]) < 0)
 			return QUBE_E_NOMEM;
-	return hand_over(out, &list);
+	return qube__strings_take(out, &list);
 }
 
 int qube__host_tag(struct qube__host *h, struct qube__vm *vm, const char *tag, bool add)
@@ -505,7 +494,7 @@ int qube__host_tag(struct qube__host *h, struct qube__vm *vm, const char *tag, b
 int qube__host_tag_add(qube_domain *d, const char *tag)
 {
 	struct qube__vm *vm;
-	int r = vm_of(&vm, d);
+	int r = qube__host_vm_of(&vm, d);
 
 	return r < 0 ? r : qube__host_tag(qube__host_of(d->ctx), vm, tag, true);
 }
@@ -513,7 +502,7 @@ int qube__host_tag_add(qube_domain *d, const char *tag)
 int qube__host_tag_remove(qube_domain *d, const char *tag)
 {
 	struct qube__vm *vm;
-	int r = vm_of(&vm, d);
+	int r = qube__host_vm_of(&vm, d);
 
 	return r < 0 ? r : qube__host_tag(qube__host_of(d->ctx), vm, tag, false);
 }
@@ -522,14 +511,14 @@ int qube__host_feature_list(char ***out, qube_domain *d)
 {
 	qube__autostrings list = { 0 };
 	struct qube__vm *vm;
-	int r = vm_of(&vm, d);
+	int r = qube__host_vm_of(&vm, d);
 
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < vm->n_features; i++)
 		if (qube__strings_add(&list, vm->features[i].name) < 0)
 			return QUBE_E_NOMEM;
-	return hand_over(out, &list);
+	return qube__strings_take(out, &list);
 }
 
 int qube__host_feature_fetch(char **out, qube_domain *d, const char *name)
@@ -537,7 +526,7 @@ int qube__host_feature_fetch(char **out, qube_domain *d, const char *name)
 	const char *value;
 	struct qube__vm *vm;
 	char *copy;
-	int r = vm_of(&vm, d);
+	int r = qube__host_vm_of(&vm, d);
 
 	if (r == 0)
 		r = qube__vm_feature_get(&value, vm, name, QUBE__CHAIN_SELF);
@@ -571,7 +560,7 @@ int qube__host_feature(struct qube__host *h, struct qube__vm *vm, const char *na
 int qube__host_feature_set(qube_domain *d, const char *name, const char *value)
 {
 	struct qube__vm *vm;
-	int r = vm_of(&vm, d);
+	int r = qube__host_vm_of(&vm, d);
 
 	return r < 0 ? r : qube__host_feature(qube__host_of(d->ctx), vm, name, value);
 }
@@ -579,7 +568,7 @@ int qube__host_feature_set(qube_domain *d, const char *name, const char *value)
 int qube__host_feature_remove(qube_domain *d, const char *name)
 {
 	struct qube__vm *vm;
-	int r = vm_of(&vm, d);
+	int r = qube__host_vm_of(&vm, d);
 
 	return r < 0 ? r : qube__host_feature(qube__host_of(d->ctx), vm, name, NULL);
 }
@@ -593,26 +582,4 @@ const char *qube__host_unenforced(qube_domain *d)
 	if (!r || !r->machine || !h->ops->unenforced)
 		return "";
 	return h->ops->unenforced(r->machine);
-}
-
-int qube__host_volume_list(char ***out, qube_domain *d)
-{
-	qube__autostrings list = { 0 };
-	struct qube__vm *vm;
-	int r = vm_of(&vm, d);
-
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < vm->n_volumes; i++)
-		if (qube__strings_add(&list, vm->volumes[i].name) < 0)
-			return QUBE_E_NOMEM;
-	return hand_over(out, &list);
-}
-
-int qube__host_domain_volume_info(struct qube_volume_info *out, qube_domain *d, const char *name)
-{
-	struct qube__vm *vm;
-	int r = vm_of(&vm, d);
-
-	return r < 0 ? r : qube__host_volume_info(out, qube__host_of(d->ctx), vm, name);
 }

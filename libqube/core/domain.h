@@ -5,6 +5,7 @@
 #define QUBE_CORE_DOMAIN_H
 
 #include "core/backend.h"
+#include "model/model.h"
 
 extern const struct qube__backend qube__host_backend;
 
@@ -44,7 +45,18 @@ int qube__host_domain_stats(struct qube_domain_stats *out, qube_domain *d);
 int qube__check_machine(struct qube_check **out, size_t *count, const char *libexec_dir);
 int qube__check_worst(const struct qube_check *list, size_t n);
 int qube__host_check(struct qube_check **out, size_t *count, qube_ctx *ctx);
-int qube__host_volume_list(char ***out, qube_domain *d);
+/* The qube of a handle; QUBE_E_NOENT when it is gone. */
+int qube__host_vm_of(struct qube__vm **out, qube_domain *d);
+/* volume_ops.c */
+int qube__host_domain_volume_list(char ***out, qube_domain *d);
 int qube__host_domain_volume_info(struct qube_volume_info *out, qube_domain *d, const char *name);
+int qube__host_domain_volume_revisions(char ***out, qube_domain *d, const char *name);
+int qube__host_domain_volume_revert(qube_domain *d, const char *name, const char *revision);
+int qube__host_domain_volume_set(qube_domain *d, const char *name, const char *key,
+				 const char *value);
+int qube__host_domain_volume_clear(qube_domain *d, const char *name);
+int qube__host_domain_volume_measure(qube_domain *d, const char *name, qube_op *op);
+int qube__host_domain_volume_export(qube_domain *d, const char *name, int fd, qube_op *op);
+int qube__host_domain_volume_import(qube_domain *d, const char *name, int fd, qube_op *op);
 
 #endif

@@ -75,6 +75,17 @@ int qube__strings_add(struct qube__strings *s, const char *item)
 	return 0;
 }
 
+int qube__strings_take(char ***out, struct qube__strings *s)
+{
+	if (!s->items)
+		s->items = calloc(1, sizeof(char *));
+	if (!s->items)
+		return qube__fail_nomem();
+	*out = s->items;
+	s->items = NULL;
+	return 0;
+}
+
 QUBE_API void qube_strings_free(char **list)
 {
 	if (!list)

@@ -252,5 +252,21 @@ int qube__host_feature(struct qube__host *h, struct qube__vm *vm, const char *na
 		       const char *value);
 int qube__host_volume_info(struct qube_volume_info *out, struct qube__host *h, struct qube__vm *vm,
 			   const char *name);
+/* --- volume_ops.c --- */
+/* A volume by its name; QUBE_E_NOENT, or QUBE_E_NOTSUP where none are kept. */
+int qube__host_volume_at(struct qube__volume_spec *spec, struct qube__pool **pool,
+			 struct qube__host *h, struct qube__vm *vm, const char *name);
+/* The rest as volume.h says; operations as of backend.h. */
+int qube__host_volume_revisions(struct qube__strings *out, struct qube__host *h,
+				struct qube__vm *vm, const char *name);
+int qube__host_volume_revert(struct qube__host *h, struct qube__vm *vm, const char *name,
+			     const char *revision);
+int qube__host_volume_set(struct qube__host *h, struct qube__vm *vm, const char *name,
+			  const char *key, const char *value);
+int qube__host_volume_clear(struct qube__host *h, struct qube__vm *vm, const char *name);
+int qube__host_volume_measure(struct qube__host *h, struct qube__vm *vm, const char *name,
+			      qube_op *op);
+int qube__host_volume_stream(struct qube__host *h, struct qube__vm *vm, const char *name, int fd,
+			     bool in, qube_op *op);
 
 #endif

@@ -129,6 +129,11 @@ static uint64_t memory_share(const struct qube__host *h, uint64_t bytes)
 	return most && bytes > most ? most : bytes;
 }
 
+static int32_t kept_of(const struct qube__vm_volume *v)
+{
+	return v->revisions_to_keep < 0 ? 1 : v->revisions_to_keep;
+}
+
 int qube__volumes_spec_in(struct qube__volume_spec *out, struct qube__pool **pool,
 			  struct qube__host *h, struct qube__vm *vm, enum qube__slot slot,
 			  struct qube__pool *opening)
@@ -160,7 +165,7 @@ int qube__volumes_spec_in(struct qube__volume_spec *out, struct qube__pool **poo
 	out->size_bytes = v->size_bytes;
 	if (slot == QUBE__SLOT_VOLATILE)
 		out->size_bytes = memory_share(h, v->size_bytes);
-	out->revisions_to_keep = v->revisions_to_keep < 0 ? 1 : v->revisions_to_keep;
+	out->revisions_to_keep = kept_of(v);
 	out->read_only = !v->rw;
 	*pool = opening && !strcmp(qube__pool_name(opening), v->pool) ? opening :
 									qube__host_pool(h, v->pool);
@@ -209,25 +214,22 @@ int qube__volumes_drop(struct qube__host *h, const char *owner)
 	return worst;
 }
 
-/* It runs on another state of its source than the current one. */
-static bool is_outdated(struct qube__host *h, struct qube__vm *vm, const char *name)
+/* What only the pool knows. A volume that it cannot read is told of as far as it is known. */
+static void tell_state(struct qube_volume_info *info, struct qube__host *h, struct qube__vm *vm,
+		       const char *name)
 {
-	const struct qube__run *run = qube__life_run(vm);
+	struct qube__volume_info state;
 	struct qube__volume_spec spec;
 	struct qube__pool *pool;
 
-	for (int slot = 0; run && slot < QUBE__SLOT_COUNT; slot++) {
-		qube__autofree struct qube__volume_info *info = NULL;
-
-		if (strcmp(qube__slot_name((enum qube__slot)slot), name) != 0 ||
-		    !(run->started & 1u << slot))
-			continue;
-		info = malloc(sizeof(*info));
-		return info &&
-		       qube__volumes_spec(&spec, &pool, h, vm, (enum qube__slot)slot) == 0 &&
-		       qube__volume_info(info, pool, &spec) == 0 && info->outdated;
-	}
-	return false;
+	if (qube__host_volume_at(&spec, &pool, h, vm, name) < 0 ||
+	    qube__volume_info(&state, pool, &spec) < 0)
+		return;
+	if (state.outdated)
+		info->flags |= QUBE_VOLUME_OUTDATED;
+	if (state.dirty)
+		info->flags |= QUBE_VOLUME_DIRTY;
+	info->n_revisions = state.n_revisions ? state.n_revisions - 1 : 0;
 }
 
 int qube__host_volume_info(struct qube_volume_info *out, struct qube__host *h, struct qube__vm *vm,
@@ -240,15 +242,16 @@ int qube__host_volume_info(struct qube_volume_info *out, struct qube__host *h, s
 	if (!v)
 		return qube__fail_detail(QUBE_E_NOENT, QUBE_D_PERMISSION, "no volume '%s'", name);
 	info.max_bytes = v->size_bytes;
+	info.revisions_to_keep = kept_of(v);
 	if (v->rw)
 		info.flags |= QUBE_VOLUME_RW;
+	if (v->ephemeral)
+		info.flags |= QUBE_VOLUME_EPHEMERAL;
 	if (qube__vm_volume_save_on_stop(vm, name))
 		info.flags |= QUBE_VOLUME_SAVE_ON_STOP;
 	qube__text_copy(info.pool, sizeof(info.pool), v->pool);
 	if (qube__vm_volume_snap_on_start(vm, name)) {
 		info.flags |= QUBE_VOLUME_SNAP_ON_START;
-		if (is_outdated(h, vm, name))
-			info.flags |= QUBE_VOLUME_OUTDATED;
 		source = source_of(vm, name);
 		if (source) {
 			char *s = qube__text_format("%s/%s", source->name, name);
@@ -272,6 +275,7 @@ int qube__host_volume_info(struct qube_volume_info *out, struct qube__host *h, s
 		qube__text_copy(info.vid, sizeof(info.vid), vid);
 		free(vid);
 	}
+	tell_state(&info, h, vm, name);
 	*out = info;
 	return 0;
 }

@@ -30,9 +30,9 @@ enum qube__job_type {
 	QUBE__JOB_IMPORT_HOST = 4,
 	/* fd 0: a directory of the file system to flush. */
 	QUBE__JOB_SYNC = 5,
-	/* fd 0: a file, without a key also a stream, or the directory of an image; fd 1: directory in which args[0] is made;
-	 * args[1]: "tar" or "oci"; args[2], args[3]: public key and signature of minisign as text,
-	 * or "" for none. number: bytes that must stay free. */
+	/* fd 0: a file, without a key also a stream, or the directory of an image; fd 1: directory
+	 * in which args[0] is made; args[1]: "tar" or "oci"; args[2], args[3]: public key and
+	 * signature of minisign as text, or "" for none. number: bytes that must stay free. */
 	QUBE__JOB_IMPORT_ARCHIVE = 7,
 	/* fd 0: the directory of layers; fd 1: directory in which args[0] is made; args[1...]:
 	 * names of layers, newest first. One tree that shows what an overlay of them shows;

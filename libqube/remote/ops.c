@@ -42,9 +42,10 @@ static void watched_end(struct watched *w, int code)
 /* Names of stages live as long as the library. */
 static const char *stage_name(const char *s)
 {
-	static const char *const known[] = { "prepare", "volumes", "create",  "run",	 "agent",
-					     "up",	"call",	   "kill",    "plan",	 "copy",
-					     "define",	"root",	   "private", "shutdown" };
+	static const char *const known[] = { "prepare", "volumes", "create",  "run",	  "agent",
+					     "up",	"call",	   "kill",    "plan",	  "copy",
+					     "define",	"root",	   "private", "shutdown", "measure",
+					     "export",	"import" };
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (!strcmp(known[i], s))
@@ -52,7 +53,7 @@ static const char *stage_name(const char *s)
 	return "other";
 }
 
-/* "exit 3" and "stage NAME START NS" lines. */
+/* "exit 3" and "stage NAME START NS" lines; of a volume "usage=BYTES". */
 static void read_trace(qube_op *op, char *text)
 {
 	char *save = NULL;
@@ -66,6 +67,8 @@ static void read_trace(qube_op *op, char *text)
 
 		if (sscanf(line, "exit %d", &code) == 1 && code >= 0 && code <= 255)
 			op->exit_code = code;
+		else if (sscanf(line, "usage=%llu", &ns) == 1)
+			op->done_bytes = ns;
 		else if (sscanf(line, "stage %31s %llu %llu", name, &start, &ns) == 3 &&
 			 op->n_stages < sizeof(op->stages) / sizeof(op->stages[0]))
 			op->stages[op->n_stages++] = (struct qube_op_stage){

@@ -437,6 +437,13 @@ static const struct qube__backend backend = {
 	.host_check = qube__remote_check,
 	.volume_list = qube__remote_volume_list,
 	.volume_info = qube__remote_volume_info,
+	.volume_revisions = qube__remote_volume_revisions,
+	.volume_revert = qube__remote_volume_revert,
+	.volume_set = qube__remote_volume_set,
+	.volume_clear = qube__remote_volume_clear,
+	.volume_measure = qube__remote_volume_measure,
+	.volume_export = qube__remote_volume_export,
+	.volume_import = qube__remote_volume_import,
 	.pool_list = qube__remote_pool_list,
 	.pool_info = qube__remote_pool_info,
 };

@@ -9,6 +9,7 @@
 #include "remote/request.h"
 
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 int qube__remote_property_fetch(struct qube_property *out, qube_domain *d, const char *name)
@@ -47,34 +48,27 @@ int qube__remote_property_reset(qube_domain *d, const char *name)
 }
 
 /* One item a line. */
-static int lines(char ***out, qube_ctx *ctx, const char *method, const char *dest)
+static int lines(char ***out, qube_ctx *ctx, const char *method, const char *arg, const char *dest)
 {
 	qube__autofree char *text = NULL;
 	qube__autostrings list = { 0 };
 	char *save = NULL;
-	int r = qube__remote_ask(&text, NULL, ctx, method, NULL, dest, NULL, 0);
+	int r = qube__remote_ask(&text, NULL, ctx, method, arg, dest, NULL, 0);
 
 	for (char *l = r < 0 ? NULL : strtok_r(text, "\n", &save); r == 0 && l;
 	     l = strtok_r(NULL, "\n", &save))
 		r = qube__strings_add(&list, l);
-	if (r < 0)
-		return r;
-	if (!list.items)
-		list.items = calloc(1, sizeof(char *));
-	if (!list.items)
-		return qube__fail_nomem();
-	*out = qube__steal(list.items);
-	return 0;
+	return r < 0 ? r : qube__strings_take(out, &list);
 }
 
 int qube__remote_property_list(char ***out, qube_domain *d)
 {
-	return lines(out, d->ctx, "admin.vm.property.List", d->name);
+	return lines(out, d->ctx, "admin.vm.property.List", NULL, d->name);
 }
 
 int qube__remote_tag_list(char ***out, qube_domain *d)
 {
-	return lines(out, d->ctx, "admin.vm.tag.List", d->name);
+	return lines(out, d->ctx, "admin.vm.tag.List", NULL, d->name);
 }
 
 static int tag_ok(const char *tag)
@@ -101,7 +95,7 @@ int qube__remote_tag_remove(qube_domain *d, const char *tag)
 
 int qube__remote_feature_list(char ***out, qube_domain *d)
 {
-	return lines(out, d->ctx, "admin.vm.feature.List", d->name);
+	return lines(out, d->ctx, "admin.vm.feature.List", NULL, d->name);
 }
 
 int qube__remote_feature_fetch(char **out, qube_domain *d, const char *name)
@@ -136,7 +130,7 @@ const char *qube__remote_unenforced(qube_domain *d)
 
 int qube__remote_volume_list(char ***out, qube_domain *d)
 {
-	return lines(out, d->ctx, "admin.vm.volume.List", d->name);
+	return lines(out, d->ctx, "admin.vm.volume.List", NULL, d->name);
 }
 
 /* The value of "key=value" in lines; cut to the room there is. */
@@ -193,8 +187,12 @@ int qube__remote_volume_info(struct qube_volume_info *out, qube_domain *d, const
 {
 	struct qube_volume_info info = { .size = out->size };
 	qube__autofree char *text = NULL;
-	int r = qube__remote_ask(&text, NULL, d->ctx, "admin.vm.volume.Info", name, d->name, NULL,
-				 0);
+	/* Ours first, which counts nothing. */
+	int r = qube__remote_ask(&text, NULL, d->ctx, "qube.volume.Info", name, d->name, NULL, 0);
+
+	if (r == QUBE_E_NOTSUP)
+		r = qube__remote_ask(&text, NULL, d->ctx, "admin.vm.volume.Info", name, d->name,
+				     NULL, 0);
 
 	if (r < 0)
 		return not_there(r, "volume", name);
@@ -206,13 +204,89 @@ int qube__remote_volume_info(struct qube_volume_info *out, qube_domain *d, const
 	value_of(info.pool, sizeof(info.pool), text, "pool");
 	value_of(info.vid, sizeof(info.vid), text, "vid");
 	value_of(info.source, sizeof(info.source), text, "source");
+	info.flags |= truth_of(text, "ephemeral") ? QUBE_VOLUME_EPHEMERAL : 0u;
+	info.revisions_to_keep = (int32_t)number_of(text, "revisions_to_keep");
 	*out = info;
 	return 0;
 }
 
+int qube__remote_volume_revisions(char ***out, qube_domain *d, const char *name)
+{
+	int r = lines(out, d->ctx, "admin.vm.volume.ListSnapshots", name, d->name);
+
+	return r < 0 ? not_there(r, "volume", name) : 0;
+}
+
+static int tell_volume(qube_domain *d, const char *method, const char *name, const char *payload)
+{
+	int r = qube__remote_tell(d->ctx, method, name, d->name, payload);
+
+	return r < 0 ? not_there(r, "volume", name) : 0;
+}
+
+int qube__remote_volume_revert(qube_domain *d, const char *name, const char *revision)
+{
+	return tell_volume(d, "admin.vm.volume.Revert", name, revision);
+}
+
+int qube__remote_volume_set(qube_domain *d, const char *name, const char *key, const char *value)
+{
+	char method[64];
+
+	if (!strcmp(key, "size"))
+		return tell_volume(d, "admin.vm.volume.Resize", name, value);
+	if (strcmp(key, "rw") && strcmp(key, "ephemeral") && strcmp(key, "revisions_to_keep"))
+		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_VALUE,
+					 "a volume has size, revisions_to_keep, rw and ephemeral");
+	snprintf(method, sizeof(method), "admin.vm.volume.Set.%s", key);
+	return tell_volume(d, method, name, value);
+}
+
+int qube__remote_volume_clear(qube_domain *d, const char *name)
+{
+	return tell_volume(d, "admin.vm.volume.Clear", name, NULL);
+}
+
+int qube__remote_volume_measure(qube_domain *d, const char *name, qube_op *op)
+{
+	const struct qube__remote_req req = {
+		.method = "admin.vm.volume.Info",
+		.arg = name,
+		.dest = d->name,
+		.cancelable = true,
+	};
+
+	return qube__remote_op(d->ctx, op, &req);
+}
+
+static int stream(qube_domain *d, const char *method, const char *name, int fd, qube_op *op)
+{
+	const int fds[3] = { fd, fd, fd }; /* as many as a call has */
+	const struct qube__remote_req req = {
+		.method = method,
+		.arg = name,
+		.dest = d->name,
+		.fds = fds,
+		.n_fds = 3,
+		.cancelable = true,
+	};
+
+	return qube__remote_op(d->ctx, op, &req);
+}
+
+int qube__remote_volume_export(qube_domain *d, const char *name, int fd, qube_op *op)
+{
+	return stream(d, "qube.volume.Export", name, fd, op);
+}
+
+int qube__remote_volume_import(qube_domain *d, const char *name, int fd, qube_op *op)
+{
+	return stream(d, "qube.volume.Import", name, fd, op);
+}
+
 int qube__remote_pool_list(char ***out, qube_ctx *ctx)
 {
-	return lines(out, ctx, "admin.pool.List", "dom0");
+	return lines(out, ctx, "admin.pool.List", NULL, "dom0");
 }
 
 int qube__remote_pool_info(struct qube_pool_info *out, qube_ctx *ctx, const char *name)

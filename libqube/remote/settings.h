@@ -25,7 +25,21 @@ int qube__remote_stats(struct qube_domain_stats *out, qube_domain *d);
 int qube__remote_check(struct qube_check **out, size_t *count, qube_ctx *ctx);
 int qube__remote_volume_list(char ***out, qube_domain *d);
 int qube__remote_volume_info(struct qube_volume_info *out, qube_domain *d, const char *name);
+int qube__remote_volume_revisions(char ***out, qube_domain *d, const char *name);
+int qube__remote_volume_revert(qube_domain *d, const char *name, const char *revision);
+int qube__remote_volume_set(qube_domain *d, const char *name, const char *key, const char *value);
+int qube__remote_volume_clear(qube_domain *d, const char *name);
+int qube__remote_volume_measure(qube_domain *d, const char *name, qube_op *op);
+int qube__remote_volume_export(qube_domain *d, const char *name, int fd, qube_op *op);
+int qube__remote_volume_import(qube_domain *d, const char *name, int fd, qube_op *op);
 int qube__remote_pool_list(char ***out, qube_ctx *ctx);
+int qube__remote_volume_revisions(char ***out, qube_domain *d, const char *name);
+int qube__remote_volume_revert(qube_domain *d, const char *name, const char *revision);
+int qube__remote_volume_set(qube_domain *d, const char *name, const char *key, const char *value);
+int qube__remote_volume_clear(qube_domain *d, const char *name);
+int qube__remote_volume_measure(qube_domain *d, const char *name, qube_op *op);
+int qube__remote_volume_export(qube_domain *d, const char *name, int fd, qube_op *op);
+int qube__remote_volume_import(qube_domain *d, const char *name, int fd, qube_op *op);
 int qube__remote_pool_info(struct qube_pool_info *out, qube_ctx *ctx, const char *name);
 
 #endif

@@ -368,16 +368,20 @@ SAME(QUBE_VERSION_MINOR, 1);
 SAME(QUBE_VERSION_PATCH, 0);
 
 /* volume.h */
-SAME(sizeof(struct qube_volume_info), 336);
+SAME(sizeof(struct qube_volume_info), 344);
 SAME(offsetof(struct qube_volume_info, size), 0);
 SAME(offsetof(struct qube_volume_info, flags), 4);
 SAME(offsetof(struct qube_volume_info, max_bytes), 8);
 SAME(offsetof(struct qube_volume_info, pool), 16);
 SAME(offsetof(struct qube_volume_info, vid), 80);
 SAME(offsetof(struct qube_volume_info, source), 208);
+SAME(offsetof(struct qube_volume_info, revisions_to_keep), 336);
+SAME(offsetof(struct qube_volume_info, n_revisions), 340);
 SAME(QUBE_VOLUME_SNAP_ON_START, 1);
 SAME(QUBE_VOLUME_SAVE_ON_STOP, 2);
 SAME(QUBE_VOLUME_RW, 4);
 SAME(QUBE_VOLUME_OUTDATED, 8);
+SAME(QUBE_VOLUME_EPHEMERAL, 16);
+SAME(QUBE_VOLUME_DIRTY, 32);
 
 #endif

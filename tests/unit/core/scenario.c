@@ -202,6 +202,16 @@ void scenario_settings(qube_ctx *ctx, struct text *t)
 		text_add(t, "flags %u max %llu pool %s vid %s source %s\n", v.flags,
 			 (unsigned long long)v.max_bytes, v.pool, v.vid, v.source);
 	TOLD(qube_domain_volume_info_fetch(&v, d, "none"));
+	TOLD(qube_domain_volume_set(d, "private", "size", "4294967296"));
+	TOLD(qube_domain_volume_set(d, "private", "size", "4G"));
+	TOLD(qube_domain_volume_set(d, "private", "nothing", "1"));
+	TOLD(qube_domain_volume_set(d, "none", "rw", "True"));
+	TOLD(qube_domain_volume_set(d, "volatile", "ephemeral", "True"));
+	TOLD(qube_domain_volume_set(d, "root", "revisions_to_keep", "7"));
+	TOLD(qube_domain_volume_revert(d, "none", "1"));
+	TOLD(qube_domain_volume_clear(d, "none"));
+	if (TOLD(qube_domain_volume_info_fetch(&v, d, "root")) == 0)
+		text_add(t, "flags %u keeps %d\n", v.flags, v.revisions_to_keep);
 	r = qube_pool_list(&items, ctx);
 	strings(t, "pools", r, items);
 	TOLD(qube_pool_info_fetch(&p, ctx, "none"));

@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Volumes: old states, settings, content out and in, what they take; and a disk that is full."""
+
+import io
+import json
+import os
+import subprocess
+import tarfile
+
+from harness import equal, expect, main, until
+
+
+def setup(host):
+    host.ok("clone", "base", "tpl")
+    host.ok("create", "app", "--template", "tpl")
+    host.ok("create", "alone", "--class", "StandaloneVM", "--template", "tpl")
+
+
+def mark(host, n):
+    host.sh_ok("tpl", f"echo {n} >/etc/mark", "root")
+    host.ok("shutdown", "tpl")
+
+
+def seen(host):
+    text = host.sh("app", "cat /etc/mark").text
+    host.ok("shutdown", "app")
+    return text
+
+
+def revisions(host):
+    return json.loads(host.ok("volume", "revisions", "--json", "tpl", "root").out)
+
+
+def test_a_template_goes_back_to_an_old_state_and_forward_again(host):
+    host.ok("volume", "set", "tpl", "root", "revisions_to_keep", "3")
+    for n in (1, 2, 3):
+        mark(host, n)
+    old = revisions(host)
+    equal(len(old), 3, "old states")
+    equal(old, sorted(old, key=lambda r: int(r.split("-")[0])), "their order")
+    host.ok("volume", "revert", "tpl", "root")
+    equal(seen(host), "2", "after going back")
+    host.ok("volume", "revert", "tpl", "root")
+    equal(seen(host), "3", "after going back from that")
+    r = host.qube("volume", "revert", "tpl", "root", "999")
+    equal(r.code, 1, "a revision that is not there")
+    expect("999" in r.why, f"does not name it: {r}")
+
+
+def test_what_runs_keeps_what_it_has_and_is_said_to_be_outdated(host):
+    mark(host, 4)
+    host.ok("start", "app")
+    mark(host, 5)
+    info = json.loads(host.ok("volume", "info", "--json", "app", "root").out)
+    expect(info["outdated"], f"not outdated: {info}")
+    equal(host.sh_ok("app", "cat /etc/mark").text, "4", "of what runs")
+    r = host.qube("volume", "revert", "app", "root")
+    equal(r.code, 1, "an old state of a snapshot")
+    host.ok("start", "tpl")
+    r = host.qube("volume", "revert", "tpl", "root")
+    equal(r.code, 1, "of a template that runs")
+    expect("not powered off" in r.why, f"why: {r}")
+    host.ok("shutdown", "tpl", "app")
+
+
+def test_many_changes_do_not_make_a_template_slow_or_stuck(host):
+    """Each change is a layer; they are merged behind the scenes."""
+    path = host.state / "pools/default/volumes/tpl/root.vol"
+
+    def layers():
+        line = [li for li in path.read_text().splitlines() if li.startswith("revision")][0]
+        return len(line.split()) - 3
+
+    for n in range(100, 114):
+        mark(host, n)
+    until(lambda: "merged" in path.read_text(), "the layers are merged", 30)
+    expect(layers() <= 12, f"{layers()} layers")
+    equal(seen(host), "113", "after the merge")
+    host.ok("start", "app")
+    info = json.loads(host.ok("volume", "info", "--json", "app", "root").out)
+    expect(not info["outdated"], f"outdated by a merge: {info}")
+    host.ok("shutdown", "app")
+
+
+def test_settings_are_checked_and_kept(host):
+    host.ok("volume", "set", "app", "private", "size", "3G")
+    info = json.loads(host.ok("volume", "info", "--json", "app", "private").out)
+    equal(info["max_bytes"], 3 << 30, "the size")
+    host.ok("volume", "set", "app", "volatile", "ephemeral", "True")
+    for key, value in (("size", "0"), ("rw", "no"), ("nothing", "1"), ("ephemeral", "True")):
+        r = host.qube("volume", "set", "app", "private", key, value)
+        equal(r.code, 1, f"{key} {value}")
+    host.ok("start", "app")
+    unenforced = json.loads(host.ok("ls", "--json", "app").out)[0].get("unenforced", "")
+    expect("disk" in unenforced, f"the size is not listed: {unenforced}")
+    equal(host.qube("volume", "set", "app", "private", "rw", "False").code, 1, "rw while it runs")
+    host.ok("shutdown", "app")
+    host.ok("volume", "set", "app", "volatile", "ephemeral", "False")
+
+
+def test_what_a_volume_takes_is_counted(host):
+    host.sh_ok("app", "head -c 3000000 /dev/urandom >/home/user/big", "root")
+    host.ok("shutdown", "app")
+    info = json.loads(host.ok("volume", "info", "--json", "app", "private").out)
+    expect(3000000 <= info["used_bytes"] < 4000000, f"counted: {info['used_bytes']}")
+    text = host.ok("admin", "admin.vm.volume.Info", "app", "private").text
+    expect(f"usage={info['used_bytes']}\n" in text + "\n", f"over the Admin API: {text}")
+    host.sh_ok("app", "rm /home/user/big", "root")
+    host.ok("shutdown", "app")
+
+
+def test_a_home_goes_out_and_into_another_qube(host):
+    host.sh_ok(
+        "app",
+        "echo mine >/home/user/file; chown user /home/user/file; chmod 640 "
+        "/home/user/file; ln -s /etc/passwd /home/user/link",
+        "root",
+    )
+    r = host.qube("volume", "export", "app", "private")
+    equal(r.code, 1, "of a qube that runs")
+    host.ok("shutdown", "app")
+    r = host.ok("volume", "export", "app", "private")
+    names = tarfile.open(fileobj=io.BytesIO(r.out)).getnames()
+    expect("./home/user/file" in names, f"names: {names[:20]}")
+    host.ok("create", "second", "--template", "tpl")
+    host.ok("volume", "import", "second", "private", data=r.out)
+    equal(
+        host.sh_ok("second", "cat file; stat -c '%U %a' file; readlink link").text,
+        "mine\nuser 640\n/etc/passwd",
+        "what came in",
+    )
+    host.ok("shutdown", "second")
+    out = host.dir / "home.tar"
+    host.ok("volume", "export", "second", "private", str(out))
+    equal(out.stat().st_mode & 0o777, 0o600, "mode of the file")
+    host.ok("volume", "clear", "second", "private", "--yes")
+    equal(host.sh("second", "cat file").code, 1, "after it was cleared")
+    host.ok("shutdown", "second")
+    host.ok("volume", "import", "second", "private", str(out))
+    equal(host.sh_ok("second", "cat file").text, "mine", "from a file")
+    host.ok("shutdown", "second")
+    host.ok("rm", "second")
+
+
+def test_a_root_goes_out_and_in_as_a_revision(host):
+    host.sh_ok("alone", "echo first >/etc/own", "root")
+    host.ok("shutdown", "alone")
+    out = host.dir / "root.tar"
+    host.ok("volume", "export", "alone", "root", str(out))
+    host.sh_ok("alone", "echo second >/etc/own", "root")
+    host.ok("shutdown", "alone")
+    host.ok("volume", "import", "alone", "root", str(out))
+    equal(host.sh_ok("alone", "cat /etc/own; id -un").text, "first\nuser", "what came in")
+    host.ok("shutdown", "alone")
+    host.ok("volume", "revert", "alone", "root")
+    equal(host.sh_ok("alone", "cat /etc/own").text, "second", "what it replaced")
+    host.ok("shutdown", "alone")
+
+
+def evil(name, **how):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as t:
+        info = tarfile.TarInfo(name)
+        for key, value in how.items():
+            setattr(info, key, value)
+        t.addfile(info)
+    return out.getvalue()
+
+
+def test_threat_17_what_would_leave_the_volume_changes_nothing(host):
+    host.sh_ok("app", "echo stays >/home/user/file", "root")
+    host.ok("shutdown", "app")
+    for data in (
+        evil("../outside"),
+        evil("/etc/outside"),
+        evil("a", type=tarfile.LNKTYPE, linkname="/etc/shadow"),
+        evil("a", uid=70000),
+        b"",
+        b"no tar file",
+        os.urandom(5000),
+    ):
+        r = host.qube("volume", "import", "app", "private", data=data)
+        equal(r.code, 1, f"import of {data[:20]}")
+        expect(r.why, "says nothing")
+    equal(host.sh_ok("app", "cat /home/user/file").text, "stays", "what was there")
+    host.ok("shutdown", "app")
+
+
+def test_a_reader_that_goes_away_ends_the_export_alone(host):
+    host.sh_ok("app", "head -c 30000000 /dev/zero >/home/user/big", "root")
+    host.ok("shutdown", "app")
+    p = host.spawn("volume", "export", "app", "private", stdout=subprocess.PIPE)
+    p.stdout.read(1000)
+    p.stdout.close()
+    expect(p.wait(20) != 0, "an export that nobody read succeeded")
+    host.sh_ok("app", "rm /home/user/big", "root")
+    host.ok("shutdown", "app")
+    tmp = host.state / "pools/default/tmp"
+    until(lambda: not os.listdir(tmp), "nothing is left of it")
+
+
+main(globals(), setup)
