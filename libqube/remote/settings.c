@@ -193,7 +193,6 @@ int qube__remote_volume_info(struct qube_volume_info *out, qube_domain *d, const
 	if (r == QUBE_E_NOTSUP)
 		r = qube__remote_ask(&text, NULL, d->ctx, "admin.vm.volume.Info", name, d->name,
 				     NULL, 0);
-
 	if (r < 0)
 		return not_there(r, "volume", name);
 	info.flags = (truth_of(text, "snap_on_start") ? QUBE_VOLUME_SNAP_ON_START : 0u) |
@@ -204,7 +203,9 @@ int qube__remote_volume_info(struct qube_volume_info *out, qube_domain *d, const
 	value_of(info.pool, sizeof(info.pool), text, "pool");
 	value_of(info.vid, sizeof(info.vid), text, "vid");
 	value_of(info.source, sizeof(info.source), text, "source");
-	info.flags |= truth_of(text, "ephemeral") ? QUBE_VOLUME_EPHEMERAL : 0u;
+	info.flags |= (truth_of(text, "ephemeral") ? QUBE_VOLUME_EPHEMERAL : 0u) |
+		      (truth_of(text, "dirty") ? QUBE_VOLUME_DIRTY : 0u);
+	info.n_revisions = (uint32_t)number_of(text, "n_revisions");
 	info.revisions_to_keep = (int32_t)number_of(text, "revisions_to_keep");
 	*out = info;
 	return 0;
