@@ -82,6 +82,9 @@ enum {
 	O_DISCARD,
 	O_KEEP,
 	O_JOBS,
+	O_DEBIAN,
+	O_MIRROR,
+	O_KEYRING,
 	O_N_OPTIONS
 };
 #define CLI_BIT(option) ((uint64_t)1 << (option))

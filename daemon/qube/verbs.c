@@ -68,6 +68,11 @@ const struct cli_optdef cli_optdefs[O_N_OPTIONS] = {
 			"throw away what is written to its root" },
 	[O_KEEP] = { "keep", 0, CLI_ARG_NONE, NULL, "keep it after all" },
 	[O_JOBS] = { "jobs", 'j', CLI_ARG_NEEDED, "N", "so many at a time; default: 2" },
+	[O_DEBIAN] = { "debian", 0, CLI_ARG_MAYBE, "SUITE",
+		       "from Debian's archive, by mmdebstrap; default: stable" },
+	[O_MIRROR] = { "mirror", 0, CLI_ARG_NEEDED, "URL", "of that archive, or of another" },
+	[O_KEYRING] = { "keyring", 0, CLI_ARG_NEEDED, "FILE",
+			"of those who sign the archive; default: apt's" },
 	[O_MAN] = { "man", 0, CLI_ARG_NONE, NULL, "the verbs as a section of the manual page" },
 	[O_SORT] = { "sort", 0, CLI_ARG_NEEDED, "COLUMN", "cpu, memory, name, pids or uptime" },
 	[O_INTERVAL] = { "interval", 0, CLI_ARG_NEEDED, "SECONDS",
@@ -148,7 +153,7 @@ const struct cli_verb cli_verbs[] = {
 	  cmd_features, NULL },
 	{ "template ls", "", "list templates", "", CLI_BIT(O_NAMES), 0, 0, 0, cmd_template_ls,
 	  NULL },
-	{ "template import", "NAME", "make a template, from this machine's packages or an archive",
+	{ "template import", "NAME", "make a template: from packages or an archive",
 	  "Copies files of the installed Debian packages that a template needs and of those named "
 	  "by --include, with what they depend on. No configuration, home, key or state of the "
 	  "host comes along. What will be copied is told first; on a terminal more than 2 GiB is "
@@ -156,10 +161,15 @@ const struct cli_verb cli_verbs[] = {
 	  "bzip2, xz or zstd or not at all, or a directory in the layout of the OCI, whose "
 	  "layers for this machine are laid over each other. It must be signed by the key of "
 	  "--key, the index.json of an image for all of it; the signature is verified before "
-	  "anything is read. --unsigned says that there is none.",
-	  CLI_BIT(O_FROM) | CLI_BIT(O_KEY) | CLI_BIT(O_SIGNATURE) | CLI_BIT(O_UNSIGNED) |
-		  CLI_BIT(O_HOST) | CLI_BIT(O_INCLUDE) | CLI_BIT(O_LABEL) | CLI_BIT(O_POOL) |
-		  CLI_BIT(O_DRY_RUN) | CLI_BIT(O_YES) | CLI_BIT(O_TRACE),
+	  "anything is read. --unsigned says that there is none. --debian has mmdebstrap make a "
+	  "minimal system of a suite of Debian, with the packages of --include, and imports that; "
+	  "with --mirror and --keyring one of another distribution that is made like it. "
+	  "mmdebstrap verifies the archive's signatures, so its result is imported as it is; "
+	  "scripts of the distribution's packages run meanwhile with the rights of this program.",
+	  CLI_BIT(O_DEBIAN) | CLI_BIT(O_MIRROR) | CLI_BIT(O_KEYRING) | CLI_BIT(O_FROM) |
+		  CLI_BIT(O_KEY) | CLI_BIT(O_SIGNATURE) | CLI_BIT(O_UNSIGNED) | CLI_BIT(O_HOST) |
+		  CLI_BIT(O_INCLUDE) | CLI_BIT(O_LABEL) | CLI_BIT(O_POOL) | CLI_BIT(O_DRY_RUN) |
+		  CLI_BIT(O_YES) | CLI_BIT(O_TRACE),
 	  0, 1, 1, cmd_template_import, NULL },
 	{ "update", "[TEMPLATE...]", "install newer packages in templates",
 	  "Without names in all templates and standalones. --from is a folder of packages (.deb, "
