@@ -47,7 +47,7 @@ static int store(struct cli_parsed *p, const struct cli_syntax *s, int id, const
 	} else if (cli_given(p, id)) {
 		return refuse(p, "--%s is given twice", s->defs[id].name);
 	}
-	p->seen |= (uint64_t)1 << id;
+	p->seen |= CLI_BITS_ONE << id;
 	p->value[id] = value;
 	return 0;
 }

@@ -20,11 +20,15 @@ struct cli_optdef {
 	const char *help;
 };
 
-enum { CLI_OPTS_MAX = 64, CLI_MULTI_MAX = 32, CLI_NO_DASHES = -1 };
+/* A set of options, a bit each. Compilers have the type where pointers have 64 bits. */
+__extension__ typedef unsigned __int128 cli_bits;
+#define CLI_BITS_ONE ((cli_bits)1)
+
+enum { CLI_OPTS_MAX = 128, CLI_MULTI_MAX = 32, CLI_NO_DASHES = -1 };
 
 struct cli_parsed {
 	const char *value[CLI_OPTS_MAX];  /* by index into the table; "" where there is none */
-	uint64_t seen;			  /* bit i: option i was given */
+	cli_bits seen;			  /* bit i: option i was given */
 	const char *multi[CLI_MULTI_MAX]; /* values of the options that may be repeated */
 	size_t n_multi;
 	char **pos;	 /* positional arguments, in the caller's argv */
@@ -37,8 +41,8 @@ struct cli_parsed {
 struct cli_syntax {
 	const struct cli_optdef *defs;
 	size_t n_defs;
-	uint64_t accepted;
-	uint64_t multi;	  /* may be repeated */
+	cli_bits accepted;
+	cli_bits multi;	  /* may be repeated */
 	bool stop_at_pos; /* end at the first positional argument, leaving it */
 };
 

@@ -87,7 +87,8 @@ enum {
 	O_KEYRING,
 	O_N_OPTIONS
 };
-#define CLI_BIT(option) ((uint64_t)1 << (option))
+_Static_assert((int)O_N_OPTIONS <= (int)CLI_OPTS_MAX, "a set has a bit for each option");
+#define CLI_BIT(option) (CLI_BITS_ONE << (option))
 /* Accepted before and behind every verb. */
 #define CLI_GLOBAL                                                                                 \
 	(CLI_BIT(O_HELP) | CLI_BIT(O_JSON) | CLI_BIT(O_QUIET) | CLI_BIT(O_COLOR) |                 \
@@ -122,7 +123,7 @@ struct cli_verb {
 	const char *args;    /* what is written behind the options */
 	const char *summary; /* one line without a full stop */
 	const char *help;    /* sentences for the manual */
-	uint64_t options;    /* bits of its own options */
+	cli_bits options;    /* bits of its own options */
 	uint32_t flags;	     /* CLI_V_* */
 	int min_pos;
 	int max_pos;			   /* -1: any number */

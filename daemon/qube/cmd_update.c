@@ -28,7 +28,7 @@ enum { JOBS = 2, DRAW_MS = 200, SPOOL = 3, TAIL_LINES = 8, ANSWER_MAX = 2048 };
 struct update {
 	struct cli *c;
 	struct cli_update u;
-	bool on_screen; /* a line of progress stands on the terminal */
+	char drawn[512]; /* the line of progress that stands on the terminal; "": none does */
 };
 
 /* --- the packages --- */
@@ -209,9 +209,9 @@ static int choose(struct update *up)
 
 static void clear_line(struct update *up)
 {
-	if (up->on_screen)
+	if (*up->drawn)
 		fputs("\r\033[K", stderr);
-	up->on_screen = false;
+	up->drawn[0] = '\0';
 }
 
 /* The last lines of what the package manager said. */
@@ -253,7 +253,7 @@ static void on_told(void *user, const struct cli_update_item *i)
 /* What is under way, in one line of a terminal. */
 static void draw(struct update *up)
 {
-	char line[512] = "";
+	char line[sizeof(up->drawn)] = "";
 	size_t len = 0;
 	unsigned int rows;
 	unsigned int cols;
@@ -273,10 +273,12 @@ static void draw(struct update *up)
 					len ? ", " : "", qube_domain_get_name(i->d), doing,
 					percent);
 	}
+	if (strcmp(line, up->drawn) == 0)
+		return;
 	cli_term_size(&rows, &cols);
 	fprintf(stderr, "\r%.*s\033[K", (int)cols - 1, line);
 	fflush(stderr);
-	up->on_screen = true;
+	memcpy(up->drawn, line, sizeof(up->drawn));
 }
 
 /* False: left, the host goes on with it. */

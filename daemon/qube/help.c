@@ -44,7 +44,7 @@ static void print_option(const struct cli_optdef *d)
 	printf("  %-*s  %s\n", OPTION_WIDTH, left, d->help);
 }
 
-static void print_options(uint64_t options)
+static void print_options(cli_bits options)
 {
 	for (int i = 0; i < O_N_OPTIONS; i++)
 		if ((options >> i) & 1)

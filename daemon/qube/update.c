@@ -5,14 +5,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { DRAIN_MS = 2000, PIECE = 16384 };
+enum { DRAIN_MS = 2000, PIECE = 65536 };
 
 static int64_t now_ms(void)
 {
@@ -281,10 +280,10 @@ size_t cli_update_poll(const struct cli_update *u, struct pollfd fds[CLI_UPDATE_
 	return n;
 }
 
-/* Pieces that a pipe takes whole, so that nothing has to be put back. */
+/* What the pipe does not take is read again. */
 static void send_some(struct cli_update_item *i)
 {
-	char data[PIPE_BUF];
+	char data[PIECE];
 	ssize_t n = pread(i->u->packages, data, sizeof(data), (off_t)i->sent);
 
 	if (n > 0) {

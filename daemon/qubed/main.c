@@ -342,7 +342,7 @@ int main(int argc, char **argv)
 	static struct cli_parsed o;
 	struct cli_syntax syntax = { .defs = defs,
 				     .n_defs = O_N_OPTIONS,
-				     .accepted = ((uint64_t)1 << O_N_OPTIONS) - 1 };
+				     .accepted = (CLI_BITS_ONE << O_N_OPTIONS) - 1 };
 	bool bad = cli_parse(&o, &syntax, argc - 1, argv + 1) < 0;
 
 	if (!bad && cli_given(&o, O_HELP)) {

@@ -17,7 +17,7 @@ def run(*args):
     harness.expect(done.returncode == 0, f"{args}: {done.stdout.decode(errors='replace')}")
 
 
-def deb(folder, name, version, script="", fields=""):
+def deb(folder, name, version, script="", fields="", payload=b""):
     """A package that has /usr/share/NAME with its version, and a script that ends its setup."""
     stage = folder / f".stage-{name}"
     shutil.rmtree(stage, ignore_errors=True)
@@ -28,11 +28,12 @@ def deb(folder, name, version, script="", fields=""):
         f"Package: {name}\nVersion: {version}\nArchitecture: all\nDescription: of a test\n"
         f"Maintainer: nobody <nobody@localhost>\n{fields}"
     )
+    (stage / "usr/share" / f"{name}.payload").write_bytes(payload)
     if script:
         (stage / "DEBIAN/postinst").write_text(f"#!/bin/sh\n{script}\n")
         (stage / "DEBIAN/postinst").chmod(0o755)
     made = folder / f"{name}_{version}_all.deb"
-    run("dpkg-deb", "--root-owner-group", "-b", stage, made)
+    run("dpkg-deb", "--root-owner-group", "-Znone", "-b", stage, made)
     shutil.rmtree(stage)
     return made
 

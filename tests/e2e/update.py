@@ -3,10 +3,17 @@
 """qube update: a folder of packages as mirror for a Debian and for an rpm-managed template. What is
 not signed starts nothing; what fails leaves its template as it was."""
 
+import fcntl
 import json
+import os
+import pty
+import re
 import shutil
 import signal
+import struct
+import subprocess
 import sys
+import termios
 
 import harness
 import packages
@@ -283,6 +290,46 @@ def test_without_names_all_are_updated_but_one_that_runs_is_left_alone(host):
     equal(host.state_of("deb"), "Running", "it runs on")
     equal(host.sh_ok("deb", shared("demo") + " /etc/mine").text, "4.0\nmine", "its own")
     host.ok("shutdown", "deb")
+
+
+def test_on_a_terminal_there_is_a_line_that_moves(host):
+    path = folder(host, "big")
+    packages.deb(path, "big", "1", payload=os.urandom(40_000_000))
+    packages.deb(path, "demo", "6.1")
+    screen, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    p = host.spawn("update", "--from", path, "--unsigned", "deb", stderr=terminal)
+    os.close(terminal)
+    seen = b""
+    while True:
+        try:
+            seen += os.read(screen, 65536)
+        except OSError:  # nobody has the other end any more
+            break
+    out, _ = p.communicate(timeout=20)
+    os.close(screen)
+    equal(p.returncode, 0, f"{out!r} {seen!r}")
+    percents = [int(n) for n in re.findall(rb"\rdeb: deliver (\d+) %\x1b\[K", seen)]
+    expect(percents and percents == sorted(percents) and percents[-1] <= 100, f"{seen!r}")
+    expect(b"qube: deb: install" in seen and seen.endswith(b"deb: updated\r\n"), f"{seen!r}")
+
+
+def test_the_command_line_is_a_host_for_it_as_well(host):
+    path = good_folder(host, "seven", "6.2")
+    host.stop()
+    args = ("--state-dir", host.state, "--run-dir", host.run_dir)
+    done = subprocess.run(
+        [host.bin / "qube", "update", "deb", "rpm", "--from", path, "--unsigned", "--embedded"]
+        + [*args, "--policy-root", host.policy_root],
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    host.start()
+    equal(done.returncode, 0, f"{done}")
+    for name in ("deb", "rpm"):
+        equal(host.sh_ok(f"app-{name}", shared("demo")).text, "6.2", name)
+        host.ok("shutdown", f"app-{name}")
 
 
 def slow(host, name, version):

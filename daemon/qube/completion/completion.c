@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static void print_options_of(uint64_t options)
+static void print_options_of(cli_bits options)
 {
 	for (int i = 0; i < O_N_OPTIONS; i++)
 		if ((options >> i) & 1)
@@ -67,7 +67,7 @@ static void print_groups(void)
 /* Patterns of global options whose value is the next word: those that say which host, or others. */
 static void print_value_options(bool host)
 {
-	uint64_t of_host = CLI_BIT(O_SOCKET) | CLI_BIT(O_STATE_DIR) | CLI_BIT(O_RUN_DIR) |
+	cli_bits of_host = CLI_BIT(O_SOCKET) | CLI_BIT(O_STATE_DIR) | CLI_BIT(O_RUN_DIR) |
 			   CLI_BIT(O_POLICY_ROOT) | CLI_BIT(O_LIBEXEC_DIR);
 	const char *bar = "";
 

@@ -5,6 +5,7 @@
 
 #include "common/opts.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { HELP, USER, DISP, MULTI, FORCE, N };
@@ -25,7 +26,7 @@ struct line {
 };
 
 /* Arguments up to NULL; the options in accepted are known. */
-static void parse_with(struct line *l, uint64_t accepted, bool stop, const char *const *args)
+static void parse_with(struct line *l, cli_bits accepted, bool stop, const char *const *args)
 {
 	struct cli_syntax s = { .defs = defs,
 				.n_defs = N,
@@ -232,4 +233,27 @@ QTEST(cli_opts, a_typing_error_finds_what_was_meant)
 	/* What this verb does not take is not proposed. */
 	parse_with(&l, 1 << HELP, false, (const char *const[]){ "--froce", NULL });
 	QT_STR(l.p.error, "unknown option --froce");
+}
+
+QTEST(cli_opts, of_a_large_table_are_told_apart)
+{
+	enum { LAST = CLI_OPTS_MAX - 1 };
+	static struct cli_optdef large[CLI_OPTS_MAX];
+	static char names[CLI_OPTS_MAX][8];
+	struct cli_syntax s = { .defs = large, .n_defs = CLI_OPTS_MAX };
+	struct cli_parsed p = { .n_pos = 0 };
+	char last[] = "--o127";
+	char other[] = "--o63";
+	char *argv[] = { last, NULL };
+
+	for (int i = 0; i < CLI_OPTS_MAX; i++) {
+		snprintf(names[i], sizeof(names[i]), "o%d", i);
+		large[i].name = names[i];
+	}
+	s.accepted = CLI_BITS_ONE << LAST;
+	QT_INT(cli_parse(&p, &s, 1, argv), 1);
+	for (int i = 0; i < CLI_OPTS_MAX; i++)
+		QT_INT(cli_given(&p, i), i == LAST);
+	argv[0] = other; /* the same bit of another word */
+	QT_INT(cli_parse(&p, &s, 1, argv), -1);
 }
