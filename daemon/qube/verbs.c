@@ -149,8 +149,11 @@ const struct cli_verb cli_verbs[] = {
 	{ "tags", "QUBE [add|rm TAG...]", "show, add or remove tags", "", 0, CLI_V_QUBES, 1, -1,
 	  cmd_tags, NULL },
 	{ "features", "QUBE [NAME [VALUE]]", "show or set features",
-	  "An empty VALUE is false, any other is true.", CLI_BIT(O_UNSET), CLI_V_QUBES, 1, 3,
-	  cmd_features, NULL },
+	  "An empty VALUE is false, any other is true. A local qube has its limits from the "
+	  "properties memory, maxmem and vcpus, from the size of its volume volatile, and from "
+	  "the features local.pids-max (processes), local.io-read-max and local.io-write-max "
+	  "(bytes a second on the disk of its volumes; K, M or G may follow the number).",
+	  CLI_BIT(O_UNSET), CLI_V_QUBES, 1, 3, cmd_features, NULL },
 	{ "template ls", "", "list templates", "", CLI_BIT(O_NAMES), 0, 0, 0, cmd_template_ls,
 	  NULL },
 	{ "template import", "NAME", "make a template: from packages or an archive",

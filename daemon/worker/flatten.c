@@ -21,8 +21,8 @@
 enum {
 	DEPTH_MAX = 4000,
 	PATH_SIZE = 4096,
-	/* Smaller ones are copied: some programs (cron) refuse a settings file with a second name.
-	 */
+	/* Smaller ones are copied, but for programs and their data in /usr: cron refuses tables
+	 * that have a second name. */
 	SHARE_BYTES = 64 * 1024,
 };
 
@@ -38,6 +38,7 @@ struct level {
 	size_t at; /* the part being read */
 	DIR *dir;
 	int dst;
+	bool usr; /* it or above it */
 };
 
 struct merge {
@@ -258,7 +259,10 @@ static int find_parts(struct level *out, struct merge *m, const struct level *pa
 
 static int enter(struct merge *m, struct level *l, const char *name)
 {
-	struct level child = { .dst = -1 };
+	struct level child = {
+		.dst = -1,
+		.usr = l->usr || (m->depth == 1 && strcmp(name, "usr") == 0),
+	};
 	int r = find_parts(&child, m, l, name);
 
 	if (r == 0 && m->depth >= DEPTH_MAX)
@@ -311,6 +315,7 @@ static int merge_entry(struct merge *m, struct level *l, const char *name)
 		return enter(m, l, name);
 	if (S_ISREG(st.st_mode))
 		r = check_whole(from, name);
+	m->copy.share_bytes = l->usr ? 1 : SHARE_BYTES;
 	return r < 0 ? r : worker_copy_entry(&m->copy, from, l->dst, &st, name);
 }
 
@@ -393,7 +398,6 @@ int worker_flatten(struct worker_job *job, int layers, int parent, const char *n
 	if (r < 0)
 		return r;
 	m.copy.sockets = true;
-	m.copy.share_bytes = SHARE_BYTES;
 	r = worker_copy_end(&m.copy, parent, merge_all(&m));
 	/* Flushed before anything lists it. */
 	return r == 0 && syncfs(parent) < 0 ? worker_fail_name("flush", "the pool") : r;

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fault.h"
+#include "base/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,10 +123,51 @@ static char *services_of(const struct qube__vm *vm)
 	return all;
 }
 
+/* "local.NAME": a number, which may have K, M or G behind it. */
+static int limit_of(uint64_t *out, const struct qube__vm *vm, const char *feature, uint64_t least,
+		    uint64_t most)
+{
+	static const char units[] = "KMG";
+	const char *value = qube__vm_feature_find(vm, feature);
+	char digits[24];
+	size_t n = value ? strspn(value, "0123456789") : 0;
+	const char *unit = value && value[n] && !value[n + 1] ? strchr(units, value[n]) : NULL;
+	int shift = unit ? 10 * (int)(unit - units + 1) : 0;
+	uint64_t v;
+
+	if (!value)
+		return 0;
+	if (n && n < sizeof(digits) && (!value[n] || unit)) {
+		memcpy(digits, value, n);
+		digits[n] = '\0';
+		if (qube__text_u64(&v, digits, most >> shift) == 0 && v << shift >= least) {
+			*out = v << shift;
+			return 0;
+		}
+	}
+	return qube__fail_detail(QUBE_E_INVALID, QUBE_D_VALUE,
+				 "feature %s of '%s' is no number from %llu to %llu", feature,
+				 vm->name, (unsigned long long)least, (unsigned long long)most);
+}
+
+static int set_limits(struct qube__machine_spec *spec, const struct qube__vm *vm)
+{
+	uint64_t pids = PIDS_MAX;
+	int r = limit_of(&pids, vm, "local.pids-max", 16, 1 << 20);
+
+	if (r == 0)
+		r = limit_of(&spec->io_read_max, vm, "local.io-read-max", 4096, 1ull << 50);
+	if (r == 0)
+		r = limit_of(&spec->io_write_max, vm, "local.io-write-max", 4096, 1ull << 50);
+	spec->pids_max = (uint32_t)pids;
+	return r;
+}
+
 static void create_machine(struct qube__run *r)
 {
 	struct qube__vm *vm = r->vm;
 	struct qube__prop_value user;
+	struct qube__vm_volume *volatile_volume;
 	qube__autofree char *services = services_of(vm);
 	struct qube__machine_spec spec = {
 		.name = vm->name,
@@ -136,7 +178,6 @@ static void create_machine(struct qube__run *r)
 		.role = role_of(vm),
 		.memory_bytes = (uint64_t)qube__vm_int(vm, QUBE__PROP_MAXMEM, 0) << 20,
 		.vcpus = (uint32_t)qube__vm_int(vm, QUBE__PROP_VCPUS, 0),
-		.pids_max = PIDS_MAX,
 		.bound = vm->bound || vm->held,
 		.root = r->volumes[QUBE__SLOT_ROOT],
 		.private_volume = r->volumes[QUBE__SLOT_PRIVATE],
@@ -147,11 +188,15 @@ static void create_machine(struct qube__run *r)
 		spec.flags |= QUBE__MACHINE_USERNS;
 	if (qube__feature_true(qube__vm_feature_find(vm, "local.new-privs")))
 		spec.flags |= QUBE__MACHINE_NEW_PRIVS;
+	volatile_volume = qube__vm_volume(vm, qube__slot_name(QUBE__SLOT_VOLATILE));
+	if (volatile_volume && volatile_volume->ephemeral)
+		spec.flags |= QUBE__MACHINE_EPHEMERAL;
 	qube__vm_prop_read(&user, vm, QUBE__PROP_DEFAULT_USER);
 	spec.default_user = user.text && *user.text ? user.text : NULL;
 	stage(r, "create");
 	qube__ctx_log(&r->host->ctx, 7, "creating '%s' (%s)", vm->name, role_names[spec.role]);
-	if (r->host->ops->create(r->host->driver, &r->machine, r, &spec) < 0) {
+	if (set_limits(&spec, vm) < 0 ||
+	    r->host->ops->create(r->host->driver, &r->machine, r, &spec) < 0) {
 		r->machine = NULL;
 		qube__life_fail(r);
 		qube__life_unwind(r);

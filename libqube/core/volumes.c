@@ -166,7 +166,8 @@ int qube__volumes_spec_in(struct qube__volume_spec *out, struct qube__pool **poo
 	if (slot == QUBE__SLOT_VOLATILE)
 		out->size_bytes = memory_share(h, v->size_bytes);
 	out->revisions_to_keep = kept_of(v);
-	out->read_only = !v->rw;
+	/* A snapshot may be read-only though its source is not, and the other way round. */
+	out->read_only = !qube__vm_volume(vm, name) || !qube__vm_volume(vm, name)->rw;
 	*pool = opening && !strcmp(qube__pool_name(opening), v->pool) ? opening :
 									qube__host_pool(h, v->pool);
 	if (!*pool)

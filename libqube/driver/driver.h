@@ -47,6 +47,7 @@ enum qube__machine_role {
 enum {
 	QUBE__MACHINE_USERNS = 1,    /* feature local.userns: user namespaces inside */
 	QUBE__MACHINE_NEW_PRIVS = 2, /* feature local.new-privs: setuid programs inside */
+	QUBE__MACHINE_EPHEMERAL = 4, /* nothing of the volatile volume may come onto a disk */
 };
 
 struct qube__machine_spec {
@@ -61,7 +62,9 @@ struct qube__machine_spec {
 	uint64_t memory_bytes; /* 0: no limit */
 	uint32_t vcpus;	       /* 0: no limit */
 	uint32_t pids_max;
-	bool bound; /* made by a call and ends with it: remembered for the next host */
+	uint64_t io_read_max;  /* bytes a second from the disk of its volumes; 0: no limit */
+	uint64_t io_write_max; /* to it */
+	bool bound;	       /* made by a call and ends with it: remembered for the next host */
 	struct qube__volume_run root; /* borrowed for the call */
 	struct qube__volume_run
 		private_volume; /* mounted at /rw; home and usr/local bound from it */

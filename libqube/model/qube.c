@@ -180,6 +180,11 @@ static int add_volume(struct qube__vm *vm, const struct qube__vm_new *n, const c
 	const char *pool = wanted_pool(n, name);
 	struct qube__prop_value value;
 
+	/* A disposable may no more than what it is made from (storage-templates.md 1.1). */
+	if (source && vm->vm_class == QUBE__CLASS_DISP) {
+		v.rw = source->rw;
+		v.ephemeral = source->ephemeral;
+	}
 	if (pool && !qube__model_pool(vm->model, pool))
 		return qube__fail_detail(QUBE_E_NOENT, QUBE_D_GENERIC, "Unknown storage pool %.64s",
 					 pool);

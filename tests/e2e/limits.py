@@ -60,6 +60,20 @@ for place in sys.argv[1:]:
     print(place, fill(place), inodes(place))
 """
 
+WRITE = r"""
+import mmap, os, sys, time
+buf = mmap.mmap(-1, 1 << 20)
+fd = os.open("/home/user/io", os.O_CREAT | os.O_RDWR | os.O_DIRECT)
+begin = time.monotonic()
+for n in range(8):
+    os.pwrite(fd, buf, n << 20)
+wrote = time.monotonic() - begin
+begin = time.monotonic()
+for n in range(8):
+    os.preadv(fd, [buf], n << 20)
+print(wrote, time.monotonic() - begin)
+"""
+
 EAT = "x = bytearray(400 << 20)\nprint(len(x))\n"
 
 BURN = r"""
@@ -142,6 +156,64 @@ def threat_33_every_tmpfs_ends_in_bytes_and_in_inodes(host):
         expect(0 <= int(got[1]) <= most, f"{place} took {got[1]} bytes, allowed are {most}")
         expect(0 <= int(got[2]) <= most // 4096 + 64, f"{place} took {got[2]} inodes")
         print(f"measured: {place} {got[1]} bytes, {got[2]} inodes")
+
+
+def own(host):
+    """A qube with limits of its own."""
+    if "own" in host.qubes():
+        return
+    host.create("own", "-p", "maxmem=256")
+    host.ok("features", "own", "local.pids-max", "100")
+    host.ok("features", "own", "local.io-write-max", "2M")
+    host.ok("features", "own", "local.io-read-max", "4M")
+    host.ok("volume", "set", "own", "volatile", "size", "8M")
+    host.ok("start", "own")
+
+
+def threat_33_a_qube_has_as_many_processes_as_it_is_given(host):
+    own(host)
+    r = host.python("own", PIDS, timeout=90)
+    words = r.text.split()
+    expect(len(words) == 2 and words[1] == "11", f"forking did not end with EAGAIN: {r}")
+    expect(50 < int(words[0]) <= 100, f"{words[0]} processes, the limit is 100")
+    print(f"measured: {words[0]} processes of 100, then EAGAIN")
+
+
+def threat_33_the_volatile_volume_ends_at_its_size(host):
+    own(host)
+    got = host.python_ok("own", FILL, "/tmp", user="root").text.split()
+    expect(7 << 20 <= int(got[1]) <= 8 << 20, f"/tmp of 8 MiB took {got[1]} bytes")
+    print(f"measured: /tmp of 8 MiB took {got[1]} bytes and {got[2]} inodes")
+
+
+def threat_33_a_disk_is_not_faster_than_allowed(host):
+    own(host)
+    if "io" not in controllers():
+        expect("io" in unenforced(host, "own"), f"io is not listed: {unenforced(host, 'own')}")
+        raise Skip("no cgroup v2 controller io on this machine; it is listed")
+    expect("io" not in unenforced(host, "own"), "io is listed though there is a controller")
+    wrote, read = map(float, host.python_ok("own", WRITE, user="root", timeout=90).text.split())
+    fast = host.python_ok("two", WRITE, user="root", timeout=90).text
+    expect(3 < wrote < 8, f"8 MiB at 2 MiB/s took {wrote} s")
+    expect(1.5 < read < 6, f"8 MiB at 4 MiB/s took {read} s")
+    print(f"measured: 8 MiB written in {wrote:.1f} s, read in {read:.1f} s; unlimited: {fast}")
+
+
+def threat_33_a_limit_that_is_no_number_is_refused(host):
+    host.create("odd")
+    for name, value in (
+        ("local.pids-max", "many"),
+        ("local.pids-max", "3"),
+        ("local.pids-max", "99999999999999999999"),
+        ("local.io-write-max", "2MB"),
+        ("local.io-read-max", ""),
+    ):
+        host.ok("features", "odd", name, value)
+        r = host.qube("start", "odd")
+        equal(r.code, 1, f"start with {name}={value}")
+        expect(name in r.why and "odd" in r.why, f"does not name it: {r}")
+        host.ok("features", "odd", "--unset", name)
+    host.ok("start", "odd")
 
 
 def threat_33_memory_runs_out_in_that_qube_alone(host):

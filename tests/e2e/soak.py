@@ -225,6 +225,7 @@ def threat_34_nothing_is_lost_or_left_when_processes_die_at_random():
         until(
             lambda: not [p for d in ("run", "tmp", "trash") for p in (pool / d).iterdir()],
             "the pool is tidy",
+            60,  # layers may be being merged
         )
         until(lambda: not groups() - clean, "no group is left")
         now = snapshot(host)

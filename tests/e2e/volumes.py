@@ -187,6 +187,47 @@ def test_threat_17_what_would_leave_the_volume_changes_nothing(host):
     host.ok("shutdown", "app")
 
 
+READ_ONLY = r"""
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+for path in ("/rw", "/home", "/usr/local", "/home/user", "/", "/etc"):
+    for flags in (0x20 | 0x1000, 0x20):  # remount, and of the bind mount
+        if libc.mount(b"none", path.encode(), None, flags, None) == 0:
+            print("remounted", path)
+for path in ("/rw/new", "/home/user/new", "/usr/local/new", "/etc/new", "/usr/bin/new"):
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
+        print("made", path)
+    except OSError as e:
+        if e.errno != 30:
+            print(path, e)
+for path in ("/home/user/file", "/etc/passwd"):
+    for what in (lambda: os.truncate(path, 0), lambda: os.chmod(path, 0o777),
+                 lambda: os.unlink(path), lambda: os.link(path, path + "2"),
+                 lambda: os.setxattr(path, "user.a", b"b"), lambda: os.utime(path)):
+        try:
+            what()
+            print("changed", path)
+        except OSError as e:
+            if e.errno not in (30, 18):
+                print(path, e)
+"""
+
+
+def test_threat_19_what_is_read_only_is_so_from_inside(host):
+    host.sh_ok("app", "echo stays >/home/user/file", "root")
+    host.ok("shutdown", "app")
+    for name in ("root", "private"):
+        host.ok("volume", "set", "app", name, "rw", "False")
+    equal(host.python_ok("app", READ_ONLY, user="root").text, "", "what could be written to")
+    equal(host.sh_ok("app", "cat /home/user/file").text, "stays", "what is there")
+    host.ok("shutdown", "app")
+    for name in ("root", "private"):
+        host.ok("volume", "set", "app", name, "rw", "True")
+    host.sh_ok("app", "echo again >/home/user/file && echo x >/etc/new", "root")
+    host.ok("shutdown", "app")
+
+
 def test_a_reader_that_goes_away_ends_the_export_alone(host):
     host.sh_ok("app", "head -c 30000000 /dev/zero >/home/user/big", "root")
     host.ok("shutdown", "app")

@@ -138,9 +138,7 @@ static int verify(struct qube__local_machine *m)
 	group = strrchr(rec->group, '/');
 	if (group && qube__text_copy(m->group, sizeof(m->group), group + 1) < 0)
 		return qube__fail(QUBE_E_PROTO, "the name of its cgroup is too long");
-	m->limits_memory = rec->unenforced & 1;
-	m->limits_vcpus = rec->unenforced & 2;
-	m->limits_disk = rec->unenforced & 4;
+	m->unenforced = rec->unenforced;
 	m->start_ms = rec->started_ms;
 	m->frozen = is_frozen(m);
 	m->state = QUBE__LOCAL_RUNNING;

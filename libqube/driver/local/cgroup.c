@@ -110,7 +110,7 @@ static void enable_all(struct qube__local_driver *d, bool may_move)
 	d->has_pids = enable(d->cgroup_fd, "+pids");
 	d->has_memory = enable(d->cgroup_fd, "+memory");
 	d->has_cpu = enable(d->cgroup_fd, "+cpu");
-	enable(d->cgroup_fd, "+io"); /* for what is measured */
+	d->has_io = enable(d->cgroup_fd, "+io");
 }
 
 static bool has_word(const char *text, const char *word)

@@ -290,14 +290,7 @@ static int local_stats(struct qube__machine *base, struct qube__machine_stats *o
 
 static const char *local_unenforced(struct qube__machine *base)
 {
-	static const char *const lists[] = {
-		"",	"memory",      "vcpus",	     "memory vcpus",
-		"disk", "memory disk", "vcpus disk", "memory vcpus disk",
-	};
-	const struct qube__local_machine *m = of_machine(base);
-
-	return lists[(m->limits_memory ? 1u : 0u) | (m->limits_vcpus ? 2u : 0u) |
-		     (m->limits_disk ? 4u : 0u)];
+	return qube__local_limits_list(of_machine(base));
 }
 
 static int32_t local_pid(struct qube__machine *base)

@@ -48,6 +48,7 @@ struct qube__local_driver {
 	bool has_memory;
 	bool has_cpu;
 	bool has_pids;
+	bool has_io;
 	struct qube__list machines;
 	unsigned int refs; /* ours and the machines' */
 	bool closed;
@@ -71,9 +72,8 @@ struct qube__local_machine {
 	bool killed; /* by us: its end is STOPPED, not FAILED */
 	bool failed; /* err holds why */
 	bool frozen;
-	bool limits_memory; /* asked for and not enforced */
-	bool limits_vcpus;
-	bool limits_disk;
+	uint32_t unenforced; /* QUBE__LOCAL_NO_*: asked for and not enforced */
+	char unenforced_text[48];
 	int status;
 	struct qube__err err;
 	char name[64];
@@ -154,6 +154,16 @@ int qube__local_cgroup_probe(bool *memory, bool *processors);
 int qube__local_cgroup_open(struct qube__local_driver *d);
 int qube__local_cgroup_make(struct qube__local_machine *m, const struct qube__machine_spec *spec);
 /* limits.c: sets what it can and lists the rest. */
+enum {
+	QUBE__LOCAL_NO_MEMORY = 1,
+	QUBE__LOCAL_NO_VCPUS = 2,
+	QUBE__LOCAL_NO_DISK = 4,
+	QUBE__LOCAL_NO_IO = 8,
+	QUBE__LOCAL_NO_EPHEMERAL = 16,
+	QUBE__LOCAL_NO_ALL = 31,
+};
+/* Their names, ' ' between. */
+const char *qube__local_limits_list(struct qube__local_machine *m);
 int qube__local_limits_set(struct qube__local_machine *m, const struct qube__machine_spec *spec);
 int qube__local_cgroup_freeze(struct qube__local_machine *m, bool freeze);
 /* True if every process of the group was killed. */

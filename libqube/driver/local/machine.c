@@ -57,7 +57,7 @@ static int encode_spec(struct qube__local_machine *m, uint8_t *bytes, size_t *le
 		.services = s->services,
 		.id_base = s->id_base,
 		.role = s->role,
-		.flags = s->flags,
+		.flags = s->flags & QUBE__BOX_FLAGS,
 		.pids_max = s->pids_max ? s->pids_max : PIDS_DEFAULT,
 	};
 	struct qube__box_spec check;

@@ -114,7 +114,7 @@ static bool take_value(struct qube__local_record *r, enum key key, const char *v
 	case STARTED:
 		return take_number(&r->started_ms, v, 1, UINT64_MAX);
 	case UNENFORCED:
-		return take_u32(&r->unenforced, v, 0, 7);
+		return take_u32(&r->unenforced, v, 0, QUBE__LOCAL_NO_ALL);
 	case BOUND:
 		if (!take_u32(&bit, v, 0, 1))
 			return false;
@@ -195,8 +195,7 @@ int qube__local_record_fill(struct qube__local_machine *m, const struct qube__ma
 	r->qid = spec->qid;
 	r->id_base = spec->id_base;
 	r->bound = spec->bound;
-	r->unenforced = (m->limits_memory ? 1u : 0u) | (m->limits_vcpus ? 2u : 0u) |
-			(m->limits_disk ? 4u : 0u);
+	r->unenforced = m->unenforced;
 	if (m->group[0] && (size_t)snprintf(r->group, sizeof(r->group), "%s%s%s", m->d->cgroup_path,
 					    strcmp(m->d->cgroup_path, "/") ? "/" : "",
 					    m->group) >= sizeof(r->group))

@@ -237,6 +237,28 @@ QTEST(qube, threat_24_a_disposable_gets_no_more_network_than_its_template)
 	QT_STR(house_get(text, m, vm->name, "default_dispvm"), "dvm");
 }
 
+QTEST(qube, threat_24_a_disposable_may_write_no_more_than_what_it_is_made_from)
+{
+	static const char *const names[] = { "root", "private", "volatile" };
+	struct qube__vm_new n = { .vm_class = QUBE__CLASS_DISP, .template_name = "dvm" };
+	AUTO_MODEL *m = house();
+	struct qube__vm *dvm = qube__model_vm(m, "dvm");
+	struct qube__vm *vm;
+
+	for (size_t i = 0; i < 3; i++) {
+		struct qube__vm_volume v = *qube__vm_volume(dvm, names[i]);
+
+		v.rw = i == 2;
+		v.ephemeral = i == 2;
+		QT_INT(qube__vm_volume_set(dvm, &v), 0);
+	}
+	QT_INT(qube__vm_create(&vm, m, &n), 0);
+	for (size_t i = 0; i < 3; i++) {
+		QT_INT(qube__vm_volume(vm, names[i])->rw, i == 2);
+		QT_INT(qube__vm_volume(vm, names[i])->ephemeral, i == 2);
+	}
+}
+
 QTEST(qube, a_number_of_a_disposable_rests_after_use)
 {
 	AUTO_MODEL *m = house();

@@ -250,6 +250,7 @@ QTEST(flatten, shares_big_files_and_copies_small_ones)
 	scratch_make();
 	put_file(at("layers/0/small"), "x", 0644);
 	put_file(at("layers/0/first"), "", 0644);
+	put_file(at("layers/0/usr/lib/small"), "x", 0644);
 	put_file(at("layers/0/big"), "y", 0644);
 	QT_INT(truncate(at("layers/0/first"), 100000), 0);
 	QT_INT(truncate(at("layers/0/big"), 100000), 0);
@@ -263,6 +264,9 @@ QTEST(flatten, shares_big_files_and_copies_small_ones)
 	QT_INT(stat(at("layers/0/small"), &a), 0);
 	QT_INT(stat(at("flat/small"), &b), 0);
 	QT_TRUE(a.st_ino != b.st_ino && b.st_nlink == 1);
+	QT_INT(stat(at("layers/0/usr/lib/small"), &a), 0);
+	QT_INT(stat(at("flat/usr/lib/small"), &b), 0);
+	QT_TRUE(!job.no_clone || a.st_ino == b.st_ino);
 	QT_INT(stat(at("layers/0/big"), &a), 0);
 	QT_INT(stat(at("flat/big"), &b), 0);
 	/* The first of the two may have been the one that showed that nothing can be cloned. */
