@@ -152,7 +152,7 @@ static int show_layers(int n)
 
 static int flatten(struct worker_job *job, int n)
 {
-	static char names[64][8];
+	static char names[64][16];
 	const char *list[64];
 	int layers = open(at("layers"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int parent = open(at("."), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
