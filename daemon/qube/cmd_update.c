@@ -456,6 +456,7 @@ static int check(struct update *up)
 {
 	struct cli *c = up->c;
 	uint64_t jobs = JOBS;
+	uint64_t seconds = 0;
 
 	if (!cli_given(&c->o, O_FROM))
 		return cli_usage(c,
@@ -468,7 +469,11 @@ static int check(struct update *up)
 	if (cli_given(&c->o, O_JOBS) &&
 	    (!cli_parse_u64(&jobs, c->o.value[O_JOBS], CLI_UPDATE_JOBS_MAX) || !jobs))
 		return cli_usage(c, "--jobs is a number from 1 to %d", CLI_UPDATE_JOBS_MAX);
+	if (cli_given(&c->o, O_TIMEOUT) &&
+	    !cli_parse_u64(&seconds, c->o.value[O_TIMEOUT], INT32_MAX / 1000))
+		return cli_usage(c, "--timeout is a number of seconds");
 	up->u.jobs = (size_t)jobs;
+	up->u.timeout_ms = (int64_t)seconds * 1000;
 	return 0;
 }
 

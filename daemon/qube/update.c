@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { DRAIN_MS = 2000, PIECE = 65536 };
+enum { DRAIN_MS = 2000, PIECE = 65536, TIMED_OUT = 124 };
 
 static int64_t now_ms(void)
 {
@@ -167,6 +167,7 @@ static void call(struct cli_update_item *i)
 	int guest[3] = { -1, -1, -1 };
 
 	i->step = CLI_STEP_CALL;
+	i->call_until_ms = i->u->timeout_ms ? now_ms() + i->u->timeout_ms : 0;
 	if (make_pipes(i, guest) < 0) {
 		fail(i, "cannot make pipes");
 	} else {
@@ -248,20 +249,22 @@ bool cli_update_is_over(const struct cli_update *u)
 	return true;
 }
 
+static void stop_call(struct cli_update_item *i, const char *why)
+{
+	fail(i, why);
+	i->call_until_ms = 0;
+	if (qube_op_cancel(i->op) == 0)
+		return;
+	forget_op(i); /* the kill ends it */
+	finish(i);
+}
+
 void cli_update_cancel(struct cli_update *u)
 {
 	u->canceled = true;
-	for (size_t k = 0; k < u->n; k++) {
-		struct cli_update_item *i = &u->items[k];
-
-		if (i->step != CLI_STEP_CALL)
-			continue;
-		fail(i, "interrupted");
-		if (qube_op_cancel(i->op) == 0)
-			continue;
-		forget_op(i); /* the kill ends it */
-		finish(i);
-	}
+	for (size_t k = 0; k < u->n; k++)
+		if (u->items[k].step == CLI_STEP_CALL)
+			stop_call(&u->items[k], "interrupted");
 }
 
 /* --- the streams --- */
@@ -345,6 +348,10 @@ void cli_update_serve(struct cli_update *u, const struct pollfd *fds, size_t n)
 						receive(i, s);
 					break;
 				}
+		if (i->step == CLI_STEP_CALL && i->call_until_ms && now_ms() >= i->call_until_ms) {
+			i->exit_code = TIMED_OUT;
+			stop_call(i, "the time was up");
+		}
 		if (i->step == CLI_STEP_DRAIN &&
 		    ((i->fd[1] < 0 && i->fd[2] < 0) || now_ms() >= i->drain_until_ms))
 			judge(i);

@@ -35,8 +35,9 @@ struct cli_update_item {
 	qube_domain *d; /* owned */
 	enum cli_update_step step;
 	qube_op *op;
-	int fd[3];     /* our ends of its three streams; -1: closed */
-	uint64_t sent; /* of the packages */
+	int fd[3];	       /* our ends of its three streams; -1: closed */
+	uint64_t sent;	       /* of the packages */
+	int64_t call_until_ms; /* 0: no limit */
 	int64_t drain_until_ms;
 	struct cli_update_report report;
 	char tail[CLI_UPDATE_TAIL + 1]; /* the end of what its package manager said; untrusted */
@@ -53,7 +54,8 @@ struct cli_update {
 	size_t jobs; /* at most so many at a time */
 	size_t running;
 	bool canceled;
-	int packages; /* a tar file; borrowed */
+	int64_t timeout_ms; /* of each call; 0: none */
+	int packages;	    /* a tar file; borrowed */
 	uint64_t bytes;
 	const char *command; /* what is run in a template; borrowed */
 	/* A stage began, or it is over. */

@@ -183,10 +183,12 @@ const struct cli_verb cli_verbs[] = {
 	  "rpm installs those that are newer than what it has. Only if its database of packages "
 	  "has them then, they are kept; else whatever was written to its root is thrown away, "
 	  "and what is in /home and /usr/local stays. A template that runs is left alone. The "
-	  "status of each is told: 0 updated, 100 nothing newer, else that of its package manager. "
+	  "status of each is told: 0 updated, 100 nothing newer, 124 not done after --timeout, "
+	  "else that of its package manager. "
 	  "In the end those qubes are told that run on an older state of their template. The exit "
 	  "status is 1 if any failed, 126 if the signature does not fit.",
-	  CLI_BIT(O_FROM) | CLI_BIT(O_KEY) | CLI_BIT(O_UNSIGNED) | CLI_BIT(O_JOBS),
+	  CLI_BIT(O_FROM) | CLI_BIT(O_KEY) | CLI_BIT(O_UNSIGNED) | CLI_BIT(O_JOBS) |
+		  CLI_BIT(O_TIMEOUT),
 	  CLI_V_GUESTS | CLI_V_QUBES, 0, -1, cmd_update, NULL },
 	{ "policy check", "[OPTION...]", "ask a policy what it would decide, or check its syntax",
 	  "Works on a folder of policy files, without a host. Its options are told by "

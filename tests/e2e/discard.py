@@ -5,8 +5,9 @@ are on what their template was before."""
 
 import os
 import signal
+import subprocess
 
-from harness import equal, expect, main, nothing_left, until
+from harness import Skip, equal, expect, main, nothing_left, until
 
 
 def setup(host):
@@ -45,6 +46,26 @@ def test_it_is_kept_if_the_shutdown_says_so(host):
     write(host, "usual")
     host.ok("shutdown", "tpl")
     expect(has(host, "usual"), "a usual session is not kept")
+
+
+def test_that_it_could_not_be_kept_is_told(host):
+    layers = host.state / "pools/default/layers"
+    write(host, "lost", "--discard")
+    done = subprocess.run(["chattr", "+i", layers], capture_output=True, check=False)
+    if done.returncode:
+        host.ok("kill", "tpl")
+        raise Skip(f"chattr: {done.stderr.decode(errors='replace').strip()}")
+    try:
+        r = host.qube("shutdown", "--keep", "tpl")
+    finally:
+        subprocess.run(["chattr", "-i", layers], check=True)
+    equal(r.code, 1, f"shutdown --keep: {r}")
+    expect("keep the writes of" in r.why, r.why)
+    equal(host.state_of("tpl"), "Halted", "state")
+    expect(not has(host, "lost"), "it is there")
+    host.ok("start", "tpl")
+    equal(host.sh("tpl", "cat /etc/lost").code, 1, "seen by the template itself")
+    host.ok("shutdown", "tpl")
 
 
 def test_a_machine_that_dies_keeps_nothing(host):

@@ -341,6 +341,29 @@ def slow(host, name, version):
     return p
 
 
+def test_what_does_not_end_in_time_is_undone(host):
+    path = folder(host, "endless")
+    packages.deb(path, "demo", "6.9", "sleep 600")
+    packages.rpm(path, "demo", "6.9")
+    before = states(host)
+    r = update(host, path, "deb", "rpm", "--json", "--timeout", "3", key=None)
+    equal(r.code, 1, f"update: {r}")
+    got = results(r)
+    equal((got["deb"]["status"], got["deb"]["error"]), (124, "the time was up"), str(got))
+    equal(got["rpm"]["result"], "updated", str(got))
+    equal(states(host)["deb"], before["deb"], "deb")
+
+
+def test_a_standalone_is_updated_too(host):
+    host.ok("create", "alone", "--class", "StandaloneVM", "--template", "deb")
+    path = good_folder(host, "alone-folder", "6.95")
+    r = update(host, path, "alone")
+    equal(r.code, 0, f"update: {r}")
+    equal(host.sh_ok("alone", shared("demo")).text, "6.95", "after it")
+    host.ok("shutdown", "alone")
+    host.ok("rm", "alone")
+
+
 def test_interrupted_it_undoes_what_it_began(host):
     before = states(host)
     p = slow(host, "slow", "7.0")
