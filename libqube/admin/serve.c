@@ -55,7 +55,7 @@ static void conn_free(struct conn *c)
 	qube__admin_call_fini(&c->call);
 	qube__buf_fini(&c->in);
 	qube__buf_fini(&c->out);
-	close(c->fd);
+	qube__close_fd(&c->fd);
 	free(c);
 }
 
@@ -69,6 +69,8 @@ static void end(struct conn *c)
 {
 	c->gone = true;
 	qube__source_remove(&c->host->ctx.loop, &c->source);
+	/* Now: who waits for the answer's end need not be woken once more for it. */
+	qube__close_fd(&c->fd);
 	if (!c->fresh)
 		qube__post(&c->host->ctx.loop, &c->end);
 }

@@ -38,6 +38,7 @@ static int serve(struct qube__loop *loop, int fd, const struct qube_broker_opts 
 	if (r < 0)
 		return r;
 	qube__broker_on_closed(b, on_closed, &over);
+	qube__broker_alone(b);
 	/* Everything that needs more was made before; from here on, guests' bytes. */
 	r = confine(o);
 	while (r >= 0 && !over)

@@ -161,3 +161,10 @@ int qube__child_reap(struct qube__child *c)
 		return -1;
 	return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
 }
+
+bool qube__sigpipe_ignored(void)
+{
+	struct sigaction now;
+
+	return sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}

@@ -6,6 +6,7 @@
 #ifndef QUBE_BASE_SPAWN_H
 #define QUBE_BASE_SPAWN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -45,5 +46,8 @@ int qube__spawn(struct qube__child *out, const struct qube__spawn *s);
 /* After the pidfd is readable: the wait status as a shell gives it (exit code, 128 + signal), or
  * -1 when somebody else reaped it. Closes the pidfd. */
 int qube__child_reap(struct qube__child *c);
+
+/* Whether this process ignores SIGPIPE now. Only who has it for himself may go by that later. */
+bool qube__sigpipe_ignored(void);
 
 #endif

@@ -457,8 +457,6 @@ static void on_message(struct qube__host *h, const struct qube__rpc_msg *m)
 	case QUBE__RPC_DECIDE:
 		qube__ask_decide(h, &m->decide);
 		break;
-	case QUBE__RPC_CALL_STARTED:
-		break;
 	case QUBE__RPC_CALL_END:
 		if (m->call_end.origin == QUBE__RPC_BY_CALL)
 			on_call_end(h, &m->call_end);

@@ -183,14 +183,13 @@ static int ask_again(struct watched *w)
 	return r;
 }
 
-static void on_ready(struct qube__source *s, uint32_t revents)
+/* 1: more may be there at once, 0: not, or the operation is over. */
+static int take(struct watched *w)
 {
-	struct watched *w = qube__container_of(s, struct watched, source);
 	uint8_t *at;
 	ssize_t n;
 	int code;
 
-	(void)revents;
 	code = qube__buf_reserve(&w->in, 16384, &at);
 	if (code < 0) {
 		if (code == QUBE_E_NOMEM)
@@ -198,29 +197,41 @@ static void on_ready(struct qube__source *s, uint32_t revents)
 		else
 			qube__fail(code, "the host's answer to %s is too long", w->method);
 		watched_end(w, code);
-		return;
+		return 0;
 	}
 	n = qube__io_read(w->fd, at, 16384);
 	if (n == QUBE_E_AGAIN)
-		return;
+		return 0;
 	if (n < 0) {
 		qube__fail(QUBE_E_CLOSED, "the host is gone");
 		watched_end(w, QUBE_E_CLOSED);
-		return;
+		return 0;
 	}
 	if (n > 0) {
 		qube__buf_commit(&w->in, (size_t)n);
-		if (qube__buf_data(&w->in)[0] == '1' && read_frames(w, &code))
-			watched_end(w, code);
-		return;
+		if (qube__buf_data(&w->in)[0] != '1' || !read_frames(w, &code))
+			return 1;
+		watched_end(w, code);
+		return 0;
 	}
 	code = finish_reply(w);
 	if (code == QUBE_E_NOTSUP && w->fallback) {
 		code = ask_again(w);
 		if (code == 0)
-			return;
+			return 0;
 	}
 	watched_end(w, code);
+	return 0;
+}
+
+/* An answer's end mostly comes with it. */
+static void on_ready(struct qube__source *s, uint32_t revents)
+{
+	struct watched *w = qube__container_of(s, struct watched, source);
+
+	(void)revents;
+	for (int i = 0; i < 4 && take(w) == 1; i++)
+		continue;
 }
 
 static int cancel(qube_op *op)

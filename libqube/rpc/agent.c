@@ -130,10 +130,10 @@ static int on_params(struct qube__agent *a, uint32_t type, const uint8_t *payloa
 	    p.port < QUBE__QREXEC_PORT_FIRST || p.port > QUBE__QREXEC_PORT_LAST ||
 	    take_pair(a, fds) < 0)
 		return QUBE_E_PROTO;
-	if (type == QUBE__QREXEC_SERVICE_CONNECT)
-		qube__agent_connect(a, &p, fds);
+	if (type == QUBE__QREXEC_SERVICE_CONNECT || type == QUBE__QREXEC_CONNECT_PLAIN)
+		qube__agent_connect(a, &p, type == QUBE__QREXEC_CONNECT_PLAIN, fds);
 	else
-		qube__agent_exec(a, &p, type == QUBE__QREXEC_JUST_EXEC, fds);
+		qube__agent_exec(a, &p, type, fds);
 	return 0;
 }
 
@@ -157,7 +157,7 @@ static void tell_calls(struct qube__agent *a)
 	qube__list_foreach (pos, &a->calls) {
 		struct acall *c = qube__container_of(pos, struct acall, link);
 
-		if (c->relay)
+		if (c->relay || c->served.added)
 			put_call(&w, c->domain, c->port);
 	}
 	qube__list_foreach (pos, &a->triggers) {
@@ -271,7 +271,8 @@ static int session_begin(struct qube__agent *a, int fd)
 {
 	uint8_t hello[QUBE__QREXEC_HEADER + 4];
 	struct qube__transport *t;
-	int n = qube__qrexec_hello_put(hello, sizeof(hello), QUBE__QREXEC_VERSION);
+	int n = qube__qrexec_hello_put(hello, sizeof(hello),
+				       QUBE__QREXEC_VERSION | QUBE__QREXEC_HELLO_PLAIN);
 	int send_fd;
 	int r;
 
@@ -421,7 +422,7 @@ int qube__agent_create(struct qube__agent **out, struct qube__loop *loop,
 	a->trigger_fd = -1;
 	a->pool.loop = loop;
 	a->pool.budget = 4;
-	a->pool.guard_sigpipe = true;
+	a->pool.guard_sigpipe = !qube__sigpipe_ignored();
 	qube__list_init(&a->calls);
 	qube__list_init(&a->triggers);
 	qube__buf_init(&a->rx, RX_MAX);

@@ -57,6 +57,7 @@ struct acall {
 	struct qube__relay *relay;
 	struct qube__child child;
 	struct qube__source exited;
+	struct qube__source served; /* of a service that has the channel itself: its connection */
 	uint32_t domain;
 	uint32_t port;
 	bool has_child;
@@ -84,7 +85,7 @@ void qube__agent_send(struct qube__agent *a, const void *data, size_t len);
 void qube__agent_terminated(struct qube__agent *a, uint32_t domain, uint32_t port);
 
 /* agent_run.c; fds (to read from the caller, to write to it) are transferred. */
-void qube__agent_exec(struct qube__agent *a, const struct qube__qrexec_params *p, bool just_exec,
+void qube__agent_exec(struct qube__agent *a, const struct qube__qrexec_params *p, uint32_t type,
 		      int fds[2]);
 void qube__agent_signal_all(struct qube__agent *a, int signal);
 bool qube__agent_has_children(const struct qube__agent *a);
@@ -92,7 +93,8 @@ void qube__acall_free(struct acall *c);
 
 /* agent_trigger.c */
 int qube__agent_trigger_listen(struct qube__agent *a, const char *path);
-void qube__agent_connect(struct qube__agent *a, const struct qube__qrexec_params *p, int fds[2]);
+void qube__agent_connect(struct qube__agent *a, const struct qube__qrexec_params *p, bool plain,
+			 int fds[2]);
 void qube__agent_refused(struct qube__agent *a, const uint8_t ident[QUBE__QREXEC_IDENT]);
 /* The session ended: those without an answer get none. */
 void qube__agent_refuse_waiting(struct qube__agent *a);

@@ -29,7 +29,10 @@ struct job {
 	struct qube__service_file file;
 	struct qube__user user;
 	bool just_exec;
+	bool plain;
 	bool switch_user;
+	int *chan;		  /* of the call: to read from, to write to. -1: handed on */
+	int served;		  /* connection of a service that has the channel, or -1 */
 	int fd[QUBE__RELAY_ENDS]; /* for the relay */
 	uint32_t flags;		  /* of the relay */
 };
@@ -130,10 +133,11 @@ static void close_pairs(int pairs[6])
 		qube__close_fd(&pairs[i]);
 }
 
-/* Three pipes: child's end of each in child_fds, ours in j->fd. */
+/* Three pipes: child's end of each in pairs, ours in j->fd. Of a plain call the channel itself is
+ * the child's input. */
 static int make_pipes(struct job *j, int pairs[6])
 {
-	for (int i = 0; i < 3; i++) {
+	for (int i = j->plain; i < 3; i++) {
 		if (pipe2(pairs + 2 * i, O_CLOEXEC) < 0) {
 			int r = qube__fail_os("cannot make a pipe");
 
@@ -142,7 +146,10 @@ static int make_pipes(struct job *j, int pairs[6])
 			return r;
 		}
 	}
-	j->fd[QUBE__RELAY_OUT] = qube__steal_fd(&pairs[1]);
+	if (j->plain)
+		pairs[0] = qube__steal_fd(&j->chan[0]);
+	else
+		j->fd[QUBE__RELAY_OUT] = qube__steal_fd(&pairs[1]);
 	j->fd[QUBE__RELAY_IN] = qube__steal_fd(&pairs[2]);
 	j->fd[QUBE__RELAY_IN_ERR] = qube__steal_fd(&pairs[4]);
 	return 0;
@@ -208,6 +215,41 @@ static int connect_path(int fd, const char *path)
 	return connect(fd, (struct sockaddr *)&sa, sizeof(sa));
 }
 
+/* A service that reads and writes the call's pipes itself. Their descriptors come with the NUL
+ * behind its descriptor, when all that could fail has not. */
+static int hand_over(struct job *j, int fd)
+{
+	uint8_t plain[QUBE__QREXEC_HEADER];
+	int there[2] = { -1, -1 };
+	int back[2] = { -1, -1 };
+	int fds[2];
+	ssize_t n = (ssize_t)strlen(j->cmd.rest);
+
+	if (send(fd, j->cmd.rest, (size_t)n, MSG_NOSIGNAL) != n)
+		return qube__fail_os("%s does not take the descriptor", j->file.path);
+	if (j->plain) {
+		qube__qrexec_header_put(plain, QUBE__QREXEC_DATA_PLAIN, 0);
+		fds[0] = qube__steal_fd(&j->chan[0]);
+		fds[1] = qube__steal_fd(&j->chan[1]);
+		if (qube__io_write_full(fds[1], plain, sizeof(plain)) < 0)
+			n = -1;
+	} else if (qube__transport_channel(there, back) < 0) {
+		return QUBE_E_SYSTEM;
+	} else {
+		/* The caller's agent wants frames: relayed, which the service does not see. */
+		fds[0] = there[0];
+		fds[1] = there[1];
+		j->fd[QUBE__RELAY_IN] = back[0];
+		j->fd[QUBE__RELAY_OUT] = back[1];
+		j->flags |= QUBE__RELAY_SOCKET;
+	}
+	if (n >= 0)
+		n = qube__io_send_fds(fd, "", 1, fds, 2);
+	qube__close_fd(&fds[0]);
+	qube__close_fd(&fds[1]);
+	return n == 1 ? 0 : qube__fail(QUBE_E_CLOSED, "%s does not take the channel", j->file.path);
+}
+
 /* A socket service: descriptor first, then the stream, both ways on one socket. */
 static int connect_service(struct job *j)
 {
@@ -217,6 +259,13 @@ static int connect_service(struct job *j)
 
 	if (fd < 0 || connect_path(fd, j->file.path) < 0)
 		return qube__fail_os("cannot connect to %s", j->file.path);
+	if (j->config.hand_over_channel && !j->just_exec) {
+		int r = hand_over(j, fd);
+
+		if (r == 0 && j->plain)
+			j->served = qube__steal_fd(&fd);
+		return r;
+	}
 	if (!j->config.skip_service_descriptor &&
 	    send(fd, j->cmd.rest, n, MSG_NOSIGNAL) != (ssize_t)n)
 		return qube__fail_os("%s does not take the descriptor", j->file.path);
@@ -287,6 +336,12 @@ static int32_t begin(struct job *j, const char *command, struct qube__child *chi
 void qube__acall_free(struct acall *c)
 {
 	qube__list_remove(&c->link);
+	if (c->served.added) {
+		int fd = c->served.fd;
+
+		qube__source_remove(c->a->loop, &c->served);
+		qube__close_fd(&fd);
+	}
 	if (c->has_child) {
 		qube__source_remove(c->a->loop, &c->exited);
 		kill(-c->child.pid, SIGKILL);
@@ -301,7 +356,7 @@ static void maybe_over(struct acall *c)
 {
 	struct qube__agent *a = c->a;
 
-	if (!c->relay && !c->has_child)
+	if (!c->relay && !c->has_child && !c->served.added)
 		qube__acall_free(c);
 	if (a->stopping)
 		qube__post(a->loop, &a->notice);
@@ -331,11 +386,25 @@ static void on_relay_done(struct qube__relay *r)
 	maybe_over(c);
 }
 
+/* A service that has the channel says nothing here but the end, by going away. */
+static void on_served(struct qube__source *s, uint32_t revents)
+{
+	struct acall *c = qube__container_of(s, struct acall, served);
+	char ignored[256];
+	ssize_t n = qube__io_read(s->fd, ignored, sizeof(ignored));
+
+	(void)revents;
+	if (n > 0 || n == QUBE_E_AGAIN)
+		return;
+	qube__agent_terminated(c->a, c->domain, c->port);
+	qube__acall_free(c);
+}
+
 static int open_relay(struct acall *c, const struct job *j, int fds[2])
 {
 	struct qube__relay_opts o = {
 		.role = QUBE__QREXEC_EXECUTOR,
-		.flags = j->flags,
+		.flags = j->flags | (j->plain ? (uint32_t)QUBE__RELAY_PLAIN : 0),
 		.hello_ms = QUBE__AGENT_HELLO_MS,
 		.user = c,
 		.done = on_relay_done,
@@ -350,11 +419,30 @@ static int open_relay(struct acall *c, const struct job *j, int fds[2])
 	return r < 0 ? r : qube__relay_open(&c->relay, &c->a->pool, &o);
 }
 
-void qube__agent_exec(struct qube__agent *a, const struct qube__qrexec_params *p, bool just_exec,
+/* The channel was handed over, or was to be. */
+static int serve(struct acall *c, struct job *j)
+{
+	int r = QUBE_E_CLOSED;
+
+	if (j->served >= 0)
+		r = qube__source_add(c->a->loop, &c->served, j->served, EPOLLIN, on_served);
+	if (r < 0)
+		qube__close_fd(&j->served);
+	return r;
+}
+
+void qube__agent_exec(struct qube__agent *a, const struct qube__qrexec_params *p, uint32_t type,
 		      int fds[2])
 {
 	struct acall *c = calloc(1, sizeof(*c));
-	struct job j = { .a = a, .just_exec = just_exec, .fd = { -1, -1, -1, -1 } };
+	struct job j = {
+		.a = a,
+		.just_exec = type == QUBE__QREXEC_JUST_EXEC,
+		.plain = type == QUBE__QREXEC_EXEC_PLAIN,
+		.chan = fds,
+		.served = -1,
+		.fd = { -1, -1, -1, -1 },
+	};
 	struct qube__child child = { .pidfd = -1 };
 	int32_t code;
 
@@ -376,21 +464,23 @@ void qube__agent_exec(struct qube__agent *a, const struct qube__qrexec_params *p
 		for (int i = 0; i < QUBE__RELAY_ENDS; i++)
 			qube__close_fd(&j.fd[i]);
 		j.flags = 0;
+		if (j.plain)
+			qube__close_fd(&fds[0]);
 	}
-	if (just_exec)
+	if (j.just_exec)
 		j.flags |= QUBE__RELAY_QUIET;
 	c->child = child;
 	c->has_child = child.pidfd >= 0;
 	if (c->has_child &&
 	    qube__source_add(a->loop, &c->exited, child.pidfd, EPOLLIN, on_exited) < 0)
 		code = QUBE__QREXEC_EXIT_PROBLEM;
-	if (open_relay(c, &j, fds) < 0) {
+	if ((fds[1] < 0 ? serve(c, &j) : open_relay(c, &j, fds)) < 0) {
 		qube__agent_log(a, LOG_WARNING, "%s", qube_error_last()->message);
 		qube__agent_terminated(a, p->domain, p->port);
 		qube__acall_free(c);
 		return;
 	}
-	if (code >= 0 || just_exec)
+	if (c->relay && (code >= 0 || j.just_exec))
 		qube__relay_exit(c->relay, code >= 0 ? code : 0);
 }
 

@@ -45,7 +45,9 @@ static int forward(struct atrigger *t, const struct qube__qrexec_trigger *req)
 		return QUBE_E_CLOSED;
 	if (t->a->tx.len > TX_HIGH)
 		return QUBE_E_LIMIT;
-	snprintf(t->ident, sizeof(t->ident), "SOCKET%u", ++t->a->next_ident);
+	snprintf(t->ident, sizeof(t->ident), "%s%u",
+		 qube__qrexec_ident_plain(req->ident) ? QUBE__QREXEC_IDENT_PLAIN : "SOCKET",
+		 ++t->a->next_ident);
 	/* An old host gets the old message; what does not fit in it is refused here. */
 	n = qube__qrexec_trigger_put(out, cap, t->a->version, req->source, req->target,
 				     req->service, t->ident);
@@ -176,18 +178,21 @@ static struct atrigger *find(struct qube__agent *a, const char *ident)
 	return NULL;
 }
 
-void qube__agent_connect(struct qube__agent *a, const struct qube__qrexec_params *p, int fds[2])
+void qube__agent_connect(struct qube__agent *a, const struct qube__qrexec_params *p, bool plain,
+			 int fds[2])
 {
-	uint8_t frame[QUBE__QREXEC_HEADER + QUBE__QREXEC_PARAMS];
+	uint8_t frame[QUBE__QREXEC_HEADER + QUBE__QREXEC_PARAMS + 1] = { 0 };
 	struct atrigger *t = find(a, p->command);
+	ssize_t n = QUBE__QREXEC_PARAMS + plain;
 	bool sent = false;
 
 	if (t) {
-		/* The answer is the bare exec_params, without a header. */
-		qube__qrexec_params_put(frame, sizeof(frame), QUBE__QREXEC_SERVICE_CONNECT,
-					p->domain, p->port, NULL);
-		sent = qube__io_send_fds(t->fd, frame + QUBE__QREXEC_HEADER, QUBE__QREXEC_PARAMS,
-					 fds, 2) == QUBE__QREXEC_PARAMS;
+		/* The answer is the bare exec_params, without a header; of a plain call, which the
+		 * program said that it can do with, a NUL more. */
+		qube__qrexec_params_put(frame, QUBE__QREXEC_HEADER + QUBE__QREXEC_PARAMS,
+					QUBE__QREXEC_SERVICE_CONNECT, p->domain, p->port, NULL);
+		sent = qube__io_send_fds(t->fd, frame + QUBE__QREXEC_HEADER, (size_t)n, fds, 2) ==
+		       n;
 	}
 	qube__close_fd(&fds[0]);
 	qube__close_fd(&fds[1]);

@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/io.h"
+#include "base/spawn.h"
 
 #include <string.h>
 
@@ -199,6 +200,11 @@ int qube__broker_create(struct qube__broker **out, struct qube__loop *loop, int 
 	b->packet = qube__steal(packet);
 	*out = qube__steal(b);
 	return 0;
+}
+
+void qube__broker_alone(struct qube__broker *b)
+{
+	b->pool.guard_sigpipe = !qube__sigpipe_ignored();
 }
 
 void qube__broker_on_closed(struct qube__broker *b, void (*fn)(void *user), void *user)

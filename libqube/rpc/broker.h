@@ -27,6 +27,8 @@ int qube__broker_create(struct qube__broker **out, struct qube__loop *loop, int 
 			const struct qube__broker_limits *limits);
 /* Ends every session without a message. Not from inside on_closed. */
 void qube__broker_destroy(struct qube__broker *b);
+/* The process is the broker's alone: what it does about SIGPIPE now it always will. */
+void qube__broker_alone(struct qube__broker *b);
 /* Called once, from the loop, when core closed its end or broke the protocol. */
 void qube__broker_on_closed(struct qube__broker *b, void (*fn)(void *user), void *user);
 

@@ -174,15 +174,6 @@ static struct bcall *call_create(struct qube__broker *b, struct bguest *caller,
 	return c;
 }
 
-static void started(struct bcall *c)
-{
-	struct qube__rpc_msg m = { .type = QUBE__RPC_CALL_STARTED };
-
-	m.call_started.origin = c->origin;
-	m.call_started.id = c->id;
-	qube__broker_tell(c->b, &m);
-}
-
 /* The kernel counts the memory of pipes by user, and this process is one for all guests: past the
  * limit every new pipe is tiny. So who holds many calls gets small ones, and others' stay large. */
 static void channel_fit(const struct bguest *caller, const int fds[2])
@@ -227,6 +218,7 @@ static int connect_guests(struct bcall *c, const struct qube__rpc_decision *d, c
 	qube__autofree char *command = NULL;
 	struct bguest *from = c->caller.guest;
 	struct bguest *to = c->executor.guest;
+	bool plain = from->plain && to->plain && qube__qrexec_ident_plain((const uint8_t *)ident);
 	int caller_fds[2];
 	int executor_fds[2];
 	int r;
@@ -240,13 +232,15 @@ static int connect_guests(struct bcall *c, const struct qube__rpc_decision *d, c
 	if (r < 0)
 		return r;
 	channel_fit(from, caller_fds);
-	r = send_params(to, QUBE__QREXEC_EXEC_CMDLINE, from->qid, c->port, command, executor_fds);
+	r = send_params(to, plain ? QUBE__QREXEC_EXEC_PLAIN : QUBE__QREXEC_EXEC_CMDLINE, from->qid,
+			c->port, command, executor_fds);
 	if (r < 0) {
 		qube__close_fd(&caller_fds[0]);
 		qube__close_fd(&caller_fds[1]);
 		return r;
 	}
-	return send_params(from, QUBE__QREXEC_SERVICE_CONNECT, to->qid, c->port, ident, caller_fds);
+	return send_params(from, plain ? QUBE__QREXEC_CONNECT_PLAIN : QUBE__QREXEC_SERVICE_CONNECT,
+			   to->qid, c->port, ident, caller_fds);
 }
 
 static bool on_host_input(struct qube__relay *r, const void *data, size_t len)
@@ -320,9 +314,10 @@ static int open_relay(struct bcall *c, struct qube__relay_opts *o, int fds[2])
 static int connect_to_host(struct bcall *c, const struct qube__rpc_decision *d, const char *service,
 			   const char *ident)
 {
+	bool plain = c->caller.guest->plain && qube__qrexec_ident_plain((const uint8_t *)ident);
 	struct qube__relay_opts o = {
 		.role = QUBE__QREXEC_EXECUTOR,
-		.flags = QUBE__RELAY_PUSH,
+		.flags = QUBE__RELAY_PUSH | (plain ? (uint32_t)QUBE__RELAY_PLAIN : 0),
 		.fd = { -1, -1, -1, -1 },
 		.push_max = HOST_OUTPUT_MAX,
 		.sink = on_host_input,
@@ -347,8 +342,9 @@ static int connect_to_host(struct bcall *c, const struct qube__rpc_decision *d, 
 		qube__close_fd(&theirs[1]);
 		return r;
 	}
-	return send_params(c->caller.guest, QUBE__QREXEC_SERVICE_CONNECT, 0, c->port, ident,
-			   theirs);
+	return send_params(c->caller.guest,
+			   plain ? QUBE__QREXEC_CONNECT_PLAIN : QUBE__QREXEC_SERVICE_CONNECT, 0,
+			   c->port, ident, theirs);
 }
 
 int qube__bcall_resume(struct bguest *g, uint32_t domain, uint32_t port, bool caller)
@@ -420,7 +416,6 @@ static const char *start(struct qube__broker *b, struct bguest *g, const struct 
 		qube__bcall_free(c);
 		return "the channel could not be made";
 	}
-	started(c);
 	return NULL;
 }
 
@@ -457,9 +452,10 @@ static char *host_command(const struct bguest *g, const char *command)
 
 static int host_connect(struct bcall *c, const struct qube__rpc_host_call *h, int fds[3])
 {
+	bool plain = c->executor.guest->plain && !h->just_exec;
 	struct qube__relay_opts o = {
 		.role = QUBE__QREXEC_CALLER,
-		.flags = QUBE__RELAY_RESTORE,
+		.flags = QUBE__RELAY_RESTORE | (plain ? (uint32_t)QUBE__RELAY_PLAIN : 0),
 		.fd = { -1, -1, -1, -1 },
 	};
 	qube__autofree char *command = host_command(c->executor.guest, h->command);
@@ -479,8 +475,10 @@ static int host_connect(struct bcall *c, const struct qube__rpc_host_call *h, in
 		return r;
 	}
 	return send_params(c->executor.guest,
-			   h->just_exec ? QUBE__QREXEC_JUST_EXEC : QUBE__QREXEC_EXEC_CMDLINE, 0,
-			   c->port, command, theirs);
+			   h->just_exec ? QUBE__QREXEC_JUST_EXEC :
+			   plain	? QUBE__QREXEC_EXEC_PLAIN :
+					  QUBE__QREXEC_EXEC_CMDLINE,
+			   0, c->port, command, theirs);
 }
 
 void qube__bcall_host(struct qube__broker *b, const struct qube__rpc_host_call *h, int fds[3])
@@ -499,10 +497,8 @@ void qube__bcall_host(struct qube__broker *b, const struct qube__rpc_host_call *
 	if (c) {
 		c->origin = QUBE__RPC_BY_CALL;
 		c->id = h->call;
-		if (host_connect(c, h, fds) == 0) {
-			started(c);
+		if (host_connect(c, h, fds) == 0)
 			return;
-		}
 		c->reported = true;
 		qube__bcall_free(c);
 		why = "the channel could not be made";

@@ -247,6 +247,8 @@ static int on_hello(struct bguest *g, const uint8_t *payload, size_t len)
 
 	if (qube__qrexec_hello_parse(&g->version, payload, len) < 0)
 		return QUBE_E_PROTO;
+	/* Only an agent of ours: another one may mean something else by such a number. */
+	g->plain = g->tells_calls && qube__qrexec_hello_plain(payload, len);
 	n = qube__qrexec_hello_put(out, sizeof(out), g->version);
 	if (g->tells_calls) {
 		qube__qrexec_header_put(out + n, QUBE__QREXEC_CALLS_ASK, 0);

@@ -29,6 +29,7 @@ struct qube__caller {
 	int agent_fd; /* open for as long as the call lasts: its end is the call's */
 	int fd[3];
 	uint32_t flags;
+	bool plain; /* the agent's answer: the input goes as it is */
 	char *prefix;
 	size_t prefix_len;
 	bool has_child;
@@ -88,7 +89,7 @@ static int open_relay(struct qube__caller *c, int chan[2])
 {
 	struct qube__relay_opts o = {
 		.role = QUBE__QREXEC_CALLER,
-		.flags = c->flags,
+		.flags = c->flags | (c->plain ? (uint32_t)QUBE__RELAY_PLAIN : 0),
 		.hello_ms = HELLO_MS,
 		.push_max = c->prefix_len,
 		.user = c,
@@ -108,11 +109,12 @@ static int open_relay(struct qube__caller *c, int chan[2])
 	return r;
 }
 
-/* The agent's answer: eight bytes and the channel's two descriptors, or the end. */
+/* The agent's answer: eight bytes, of a plain call a NUL more, and the channel's two descriptors,
+ * or the end. */
 static void on_agent(struct qube__source *s, uint32_t revents)
 {
 	struct qube__caller *c = qube__container_of(s, struct qube__caller, agent);
-	uint8_t answer[QUBE__QREXEC_PARAMS];
+	uint8_t answer[QUBE__QREXEC_PARAMS + 1];
 	int chan[2];
 	size_t n_fds = 2;
 	ssize_t n;
@@ -126,7 +128,8 @@ static void on_agent(struct qube__source *s, uint32_t revents)
 		over(c, QUBE__QREXEC_EXIT_REFUSED, "Request refused");
 		return;
 	}
-	if (n != QUBE__QREXEC_PARAMS || n_fds != 2) {
+	c->plain = n == QUBE__QREXEC_PARAMS + 1 && !answer[QUBE__QREXEC_PARAMS];
+	if ((n != QUBE__QREXEC_PARAMS && !c->plain) || n_fds != 2) {
 		for (size_t i = 0; n > 0 && i < n_fds; i++)
 			qube__close_fd(&chan[i]);
 		over(c, EXIT_LINK, "the agent's answer is malformed");
@@ -157,7 +160,7 @@ static int ask(struct qube__caller *c, const struct qube__caller_opts *o)
 	    (o->source && !qube__qrexec_target_ok(o->source, strlen(o->source))))
 		return qube__fail(QUBE_E_INVALID, "a name is outside the alphabet");
 	n = qube__qrexec_trigger_put(out, cap, QUBE__QREXEC_VERSION, o->source ? o->source : "",
-				     target, o->service, "SOCKET");
+				     target, o->service, QUBE__QREXEC_IDENT_PLAIN);
 	if (n < 0)
 		return qube__fail(QUBE_E_INVALID, "the service's name is too long");
 	if (qube__text_copy(sa.sun_path, sizeof(sa.sun_path), path) < 0)
@@ -228,7 +231,12 @@ int qube__caller_create(struct qube__caller **out, struct qube__loop *loop,
 		return qube__fail_nomem();
 	}
 	c->loop = loop;
-	c->pool = (struct qube__relay_pool){ .loop = loop, .budget = 4, .guard_sigpipe = true };
+	c->pool = (struct qube__relay_pool){
+		.loop = loop,
+		.budget = 4,
+		.guard_sigpipe = !qube__sigpipe_ignored(),
+		.splice = true,
+	};
 	c->agent_fd = -1;
 	memcpy(c->fd, fds, sizeof(fds));
 	c->user = o->user;

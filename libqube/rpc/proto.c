@@ -226,10 +226,6 @@ static void fields(struct coder *c, struct qube__rpc_msg *m)
 	case QUBE__RPC_DECIDE:
 		decide(c, &m->decide);
 		break;
-	case QUBE__RPC_CALL_STARTED:
-		origin(c, &m->call_started.origin);
-		id64(c, &m->call_started.id);
-		break;
 	case QUBE__RPC_CALL_END:
 		origin(c, &m->call_end.origin);
 		id64(c, &m->call_end.id);

@@ -29,10 +29,9 @@ enum qube__rpc_type {
 	QUBE__RPC_CALL_CANCEL = 5,
 	QUBE__RPC_HOST_SERVICE_REPLY = 6,
 	/* broker to core */
-	QUBE__RPC_GUEST_UP = 65,   /* hello passed: the guest can be called */
-	QUBE__RPC_GUEST_DOWN = 66, /* the session is over and the id forgotten */
-	QUBE__RPC_DECIDE = 67,	   /* answer with DECISION, however late */
-	QUBE__RPC_CALL_STARTED = 68,
+	QUBE__RPC_GUEST_UP = 65,     /* hello passed: the guest can be called */
+	QUBE__RPC_GUEST_DOWN = 66,   /* the session is over and the id forgotten */
+	QUBE__RPC_DECIDE = 67,	     /* answer with DECISION, however late */
 	QUBE__RPC_CALL_END = 69,     /* the last message about this call */
 	QUBE__RPC_HOST_SERVICE = 70, /* answer with HOST_SERVICE_REPLY */
 };
@@ -119,11 +118,6 @@ struct qube__rpc_decide {
 	bool has_argument;    /* there was a '+' */
 };
 
-struct qube__rpc_call_started {
-	uint32_t origin;
-	uint64_t id;
-};
-
 struct qube__rpc_call_end {
 	uint32_t origin;
 	uint64_t id;
@@ -154,7 +148,6 @@ struct qube__rpc_msg {
 		struct qube__rpc_guest_up guest_up;
 		struct qube__rpc_guest_down guest_down;
 		struct qube__rpc_decide decide;
-		struct qube__rpc_call_started call_started;
 		struct qube__rpc_call_end call_end;
 		struct qube__rpc_host_service host_service;
 	};

@@ -11,9 +11,13 @@
 #include "base/io.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+
+/* A turn's worth of what is spliced. */
+enum { SPLICE_BYTES = 1 << 20 };
 
 static void pump(struct qube__relay *r);
 
@@ -96,6 +100,8 @@ static void on_event(struct qube__source *s, uint32_t revents)
 	struct qube__relay *r = e->r;
 
 	e->ready = true;
+	if (e == &r->chan_out)
+		r->out_full = false;
 	/* The other side does not read any more. A caller may still have output to read. */
 	if (e == &r->chan_out && (revents & EPOLLERR)) {
 		r->mute = true;
@@ -242,6 +248,127 @@ static bool tx_short(struct qube__relay *r, uint32_t type)
 	return true;
 }
 
+static bool is_plain_caller(const struct qube__relay *r)
+{
+	return r->role == QUBE__QREXEC_CALLER && (r->flags & QUBE__RELAY_PLAIN);
+}
+
+/* Of a plain call the end of the channel is the end of the input. */
+static void plain_end(struct qube__relay *r)
+{
+	end_close(r, &r->end[QUBE__RELAY_IN]);
+	if (r->eof_sent)
+		return;
+	r->eof_sent = true;
+	unwatch(r, &r->chan_out);
+	r->chan_out.fd = -1;
+	r->chan->ops->end(r->chan);
+}
+
+static bool plain_splice(struct qube__relay *r, struct qube__relay_end *in)
+{
+	struct pollfd p[2] = { { .fd = in->fd, .events = POLLIN },
+			       { .fd = r->chan_out.fd, .events = POLLOUT } };
+	ssize_t n = splice(in->fd, NULL, r->chan_out.fd, NULL, SPLICE_BYTES, SPLICE_F_NONBLOCK);
+
+	if (n > 0 || (n < 0 && errno == EINTR))
+		return true;
+	if (n == 0) {
+		plain_end(r);
+		return true;
+	}
+	if (errno == EPIPE) {
+		r->mute = true;
+		return true;
+	}
+	if (errno != EAGAIN) {
+		/* Not every descriptor can. What cannot be read either says so there. */
+		r->no_splice = true;
+		return true;
+	}
+	/* Which of the two had no room, or nothing? */
+	if (poll(p, 2, 0) < 0)
+		return false;
+	in->ready = in->always || p[0].revents;
+	r->out_full = !p[1].revents;
+	return false;
+}
+
+static bool plain_read(struct qube__relay *r, struct qube__relay_end *in)
+{
+	ssize_t n;
+
+	if (!half_take(r, &r->tx)) {
+		lose(r);
+		return true;
+	}
+	n = qube__io_read(in->fd, r->tx.buf, QUBE__QREXEC_CHUNK);
+	if (n == QUBE_E_AGAIN) {
+		in->ready = false;
+		half_drop(r, &r->tx);
+		return false;
+	}
+	if (n <= 0) {
+		half_drop(r, &r->tx);
+		plain_end(r);
+		return true;
+	}
+	/* Nobody reads it any more: discarded, as in frames. */
+	r->tx.start = 0;
+	r->tx.end = r->mute ? 0 : (size_t)n;
+	if (n < QUBE__QREXEC_CHUNK && !in->always)
+		in->ready = false;
+	return true;
+}
+
+static bool plain_push(struct qube__relay *r)
+{
+	size_t n = r->push.len < QUBE__RELAY_BUF ? r->push.len : QUBE__RELAY_BUF;
+
+	if (!half_take(r, &r->tx)) {
+		lose(r);
+		return true;
+	}
+	memcpy(r->tx.buf, qube__buf_data(&r->push), n);
+	qube__buf_consume(&r->push, n);
+	if (!r->push.len)
+		qube__buf_fini(&r->push);
+	r->tx.start = 0;
+	r->tx.end = n;
+	return true;
+}
+
+/* A plain call's input: its bytes as they are. */
+static bool plain_step(struct qube__relay *r)
+{
+	struct qube__relay_end *in = &r->end[QUBE__RELAY_IN];
+
+	if (r->mute)
+		r->tx.start = r->tx.end = 0;
+	if (r->tx.start < r->tx.end) {
+		if (!r->chan_out.ready || !tx_flush(r)) {
+			r->chan_out.ready = false;
+			return false;
+		}
+		return true;
+	}
+	if (r->push.len)
+		return plain_push(r);
+	if (in->fd < 0) {
+		half_drop(r, &r->tx);
+		if (!r->push_open && !r->eof_sent)
+			plain_end(r);
+		return false;
+	}
+	if (r->push_open || !in->ready || r->out_full) {
+		half_drop(r, &r->tx);
+		return false;
+	}
+	if (r->pool->splice && !r->no_splice && !r->mute)
+		return plain_splice(r, in);
+	return plain_read(r, in);
+}
+
 /* What is due when no local stream has data: ends of streams that never were, then the code. */
 static bool tx_ends(struct qube__relay *r)
 {
@@ -271,6 +398,8 @@ static bool tx_step(struct qube__relay *r)
 	struct qube__relay_end *in = &r->end[QUBE__RELAY_IN];
 	struct qube__relay_end *err = &r->end[QUBE__RELAY_IN_ERR];
 
+	if (is_plain_caller(r))
+		return plain_step(r);
 	if (r->mute)
 		return false;
 	if (r->tx.start < r->tx.end) {
@@ -364,8 +493,18 @@ static bool rx_deliver(struct qube__relay *r)
 		}
 	}
 	r->rx.start += (size_t)w;
-	r->frame_left -= (uint32_t)w;
+	if (!r->plain_in)
+		r->frame_left -= (uint32_t)w;
 	return true;
+}
+
+/* From here on the received bytes are the main stream, up to the end of the channel. */
+static void rx_plain(struct qube__relay *r)
+{
+	r->plain_in = true;
+	r->frame_type =
+		r->role == QUBE__QREXEC_CALLER ? QUBE__QREXEC_DATA_STDOUT : QUBE__QREXEC_DATA_STDIN;
+	r->frame_left = UINT32_MAX;
 }
 
 static int rx_hello(struct qube__relay *r, const uint8_t *payload)
@@ -403,6 +542,13 @@ static int rx_header(struct qube__relay *r)
 			       1;
 	}
 	r->rx.start += QUBE__QREXEC_HEADER;
+	if (h.type == QUBE__QREXEC_DATA_PLAIN) {
+		if (r->framed || !(r->flags & QUBE__RELAY_PLAIN))
+			return QUBE_E_PROTO;
+		rx_plain(r);
+		return 1;
+	}
+	r->framed = true;
 	r->frame_type = h.type;
 	r->frame_left = h.len;
 	if (!h.len)
@@ -426,11 +572,20 @@ static bool rx_read(struct qube__relay *r)
 		r->rx.end -= r->rx.start;
 		r->rx.start = 0;
 	}
-	want = r->frame_left ? r->frame_left : QUBE__RELAY_BUF - r->rx.end;
+	want = QUBE__RELAY_BUF - r->rx.end;
+	if (r->frame_left && r->frame_left < want)
+		want = r->frame_left;
 	n = r->chan->ops->recv(r->chan, r->rx.buf + r->rx.end, want);
 	if (n == QUBE_E_AGAIN) {
 		r->chan_in.ready = false;
 		return false;
+	}
+	if (n == QUBE_E_CLOSED && r->plain_in) {
+		half_drop(r, &r->rx);
+		rx_eof(r);
+		r->have_exit = r->have_exit || r->role == QUBE__QREXEC_CALLER;
+		r->state = QUBE__QREXEC_AT_END;
+		return true;
 	}
 	if (n < 0) {
 		lose(r);
@@ -504,12 +659,13 @@ static void watch_all(struct qube__relay *r)
 	bool rx_open = !r->lost && r->state != QUBE__QREXEC_AT_END;
 	bool rx_stuck = r->frame_left && r->rx.start < r->rx.end;
 	bool tx_full = r->tx.start < r->tx.end;
-	bool tx_open = !r->mute && r->version && !tx_full;
+	bool plain = is_plain_caller(r);
+	bool tx_open = (plain || !r->mute) && r->version && !tx_full && !r->out_full;
 	struct qube__relay_end *target = rx_stuck ? rx_target(r) : NULL;
 
 	watch(r, &r->chan_in, r->chan->ops->events(r->chan, false), rx_open && !rx_stuck);
 	/* Stays in without events: a reader that goes away is then noticed at once. */
-	watch(r, &r->chan_out, tx_full ? EPOLLOUT : 0, !r->mute);
+	watch(r, &r->chan_out, tx_full || r->out_full ? EPOLLOUT : 0, !r->mute);
 	watch(r, &r->end[QUBE__RELAY_IN], EPOLLIN, tx_open && !r->push_open && !r->push.len);
 	watch(r, &r->end[QUBE__RELAY_IN_ERR], EPOLLIN, tx_open);
 	for (int i = QUBE__RELAY_OUT; i < QUBE__RELAY_ENDS; i++)
@@ -550,7 +706,7 @@ static void pump(struct qube__relay *r)
 		if (tx_step(r))
 			moved = true;
 	}
-	if (r->role == QUBE__QREXEC_CALLER && r->mute)
+	if (r->role == QUBE__QREXEC_CALLER && r->mute && !is_plain_caller(r))
 		end_close(r, &r->end[QUBE__RELAY_IN]);
 	r->finished = is_finished(r);
 	if (r->pool->guard_sigpipe)
@@ -597,9 +753,36 @@ static void take_ends(struct qube__relay *r, const struct qube__relay_opts *opts
 	r->chan_in.ready = r->chan_out.ready = true;
 	r->chan_in.flags = r->chan_out.flags = -1;
 	r->chan->ops->get_fds(r->chan, &r->chan_in.fd, &r->chan_out.fd);
+	r->chan_in.ready = r->chan_in.fd >= 0;
 	/* epoll takes a descriptor once, and each way is watched for itself. */
 	if (r->chan_in.fd == r->chan_out.fd)
 		r->chan_out.fd = r->own_fd = fcntl(r->chan_in.fd, F_DUPFD_CLOEXEC, 3);
+}
+
+/* What a hello would settle is known: no other agents take plain calls. */
+static void begin_plain(struct qube__relay *r)
+{
+	r->version = QUBE__QREXEC_VERSION;
+	r->state = r->chan_in.fd >= 0 ? QUBE__QREXEC_AT_WORK : QUBE__QREXEC_AT_END;
+	if (r->role == QUBE__QREXEC_EXECUTOR)
+		rx_plain(r);
+	/* A pipe of the usual 16 pages changes hands at every few of them. Where the input is none,
+	 * or it may not be larger, it is only slower. */
+	else if (r->pool->splice)
+		fcntl(r->end[QUBE__RELAY_IN].fd, F_SETPIPE_SZ, SPLICE_BYTES);
+}
+
+static int begin_hello(struct qube__relay *r, uint32_t hello_ms)
+{
+	if (!half_take(r, &r->tx)) {
+		qube__relay_free(r);
+		return qube__fail_nomem();
+	}
+	r->tx.end =
+		(size_t)qube__qrexec_hello_put(r->tx.buf, QUBE__RELAY_BUF, QUBE__QREXEC_VERSION);
+	if (hello_ms)
+		qube__timer_set(r->pool->loop, &r->hello, qube__now_ms() + hello_ms);
+	return 0;
 }
 
 int qube__relay_open(struct qube__relay **out, struct qube__relay_pool *pool,
@@ -627,14 +810,10 @@ int qube__relay_open(struct qube__relay **out, struct qube__relay_pool *pool,
 	qube__timer_init(&r->hello, on_hello_late);
 	qube__posted_init(&r->again, on_again);
 	take_ends(r, opts);
-	if (!half_take(r, &r->tx)) {
-		qube__relay_free(r);
-		return qube__fail_nomem();
-	}
-	r->tx.end =
-		(size_t)qube__qrexec_hello_put(r->tx.buf, QUBE__RELAY_BUF, QUBE__QREXEC_VERSION);
-	if (opts->hello_ms)
-		qube__timer_set(pool->loop, &r->hello, qube__now_ms() + opts->hello_ms);
+	if (opts->flags & QUBE__RELAY_PLAIN)
+		begin_plain(r);
+	else if (begin_hello(r, opts->hello_ms) < 0)
+		return QUBE_E_NOMEM;
 	qube__post(pool->loop, &r->again);
 	*out = r;
 	return 0;

@@ -2,6 +2,7 @@
  *
  * One end of a call's data channel: frames on one side, plain descriptors (or memory) on the other.
  * The agent uses it as executor, qube-rpc as caller, the broker as either for the host's calls.
+ * Of a plain call (QUBE__RELAY_PLAIN) only what the executor sends is framed.
  * Nothing is queued beyond one frame each way: a slow end stops the reading of the other. */
 #ifndef QUBE_RPC_RELAY_H
 #define QUBE_RPC_RELAY_H
@@ -22,7 +23,8 @@ enum { QUBE__RELAY_BUF = QUBE__QREXEC_HEADER + QUBE__QREXEC_CHUNK };
 struct qube__relay_pool {
 	struct qube__loop *loop;
 	uint32_t budget;    /* frames a relay moves in one turn */
-	bool guard_sigpipe; /* the process has not SIGPIPE ignored: mask it around writes */
+	bool guard_sigpipe; /* mask it around writes: the process may not ignore it */
+	bool splice;	    /* input of plain calls may pass without being copied */
 	void *spare[4];
 	size_t n_spare;
 };
@@ -46,6 +48,7 @@ enum {
 	QUBE__RELAY_END_ON_CLIENT_EOF = 32,
 	QUBE__RELAY_END_ON_SERVICE_EOF = 64,
 	QUBE__RELAY_SOCKET = 128, /* executor without a process: exit code 0 when both ways ended */
+	QUBE__RELAY_PLAIN = 256,  /* both sides agreed on it: wire/qrexec.h */
 };
 
 struct qube__relay;
@@ -111,6 +114,10 @@ struct qube__relay {
 	bool eof_sent; /* of the main stream */
 	bool eof_err_sent;
 	bool out_open; /* somebody still takes the received main stream */
+	bool out_full; /* plain: the channel took nothing more of what was to be spliced */
+	bool no_splice;
+	bool framed;   /* caller: a frame came, so no DATA_PLAIN may */
+	bool plain_in; /* what is received has no frames */
 	bool exit_sent;
 	bool finished;
 	bool err_turn;

@@ -110,6 +110,8 @@ static int look_at(struct qube__service_file *out, const char *dir, size_t dir_l
 	n = readlink(out->path, text, sizeof(text));
 	if (n >= 8 && memcmp(text, "/dev/tcp", 8) == 0 && (n == 8 || text[8] == '/'))
 		return qube__fail(QUBE_E_NOTSUP, "%s is a TCP service", out->path);
+	if (n < 0 && errno == ENOENT)
+		return 0;
 	if (stat(out->path, &st) < 0) {
 		if (errno == ENOENT)
 			return 0;

@@ -55,6 +55,7 @@ struct qube__service_config {
 	bool skip_service_descriptor;
 	bool exit_on_client_eof;
 	bool exit_on_service_eof;
+	bool hand_over_channel; /* a socket service reads and writes the call's pipes itself */
 	char force_user[QUBE__USER_MAX]; /* "": as policy says */
 	uint32_t unknown;		 /* keys that were not known, and ignored */
 };

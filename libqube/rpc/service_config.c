@@ -108,6 +108,7 @@ static int store(struct qube__service_config *c, uint32_t *seen, const char *k, 
 		{ "skip-service-descriptor", &c->skip_service_descriptor },
 		{ "exit-on-client-eof", &c->exit_on_client_eof },
 		{ "exit-on-service-eof", &c->exit_on_service_eof },
+		{ "hand-over-channel", &c->hand_over_channel },
 		{ "force-user", NULL },
 	};
 
@@ -176,6 +177,11 @@ int qube__service_config_parse(struct qube__service_config *out, uint32_t *line,
 	}
 	if (config.force_user[0] && (config.skip_service_descriptor || config.exit_on_client_eof ||
 				     config.exit_on_service_eof))
+		return QUBE_E_PROTO;
+	/* Who has the channel sees each end itself, and gets it beside the descriptor. */
+	if (config.hand_over_channel &&
+	    (config.skip_service_descriptor || config.exit_on_client_eof ||
+	     config.exit_on_service_eof || config.force_user[0]))
 		return QUBE_E_PROTO;
 	*out = config;
 	return 0;

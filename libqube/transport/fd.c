@@ -117,6 +117,11 @@ static void close_both(struct qube__transport *t)
 	free(f);
 }
 
+static void pipe_end(struct qube__transport *t)
+{
+	qube__close_fd(&self(t)->send_fd);
+}
+
 static const struct qube__transport_ops pipe_ops = {
 	.name = "pipe",
 	.recv = pipe_recv,
@@ -125,6 +130,7 @@ static const struct qube__transport_ops pipe_ops = {
 	.get_fds = get_fds,
 	.events = events,
 	.ack = ack,
+	.end = pipe_end,
 	.close = close_both,
 };
 
@@ -158,7 +164,7 @@ static int open_fds(struct qube__transport **out, const struct qube__transport_o
 	struct fd_transport *f = malloc(sizeof(*f));
 	int r = f ? 0 : qube__fail_nomem();
 
-	if (r == 0)
+	if (r == 0 && recv_fd >= 0)
 		r = qube__io_nonblock(recv_fd);
 	if (r == 0)
 		r = qube__io_nonblock(send_fd);

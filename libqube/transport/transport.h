@@ -30,7 +30,9 @@ struct qube__transport_ops {
 	ssize_t (*recv_fds)(struct qube__transport *t, void *buf, size_t cap, int *fds, size_t *n);
 	/* The epoll mask for the receiving descriptor. */
 	uint32_t (*events)(struct qube__transport *t, bool want_write);
-	void (*ack)(struct qube__transport *t);	  /* the descriptor fired */
+	void (*ack)(struct qube__transport *t); /* the descriptor fired */
+	/* Optional: pipes alone. The peer reads the end; nothing is sent any more. */
+	void (*end)(struct qube__transport *t);
 	void (*close)(struct qube__transport *t); /* releases t */
 };
 
@@ -38,7 +40,8 @@ struct qube__transport {
 	const struct qube__transport_ops *ops;
 };
 
-/* Descriptors are transferred, also on failure, and made non-blocking. */
+/* Descriptors are transferred, also on failure, and made non-blocking. recv_fd may be -1: nothing
+ * is received then. */
 int qube__transport_pipe(struct qube__transport **out, int recv_fd, int send_fd);
 /* The host's end: sends descriptors and can receive none. */
 int qube__transport_socket_host(struct qube__transport **out, int fd);

@@ -28,12 +28,15 @@ static const struct accepted {
 	{ QUBE__QREXEC_AGENT, QUBE__QREXEC_AT_WORK, 2, 255, QUBE__QREXEC_SERVICE_CONNECT },
 	{ QUBE__QREXEC_AGENT, QUBE__QREXEC_AT_WORK, 2, 255, QUBE__QREXEC_SERVICE_REFUSED },
 	{ QUBE__QREXEC_AGENT, QUBE__QREXEC_AT_WORK, 2, 255, QUBE__QREXEC_CALLS_ASK },
+	{ QUBE__QREXEC_AGENT, QUBE__QREXEC_AT_WORK, 4, 255, QUBE__QREXEC_EXEC_PLAIN },
+	{ QUBE__QREXEC_AGENT, QUBE__QREXEC_AT_WORK, 4, 255, QUBE__QREXEC_CONNECT_PLAIN },
 	/* There is no hello between a caller and the agent of its own qube. */
 	{ QUBE__QREXEC_TRIGGER, QUBE__QREXEC_AT_WORK, 0, 255, QUBE__QREXEC_TRIGGER_SERVICE4 },
 	{ QUBE__QREXEC_CALLER, QUBE__QREXEC_AT_HELLO, 0, 255, QUBE__QREXEC_HELLO },
 	{ QUBE__QREXEC_CALLER, QUBE__QREXEC_AT_WORK, 2, 255, QUBE__QREXEC_DATA_STDOUT },
 	{ QUBE__QREXEC_CALLER, QUBE__QREXEC_AT_WORK, 2, 255, QUBE__QREXEC_DATA_STDERR },
 	{ QUBE__QREXEC_CALLER, QUBE__QREXEC_AT_WORK, 2, 255, QUBE__QREXEC_DATA_EXIT_CODE },
+	{ QUBE__QREXEC_CALLER, QUBE__QREXEC_AT_WORK, 4, 255, QUBE__QREXEC_DATA_PLAIN },
 	{ QUBE__QREXEC_EXECUTOR, QUBE__QREXEC_AT_HELLO, 0, 255, QUBE__QREXEC_HELLO },
 	{ QUBE__QREXEC_EXECUTOR, QUBE__QREXEC_AT_WORK, 2, 255, QUBE__QREXEC_DATA_STDIN },
 };
@@ -86,6 +89,8 @@ int qube__qrexec_len_check(uint32_t version, uint32_t type, uint32_t len)
 	case QUBE__QREXEC_EXEC_CMDLINE:
 	case QUBE__QREXEC_JUST_EXEC:
 	case QUBE__QREXEC_SERVICE_CONNECT:
+	case QUBE__QREXEC_EXEC_PLAIN:
+	case QUBE__QREXEC_CONNECT_PLAIN:
 		min = QUBE__QREXEC_PARAMS + 1;
 		max = QUBE__QREXEC_PARAMS_MAX;
 		break;
@@ -96,6 +101,7 @@ int qube__qrexec_len_check(uint32_t version, uint32_t type, uint32_t len)
 		min = max = QUBE__QREXEC_PARAMS;
 		break;
 	case QUBE__QREXEC_CALLS_ASK:
+	case QUBE__QREXEC_DATA_PLAIN:
 		break;
 	case QUBE__QREXEC_CALLS:
 		if (len % QUBE__QREXEC_CALL)
@@ -135,6 +141,13 @@ int qube__qrexec_frame(struct qube__qrexec_header *out, enum qube__qrexec_role r
 		return 0;
 	*out = h;
 	return 1;
+}
+
+bool qube__qrexec_ident_plain(const uint8_t ident[QUBE__QREXEC_IDENT])
+{
+	static const char mark[] = QUBE__QREXEC_IDENT_PLAIN;
+
+	return memcmp(ident, mark, sizeof(mark) - 1) == 0;
 }
 
 static bool alnum(char c)
@@ -197,6 +210,13 @@ int qube__qrexec_hello_parse(uint32_t *version, const void *untrusted, size_t le
 		return QUBE_E_PROTO;
 	*version = v < QUBE__QREXEC_VERSION ? v : QUBE__QREXEC_VERSION;
 	return 0;
+}
+
+bool qube__qrexec_hello_plain(const void *untrusted, size_t len)
+{
+	struct qube__rd r = qube__rd_init(untrusted, len);
+
+	return qube__rd_le32(&r) & QUBE__QREXEC_HELLO_PLAIN;
 }
 
 int qube__qrexec_params_parse(struct qube__qrexec_params *out, bool with_command,

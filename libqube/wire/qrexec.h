@@ -28,6 +28,11 @@ enum {
 	   only. */
 	QUBE__QREXEC_CALLS_ASK = 0x7101,
 	QUBE__QREXEC_CALLS = 0x7102, /* domain, port each; port with CALLER: this qube called */
+	/* Ours too: as EXEC_CMDLINE and SERVICE_CONNECT, of a call whose input is plain (below). */
+	QUBE__QREXEC_EXEC_PLAIN = 0x7103,
+	QUBE__QREXEC_CONNECT_PLAIN = 0x7104,
+	/* Of an executor of such a call, instead of its first frame: what follows is plain, too. */
+	QUBE__QREXEC_DATA_PLAIN = 0x7105,
 };
 
 enum {
@@ -57,7 +62,14 @@ enum {
 	QUBE__QREXEC_EXIT_REFUSED = 126,
 	QUBE__QREXEC_EXIT_NOT_FOUND = 127,
 	QUBE__QREXEC_EXIT_LOST = 255,
+	/* Of our agents, in the number of their HELLO, which anybody takes for a high version:
+	 * this one takes plain calls. From caller to executor such a call has the bytes of the
+	 * input and nothing else, from executor to caller frames; there is no HELLO either way. */
+	QUBE__QREXEC_HELLO_PLAIN = 1 << 16,
 };
+
+/* In the ident of a trigger: this caller can do with a plain call. */
+#define QUBE__QREXEC_IDENT_PLAIN "PLAIN"
 
 /* Who is reading. */
 enum qube__qrexec_role {
@@ -123,7 +135,9 @@ int qube__qrexec_len_check(uint32_t version, uint32_t type, uint32_t len);
 
 /* Each returns 0, or QUBE_E_PROTO with *out untouched. */
 int qube__qrexec_hello_parse(uint32_t *version, const void *untrusted, size_t len);
-/* with_command: EXEC_CMDLINE, JUST_EXEC, SERVICE_CONNECT; else CONNECTION_TERMINATED. */
+/* Of a hello that was parsed: does its sender take plain calls? */
+bool qube__qrexec_hello_plain(const void *untrusted, size_t len);
+/* with_command: EXEC_*, JUST_EXEC, *_CONNECT; else CONNECTION_TERMINATED. */
 int qube__qrexec_params_parse(struct qube__qrexec_params *out, bool with_command,
 			      const void *untrusted, size_t len);
 int qube__qrexec_refused_parse(uint8_t ident[QUBE__QREXEC_IDENT], const void *untrusted,
@@ -150,5 +164,6 @@ int qube__qrexec_exit_put(void *out, size_t cap, int32_t code);
 bool qube__qrexec_service_ok(const char *s, size_t len); /* name[+argument], not empty */
 bool qube__qrexec_target_ok(const char *s, size_t len);	 /* also a source; may be empty */
 bool qube__qrexec_ident_ok(const uint8_t ident[QUBE__QREXEC_IDENT]);
+bool qube__qrexec_ident_plain(const uint8_t ident[QUBE__QREXEC_IDENT]);
 
 #endif

@@ -56,8 +56,7 @@ static int do_spawn(int n, char **argv)
 	return 0;
 }
 
-/* A socket service: one byte for each connection, after the descriptor's NUL if asked to. */
-static int do_serve(const char *path, int descriptor)
+static int listen_at(const char *path)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -65,6 +64,16 @@ static int do_serve(const char *path, int descriptor)
 	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
 	unlink(path);
 	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, 64) < 0)
+		return -1;
+	return fd;
+}
+
+/* A socket service: one byte for each connection, after the descriptor's NUL if asked to. */
+static int do_serve(const char *path, int descriptor)
+{
+	int fd = listen_at(path);
+
+	if (fd < 0)
 		return 1;
 	for (;;) {
 		int c = accept(fd, NULL, NULL);
@@ -83,12 +92,9 @@ static int do_serve(const char *path, int descriptor)
 /* A socket service that takes all that comes and then says so with one byte. */
 static int do_serve_sink(const char *path, int descriptor)
 {
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	int fd = listen_at(path);
 
-	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
-	unlink(path);
-	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, 64) < 0)
+	if (fd < 0)
 		return 1;
 	for (;;) {
 		int c = accept(fd, NULL, NULL);
@@ -104,6 +110,54 @@ static int do_serve_sink(const char *path, int descriptor)
 			return 1;
 		close(c);
 	}
+}
+
+/* A socket service that is handed the call's pipes, behind the NUL of the descriptor. */
+static int take_channel(int c, int fds[2])
+{
+	char bytes[256];
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(2 * sizeof(int))];
+	} control;
+
+	for (;;) {
+		struct iovec iov = { bytes, sizeof(bytes) };
+		struct msghdr m = { .msg_iov = &iov,
+				    .msg_iovlen = 1,
+				    .msg_control = &control,
+				    .msg_controllen = sizeof(control) };
+		struct cmsghdr *h;
+
+		if (recvmsg(c, &m, 0) <= 0)
+			return -1;
+		h = CMSG_FIRSTHDR(&m);
+		if (h && h->cmsg_type == SCM_RIGHTS) {
+			memcpy(fds, CMSG_DATA(h), 2 * sizeof(int));
+			return 0;
+		}
+	}
+}
+
+static int do_serve_channel(const char *path)
+{
+	int fd = listen_at(path);
+
+	while (fd >= 0) {
+		int c = accept(fd, NULL, NULL);
+		int channel[2];
+
+		if (c < 0 || take_channel(c, channel) < 0)
+			return 1;
+		while (read(channel[0], chunk, CHUNK) > 0)
+			;
+		if (write(channel[1], "x", 1) < 0)
+			return 1;
+		close(channel[0]);
+		close(channel[1]);
+		close(c);
+	}
+	return 1;
 }
 
 /* Pumps into a socket by hand, in 64 KiB writes, and waits for the byte. */
@@ -193,6 +247,8 @@ int main(int argc, char **argv)
 		return do_serve_sink(argv[2], 1);
 	if (!strcmp(mode, "serve-sink-raw") && argc == 3)
 		return do_serve_sink(argv[2], 0);
+	if (!strcmp(mode, "serve-channel") && argc == 3)
+		return do_serve_channel(argv[2]);
 	if (!strcmp(mode, "raw") && argc == 4)
 		return do_raw(argv[2], strtoull(argv[3], NULL, 10));
 	if (!strcmp(mode, "pump") && argc == 3)

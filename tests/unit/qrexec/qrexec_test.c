@@ -130,6 +130,13 @@ QTEST(qrexec, threat_03_the_table_of_states_roles_and_types)
 	/* hello for four readers at 6 versions; host: 1 + 3 + 2 + 4; agent 4 * 4; trigger 6;
 	 * caller 3 * 4; executor 4. */
 	QT_INT(yes, 24 + 10 + 16 + 6 + 12 + 4);
+	/* Ours, which no agent of another make gets: to agents, and of one to its caller. */
+	for (uint32_t role = 0; role < QUBE__QREXEC_ROLES; role++)
+		for (uint32_t type = QUBE__QREXEC_EXEC_PLAIN; type <= QUBE__QREXEC_DATA_PLAIN;
+		     type++)
+			QT_INT(qube__qrexec_accepts(role, QUBE__QREXEC_AT_WORK, 4, type),
+			       type == QUBE__QREXEC_DATA_PLAIN ? role == QUBE__QREXEC_CALLER :
+								 role == QUBE__QREXEC_AGENT);
 	QT_TRUE(!qube__qrexec_accepts(QUBE__QREXEC_EXECUTOR, QUBE__QREXEC_AT_WORK, 4, 0x192));
 	QT_TRUE(!qube__qrexec_accepts(QUBE__QREXEC_EXECUTOR, QUBE__QREXEC_AT_WORK, 4, 0x193));
 	QT_TRUE(!qube__qrexec_accepts(QUBE__QREXEC_CALLER, QUBE__QREXEC_AT_WORK, 4, 0x190));

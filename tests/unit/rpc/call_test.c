@@ -26,7 +26,6 @@ QTEST(call, goes_from_one_qube_to_the_other_and_back)
 	QT_STR(out, "work test.Echo+a [a] a\nhello");
 	QT_STR(r.decide_line, "1|@default||test.Echo|1|a");
 	QT_INT(rig_until_count(&r, &r.ended, 1), 0);
-	QT_INT(r.started, 1);
 	QT_INT(r.end_code, -1);
 	/* And the other way round, without an argument. */
 	QT_INT(rig_call(&r, 1, "test.Echo", "", 0, out, sizeof(out)), 7);
@@ -265,18 +264,21 @@ QTEST(call, ends_for_core_when_the_executing_qube_dies)
 	struct rig r;
 	struct qube__rpc_msg m = { .type = QUBE__RPC_HOST_CALL };
 	int fds[3] = { 0, 1, 2 };
+	int began[2];
 
 	QT_INT(rig_open(&r, true, NULL, NULL), 0);
 	m.host_call.call = 4;
 	m.host_call.guest = 2;
-	m.host_call.command = "root:sleep 1000";
+	m.host_call.command = "root:echo begun; exec sleep 1000";
 	QT_INT(pipe(fds), 0);
-	fds[2] = fds[1];
+	QT_INT(pipe(began), 0);
+	close(fds[1]);
+	fds[1] = fds[2] = began[1];
 	QT_INT(rig_send(&r, &m, fds), 0);
 	close(fds[0]);
 	close(fds[1]);
-	QT_INT(rig_until_count(&r, &r.started, 1), 0);
-	rig_turn(&r, 20);
+	QT_INT(rig_until_input(&r, began[0]), 0);
+	close(began[0]);
 	qube__agent_destroy(r.agent[1]);
 	r.agent[1] = NULL;
 	QT_INT(rig_until_count(&r, &r.ended, 1), 0);

@@ -420,9 +420,9 @@ QTEST(broker, threat_31_the_channel_between_qubes_is_two_pipes)
 	QT_INT(hello(&r, fd[1], 4, 2), 0);
 	n = put_trigger(4, "a.B", "SOCKET1");
 	QT_INT(write(fd[0], frame, (size_t)n), n);
-	QT_INT(rig_until_count(&r, &r.started, 1), 0);
 	for (int side = 0; side < 2; side++) {
 		msg.msg_controllen = sizeof(control.bytes);
+		QT_INT(rig_until_input(&r, fd[side]), 0);
 		QT_TRUE(recvmsg(fd[side], &msg, 0) > 16);
 		QT_INT(CMSG_FIRSTHDR(&msg)->cmsg_len, CMSG_LEN(2 * sizeof(int)));
 		memcpy(got, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(got));
@@ -477,7 +477,7 @@ QTEST(broker, threat_33_who_holds_many_calls_gets_small_pipes)
 	for (int i = 0; i < 20; i++) {
 		n = put_trigger(4, "a.B", "SOCKET1");
 		QT_INT(write(fd[0], frame, (size_t)n), n);
-		QT_INT(rig_until_count(&r, &r.started, (uint32_t)i + 1), 0);
+		QT_INT(rig_until_input(&r, fd[0]), 0);
 		last = pipe_size(fd[0]);
 		QT_INT(pipe_size(fd[1]), last);
 		first = i ? first : last;
@@ -539,7 +539,7 @@ QTEST(broker, threat_03_a_host_call_does_not_take_callers_messages)
 	m.host_call.command = "user:true";
 	QT_INT(rig_send(&r, &m, fds), 0);
 	close(fds[0]);
-	QT_INT(rig_until_count(&r, &r.started, 1), 0);
+	QT_INT(rig_until_input(&r, fd[0]), 0);
 	QT_TRUE(recvmsg(fd[0], &msg, 0) > 16);
 	memcpy(got, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(got));
 	n = qube__qrexec_hello_put(frame, sizeof(frame), 4);

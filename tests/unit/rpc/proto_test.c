@@ -21,7 +21,6 @@ static const struct qube__rpc_msg samples[] = {
 	{ .type = QUBE__RPC_GUEST_UP, .guest_up = { 1, 4, 3 } },
 	{ .type = QUBE__RPC_GUEST_DOWN, .guest_down = { 1, "why" } },
 	{ .type = QUBE__RPC_DECIDE, .decide = { 7, 1, "vault", "", "a.B", "c+d", true } },
-	{ .type = QUBE__RPC_CALL_STARTED, .call_started = { QUBE__RPC_BY_REQUEST, 7 } },
 	{ .type = QUBE__RPC_CALL_END,
 	  .call_end = { QUBE__RPC_BY_REQUEST, 7, QUBE__RPC_DISPOSE, -1, "r" } },
 	{ .type = QUBE__RPC_HOST_SERVICE,

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,9 +119,6 @@ static void on_core(struct qube__source *s, uint32_t revents)
 	case QUBE__RPC_DECIDE:
 		decide(r, &m.decide);
 		break;
-	case QUBE__RPC_CALL_STARTED:
-		r->started++;
-		break;
 	case QUBE__RPC_CALL_END:
 		r->ended++;
 		r->end_code = m.call_end.exit_code;
@@ -220,6 +218,17 @@ void rig_close(struct rig *r)
 	snprintf(command, sizeof(command), "rm -rf %s", r->dir);
 	if (system(command) != 0)
 		perror("rm");
+}
+
+int rig_until_input(struct rig *r, int fd)
+{
+	uint64_t end = qube__now_ms() + RIG_WAIT_MS;
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	while (poll(&p, 1, 0) == 0 && qube__now_ms() < end)
+		if (qube__loop_dispatch(&r->loop, 10) < 0)
+			return -1;
+	return p.revents ? 0 : -1;
 }
 
 int rig_until(struct rig *r, const bool *flag)

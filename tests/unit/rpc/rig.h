@@ -28,7 +28,6 @@ struct rig {
 	/* What core heard. */
 	uint32_t up; /* bit by guest id */
 	uint32_t down;
-	uint32_t started;
 	uint32_t ended;
 	uint32_t decides;
 	int32_t end_code;
@@ -57,6 +56,8 @@ extern bool rig_tells_calls;
 /* NULL in agents: no agent for that guest; its control socket is returned in raw. */
 int rig_open(struct rig *r, bool agents, int raw[2], const struct qube__broker_limits *limits);
 void rig_close(struct rig *r);
+/* Turns the loop until fd can be read, or fails after RIG_WAIT_MS. */
+int rig_until_input(struct rig *r, int fd);
 /* Turns the loop until *flag, or fails after RIG_WAIT_MS: 0 or -1. */
 int rig_until(struct rig *r, const bool *flag);
 int rig_until_count(struct rig *r, const uint32_t *count, uint32_t want);
