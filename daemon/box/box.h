@@ -31,6 +31,15 @@ struct box_trees {
 	int guest;
 };
 
+/* What the box makes for itself while the launcher prepares the trees: mounts at their places of
+ * the scratch directory, to be moved from there; sys is a mount that is nowhere yet. */
+struct box_own {
+	int dev;
+	int proc;
+	int sys;
+	int run;
+};
+
 /* Opened by the launcher before the box is born. */
 struct box_devices {
 	int tree[BOX_DEVICES];
@@ -61,11 +70,14 @@ int box_volume_tree(const struct qube__box_spec *spec, const struct qube__box_vo
 int box_guest_tree(const struct qube__box_spec *spec);
 int box_devices_open(struct box_devices *d);
 
-/* root.c, dev.c: inside the namespaces */
+/* root.c, dev.c: inside the namespaces; cwd is the scratch directory until the root is entered.
+ * Of a place's name there the descriptor of what was mounted. */
+int box_make_own(struct box_own *own, const struct qube__box_spec *spec,
+		 const struct box_devices *d);
 int box_enter_root(const struct qube__box_spec *spec, const struct box_trees *t,
-		   const struct box_devices *d);
-int box_make_dev(int root, const struct box_devices *d);
-int box_make_proc(int root, bool userns);
+		   const struct box_own *own);
+int box_make_dev(const char *place, const struct box_devices *d);
+int box_make_proc(const char *place, int dev, bool userns);
 
 /* home.c */
 int box_make_home(const char *user);

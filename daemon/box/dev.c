@@ -19,8 +19,6 @@
 #define NOTHING (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 enum { DEV_BYTES = 1 << 20, SHM_BYTES = 256 << 20 };
 
-static const char in_root[] = "root volume";
-
 static int device_nodes(int dev, const struct box_devices *d)
 {
 	static const char *const names[BOX_DEVICES] = { "null",	  "zero",    "full",
@@ -61,21 +59,18 @@ static int mount_on(int tree, int dir, const char *name)
 	return box_attach(tree, dir, name, name);
 }
 
-int box_make_dev(int root, const struct box_devices *d)
+int box_make_dev(const char *place, const struct box_devices *d)
 {
 	static const char *const pts_options[] = { "newinstance", NULL,	 "ptmxmode", "0666",
 						   "mode",	  "620", "gid",	     "5",
 						   "max",	  "256", NULL };
-	qube__autofd at = box_dir(root, "dev", 0755, in_root);
-	qube__autofd dev = -1;
+	qube__autofd dev =
+		box_tmpfs(DEV_BYTES, "0755", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, "qube-dev");
 	qube__autofd pts = -1;
 	qube__autofd shm = -1;
 	qube__autofd mqueue = -1;
 
-	if (at < 0)
-		return -1;
-	dev = box_tmpfs(DEV_BYTES, "0755", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, "qube-dev");
-	if (dev < 0 || box_attach(dev, at, "", "/dev") < 0)
+	if (dev < 0 || box_attach(dev, AT_FDCWD, place, "/dev") < 0)
 		return -1;
 	if (device_nodes(dev, d) < 0 || links(dev) < 0)
 		return -1;
@@ -86,7 +81,7 @@ int box_make_dev(int root, const struct box_devices *d)
 	if (mount_on(shm, dev, "shm") < 0)
 		return -1;
 	mqueue = box_fs("mqueue", NULL, NOTHING);
-	return mount_on(mqueue, dev, "mqueue");
+	return mount_on(mqueue, dev, "mqueue") < 0 ? -1 : qube__steal_fd(&dev);
 }
 
 static int in_proc(int proc, const char *name, uint64_t flags)
@@ -99,46 +94,54 @@ static int in_proc(int proc, const char *name, uint64_t flags)
 	return (int)syscall(SYS_openat2, proc, name, &how, sizeof(how));
 }
 
+/* Names are of proc itself, which was checked to be one: nothing there leads astray. */
+static int clone_in(int dir, const char *name)
+{
+	return open_tree(dir, name,
+			 OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW |
+				 (name[0] ? 0 : AT_EMPTY_PATH));
+}
+
 static int make_read_only(int proc)
 {
 	static const char *const dirs[] = { "sys", "irq", "bus", "fs", "driver" };
 
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
-		qube__autofd at = in_proc(proc, dirs[i], O_PATH | O_DIRECTORY);
-		qube__autofd tree = -1;
+		qube__autofd tree = clone_in(proc, dirs[i]);
 
-		if (at < 0 && errno == ENOENT)
+		if (tree < 0 && errno == ENOENT)
 			continue;
-		if (at < 0)
+		if (tree < 0)
 			return box_fail("cannot open /proc/%s", dirs[i]);
-		tree = box_clone_tree(at, -1, NOTHING | MOUNT_ATTR_RDONLY, 0, dirs[i]);
-		if (tree < 0 || box_attach(tree, at, "", dirs[i]) < 0)
+		if (box_set_attrs(tree, NOTHING | MOUNT_ATTR_RDONLY, dirs[i]) < 0 ||
+		    box_attach(tree, proc, dirs[i], dirs[i]) < 0)
 			return -1;
 	}
 	return 0;
 }
 
-/* A cover is /dev/null for a file and an empty directory for a directory. */
-static int cover(int proc, int null, const char *name)
+/* With clones of one tree each name that is there: /dev/null, which is read-only, for files, and
+ * an empty directory for directories. */
+static int cover(int proc, int tree, const char *const *names, size_t n)
 {
-	qube__autofd at = in_proc(proc, name, O_PATH);
-	qube__autofd tree = -1;
-	struct stat st;
+	qube__autofd copy = -1;
 
-	if (at < 0 && errno == ENOENT)
-		return 0;
-	if (at < 0 || fstat(at, &st) < 0)
-		return box_fail("cannot open /proc/%s", name);
-	if (S_ISDIR(st.st_mode))
-		tree = box_tmpfs(4096, "0555", NOTHING | MOUNT_ATTR_RDONLY, "qube-cover");
-	else
-		tree = box_clone_tree(null, -1, MOUNT_ATTR_RDONLY, 0, "/dev/null");
-	return tree < 0 ? -1 : box_attach(tree, at, "", name);
+	for (size_t i = 0; i < n; i++) {
+		if (copy < 0)
+			copy = clone_in(tree, "");
+		if (copy < 0)
+			return box_fail("cannot copy a cover");
+		if (move_mount(copy, "", proc, names[i], MOVE_MOUNT_F_EMPTY_PATH) == 0)
+			qube__close_fd(&copy);
+		else if (errno != ENOENT)
+			return box_fail("cannot cover /proc/%s", names[i]);
+	}
+	return 0;
 }
 
-static int cover_all(int proc, int root)
+static int cover_all(int proc, int dev)
 {
-	static const char *const names[] = {
+	static const char *const files[] = {
 		"sysrq-trigger",
 		"kcore",
 		"keys",
@@ -159,26 +162,25 @@ static int cover_all(int proc, int root)
 		"iomem",
 		"ioports",
 		"modules",
-		"acpi",
-		"scsi",
-		"asound",
-		"dynamic_debug",
-		/* When keys are pressed and packets arrive; what the host was booted with; a
-		 * place where anybody may have the kernel keep watch. */
+		/* When keys are pressed and packets arrive; what the host was booted with. */
 		"interrupts",
 		"softirqs",
 		"schedstat",
 		"cmdline",
-		"pressure",
 	};
-	qube__autofd null = openat(root, "dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	/* The last one: a place where anybody may have the kernel keep watch. */
+	static const char *const dirs[] = { "acpi", "scsi", "asound", "dynamic_debug", "pressure" };
+	qube__autofd null = openat(dev, "null", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	qube__autofd empty = box_tmpfs(4096, "0555", NOTHING | MOUNT_ATTR_RDONLY, "qube-cover");
 
 	if (null < 0)
 		return box_fail("cannot open the box's /dev/null");
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (cover(proc, null, names[i]) < 0)
-			return -1;
-	return 0;
+	/* Only what is mounted somewhere can be copied. */
+	if (empty < 0 || box_attach(empty, AT_FDCWD, "cover", "a cover") < 0)
+		return -1;
+	if (cover(proc, null, files, sizeof(files) / sizeof(files[0])) < 0)
+		return -1;
+	return cover(proc, empty, dirs, sizeof(dirs) / sizeof(dirs[0]));
 }
 
 /* Counted in the box's own user namespace; only we may raise it, and not after box_jail(). */
@@ -191,24 +193,20 @@ static int forbid_user_namespaces(int proc)
 	return 0;
 }
 
-int box_make_proc(int root, bool userns)
+int box_make_proc(const char *place, int dev, bool userns)
 {
-	qube__autofd at = box_dir(root, "proc", 0555, in_root);
-	qube__autofd proc = -1;
+	qube__autofd proc = box_fs("proc", NULL, NOTHING);
 	struct statfs fs;
 
-	if (at < 0)
-		return -1;
-	proc = box_fs("proc", NULL, NOTHING);
 	if (proc < 0)
 		return -1;
 	if (fstatfs(proc, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC)
 		return box_refuse("/proc is not a proc file system");
-	if (box_attach(proc, at, "", "/proc") < 0)
+	if (box_attach(proc, AT_FDCWD, place, "/proc") < 0)
 		return -1;
 	if (!userns && forbid_user_namespaces(proc) < 0)
 		return -1;
-	if (make_read_only(proc) < 0)
+	if (make_read_only(proc) < 0 || cover_all(proc, dev) < 0)
 		return -1;
-	return cover_all(proc, root);
+	return qube__steal_fd(&proc);
 }

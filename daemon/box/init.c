@@ -177,7 +177,7 @@ static void take_order(struct init *in)
 		return;
 	if (o.type == QUBE__BOX_STOP) {
 		halt(in, o.grace_ms);
-	} else if (in->phase == HELD) {
+	} else if (o.type == QUBE__BOX_RUN && in->phase == HELD) {
 		in->phase = RUNNING;
 		qube__fault(QUBE__FAULT_BOX_RUN);
 		if (start_agent(in) < 0) {

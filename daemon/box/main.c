@@ -66,6 +66,7 @@ static int read_spec(struct qube__box_spec *spec)
 /* A copy of the host's mounts that shares nothing back, with a tmpfs to work in. */
 static int enter_scratch(const struct qube__box_spec *spec)
 {
+	static const char *const places[] = { "root", "dev", "proc", "run", "cover" };
 	qube__autofd at = -1;
 	qube__autofd tree = -1;
 
@@ -81,8 +82,11 @@ static int enter_scratch(const struct qube__box_spec *spec)
 			 "qube-scratch");
 	if (tree < 0 || box_attach(tree, at, "", "the scratch directory") < 0)
 		return -1;
-	if (fchdir(tree) < 0 || mkdir("root", 0755) < 0)
+	if (fchdir(tree) < 0)
 		return box_fail("cannot use the scratch directory");
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+		if (mkdir(places[i], 0755) < 0)
+			return box_fail("cannot use the scratch directory");
 	return 0;
 }
 
@@ -207,11 +211,12 @@ static void box_main(const struct qube__box_spec *spec, int sync, const struct b
 static void box_main(const struct qube__box_spec *spec, int sync, const struct box_devices *d)
 {
 	struct box_trees trees = { -1, -1, -1, -1 };
+	struct box_own own;
 	char byte;
 
-	if (recv(sync, &byte, 1, 0) != 1 || become_root() < 0)
+	if (recv(sync, &byte, 1, 0) != 1 || become_root() < 0 || box_make_own(&own, spec, d) < 0)
 		_exit(1);
-	if (receive_trees(sync, &trees) < 0 || box_enter_root(spec, &trees, d) < 0)
+	if (receive_trees(sync, &trees) < 0 || box_enter_root(spec, &trees, &own) < 0)
 		_exit(1);
 	close_trees(&trees);
 	qube__fault(QUBE__FAULT_BOX_ROOT);
@@ -220,16 +225,37 @@ static void box_main(const struct qube__box_spec *spec, int sync, const struct b
 	qube__fault(QUBE__FAULT_BOX_JAILED);
 	if (send(sync, "k", 1, MSG_NOSIGNAL) != 1)
 		_exit(1);
+	/* Also what is left of the box's own mounts. */
 	syscall(SYS_close_range, QUBE__BOX_FD_COUNT, ~0U, 0);
 	box_init(spec);
 }
 
 /* ---- the launcher ---- */
 
+/* The driver's word that the private volume is there; its silence is its end. */
+static int wait_for_volumes(void)
+{
+	struct pollfd p = { .fd = QUBE__BOX_FD_DRIVER, .events = POLLIN };
+	struct qube__box_order o;
+	uint8_t bytes[64];
+	ssize_t n;
+
+	while (poll(&p, 1, -1) < 0 && errno == EINTR)
+		;
+	n = recv(QUBE__BOX_FD_DRIVER, bytes, sizeof(bytes), 0);
+	if (n <= 0)
+		return -1;
+	if (qube__box_order_decode(&o, bytes, (size_t)n) < 0 || o.type != QUBE__BOX_VOLUMES)
+		return box_refuse("an order that makes no sense");
+	return 0;
+}
+
 static int prepare_trees(const struct qube__box_spec *spec, int userns, struct box_trees *t)
 {
 	t->root = box_root_tree(spec, userns);
 	if (t->root < 0)
+		return -1;
+	if ((spec->flags & QUBE__BOX_WAIT) && wait_for_volumes() < 0)
 		return -1;
 	if (spec->private_volume.kind == QUBE__BOX_VOLUME_TREE) {
 		t->rw = box_volume_tree(spec, &spec->private_volume, userns);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The box assembles its root: each mount point is found below the root's descriptor without
- * following anything, and what cannot be found so is a refusal, not a guess. The tree's content is
- * the guest's. */
+ * The box assembles its root: what is its own is made before the trees are there, then each mount
+ * point is found below the root's descriptor without following anything, and what cannot be found
+ * so is a refusal, not a guess. The tree's content is the guest's. */
 #include "box.h"
 
 #include "base/cleanup.h"
@@ -112,12 +112,12 @@ static int make_services(int run, const char *names)
 	return 0;
 }
 
-static int mount_run(const struct qube__box_spec *spec, int guest, int root)
+static int make_run(const struct qube__box_spec *spec, const char *place)
 {
 	qube__autofd run =
 		box_tmpfs(RUN_BYTES, "0755", MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID, "qube-run");
 
-	if (mount_at(run, root, "run", 0755) < 0)
+	if (run < 0 || box_attach(run, AT_FDCWD, place, "/run") < 0)
 		return -1;
 	if (mkdirat(run, "qubes", 0755) < 0 || mkdirat(run, "lock", 01777) < 0 ||
 	    fchmodat(run, "lock", 01777, 0) < 0 || mkdirat(run, "user", 0755) < 0 ||
@@ -125,20 +125,16 @@ static int mount_run(const struct qube__box_spec *spec, int guest, int root)
 		return box_fail("cannot make the directories of /run");
 	if (make_services(run, spec->services) < 0)
 		return -1;
-	if (guest >= 0)
-		return box_attach(guest, run, "qube/guest", "the guest's programs");
-	return 0;
+	return qube__steal_fd(&run);
 }
 
 /* The host's /sys tells of the host; an empty one tells of nothing. */
-static int mount_sys(int root)
+static int make_sys(void)
 {
-	qube__autofd sys = box_tmpfs(4096, "0555",
-				     MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC |
-					     MOUNT_ATTR_RDONLY,
-				     "qube-sys");
-
-	return mount_at(sys, root, "sys", 0555);
+	return box_tmpfs(4096, "0555",
+			 MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC |
+				 MOUNT_ATTR_RDONLY,
+			 "qube-sys");
 }
 
 static int loopback_up(void)
@@ -166,20 +162,37 @@ static int pivot(int root)
 	return 0;
 }
 
-int box_enter_root(const struct qube__box_spec *spec, const struct box_trees *t,
-		   const struct box_devices *d)
+int box_make_own(struct box_own *own, const struct qube__box_spec *spec,
+		 const struct box_devices *d)
 {
 	if (sethostname(spec->name, strlen(spec->name)) < 0)
 		return box_fail("cannot set the host name");
 	if (loopback_up() < 0)
 		return -1;
-	/* cwd is the launcher's scratch directory, whose mounts came along as a copy. */
+	/* The places are in the launcher's scratch directory, whose mounts came along as a copy. */
+	own->sys = make_sys();
+	own->dev = box_make_dev("dev", d);
+	own->run = make_run(spec, "run");
+	if (own->sys < 0 || own->dev < 0 || own->run < 0)
+		return -1;
+	own->proc = box_make_proc("proc", own->dev, (spec->flags & QUBE__BOX_USERNS) != 0);
+	return own->proc < 0 ? -1 : 0;
+}
+
+int box_enter_root(const struct qube__box_spec *spec, const struct box_trees *t,
+		   const struct box_own *own)
+{
 	if (box_attach(t->root, AT_FDCWD, "root", "the root volume") < 0)
 		return -1;
-	if (mount_sys(t->root) < 0 || box_make_dev(t->root, d) < 0 ||
-	    mount_run(spec, t->guest, t->root) < 0 || mount_tmp(spec, t->tmp, t->root) < 0 ||
-	    mount_private(spec, t->rw, t->root) < 0 ||
-	    box_make_proc(t->root, (spec->flags & QUBE__BOX_USERNS) != 0) < 0)
+	if (mount_at(own->sys, t->root, "sys", 0555) < 0 ||
+	    mount_at(own->dev, t->root, "dev", 0755) < 0 ||
+	    mount_at(own->proc, t->root, "proc", 0555) < 0 ||
+	    mount_at(own->run, t->root, "run", 0755) < 0)
+		return -1;
+	if (t->guest >= 0 &&
+	    box_attach(t->guest, own->run, "qube/guest", "the guest's programs") < 0)
+		return -1;
+	if (mount_tmp(spec, t->tmp, t->root) < 0 || mount_private(spec, t->rw, t->root) < 0)
 		return -1;
 	return pivot(t->root);
 }

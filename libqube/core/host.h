@@ -116,7 +116,8 @@ struct qube__run {
 	struct qube__err err;
 	uint32_t pending; /* volumes whose preparing or stopping is under way */
 	uint32_t started; /* bit per slot: qube__volume_start() was called */
-	uint32_t slot;	  /* being settled */
+	uint32_t slot;	  /* being prepared, or settled */
+	bool early;	  /* the machine is made while its private volume is still being copied */
 	struct qube__volume_run volumes[QUBE__SLOT_COUNT];
 	struct qube__timer deadline; /* start or shutdown */
 	struct qube__posted step;    /* goes on from the loop: never from inside a driver's call */

@@ -184,6 +184,8 @@ static void create_machine(struct qube__run *r)
 		.volatile_volume = r->volumes[QUBE__SLOT_VOLATILE],
 	};
 
+	if (r->early)
+		spec.flags |= QUBE__MACHINE_WAIT;
 	if (qube__feature_true(qube__vm_feature_find(vm, "local.userns")))
 		spec.flags |= QUBE__MACHINE_USERNS;
 	if (qube__feature_true(qube__vm_feature_find(vm, "local.new-privs")))
@@ -204,25 +206,63 @@ static void create_machine(struct qube__run *r)
 	qube__fault(QUBE__FAULT_START_CREATED);
 }
 
-static int start_volumes(struct qube__run *r)
-{
-	stage(r, "volumes");
-	for (int slot = 0; slot < QUBE__SLOT_COUNT; slot++) {
-		struct qube__volume_spec spec;
-		struct qube__pool *pool;
-		int ret;
+/* The one that may have to be copied comes last. */
+static const enum qube__slot slots[QUBE__SLOT_COUNT] = { QUBE__SLOT_ROOT, QUBE__SLOT_VOLATILE,
+							 QUBE__SLOT_PRIVATE };
 
-		ret = qube__volumes_spec(&spec, &pool, r->host, r->vm, (enum qube__slot)slot);
-		if (ret < 0)
-			return ret;
-		spec.discard = r->discard && slot == QUBE__SLOT_ROOT;
-		qube__fault(QUBE__FAULT_START_VOLUMES);
-		ret = qube__volume_start(&r->volumes[slot], pool, &spec);
-		if (ret < 0)
-			return ret;
+static int start_volume(struct qube__run *r, enum qube__slot slot)
+{
+	struct qube__volume_spec spec;
+	struct qube__pool *pool;
+	int ret = qube__volumes_spec(&spec, &pool, r->host, r->vm, slot);
+
+	if (ret < 0)
+		return ret;
+	spec.discard = r->discard && slot == QUBE__SLOT_ROOT;
+	qube__fault(QUBE__FAULT_START_VOLUMES);
+	qube__volume_run_fini(&r->volumes[slot]);
+	ret = qube__volume_start(&r->volumes[slot], pool, &spec);
+	if (ret == 0)
 		r->started |= 1u << slot;
+	return ret;
+}
+
+static int start_volumes(struct qube__run *r, size_t n)
+{
+	int ret = 0;
+
+	stage(r, "volumes");
+	for (size_t i = 0; ret == 0 && i < n; i++)
+		ret = start_volume(r, slots[i]);
+	return ret;
+}
+
+/* While the private volume is copied all else is made already. Not where its disk must be known. */
+static bool may_be_early(const struct qube__run *r)
+{
+	return r->host->ops->volumes_ready && slots[r->slot - 1] == QUBE__SLOT_PRIVATE &&
+	       !qube__vm_feature_find(r->vm, "local.io-read-max") &&
+	       !qube__vm_feature_find(r->vm, "local.io-write-max");
+}
+
+static void begin_early(struct qube__run *r, struct qube__pool *pool,
+			const struct qube__volume_spec *spec)
+{
+	r->early = true;
+	if (start_volumes(r, QUBE__SLOT_COUNT - 1) < 0 ||
+	    qube__volume_expect(&r->volumes[QUBE__SLOT_PRIVATE], pool, spec) < 0)
+		qube__life_fail(r); /* goes back when the copy has ended */
+	else
+		create_machine(r);
+}
+
+static void finish_early(struct qube__run *r)
+{
+	if (start_volume(r, QUBE__SLOT_PRIVATE) < 0 ||
+	    r->host->ops->volumes_ready(r->machine) < 0) {
+		qube__life_fail(r);
+		qube__life_unwind(r);
 	}
-	return 0;
 }
 
 static void on_prepared(void *user, int code)
@@ -242,7 +282,7 @@ static void prepare_next(struct qube__run *r)
 		return;
 	}
 	while (r->slot < QUBE__SLOT_COUNT) {
-		enum qube__slot slot = (enum qube__slot)r->slot++;
+		enum qube__slot slot = slots[r->slot++];
 		struct qube__volume_spec spec;
 		struct qube__pool *pool;
 		struct qube__pool_cb cb = { .user = r, .done = on_prepared };
@@ -252,6 +292,8 @@ static void prepare_next(struct qube__run *r)
 			ret = qube__volume_prepare(NULL, pool, &spec, &cb);
 		if (ret == 1) {
 			r->pending = 1;
+			if (may_be_early(r))
+				begin_early(r, pool, &spec);
 			return;
 		}
 		if (ret < 0) {
@@ -260,7 +302,11 @@ static void prepare_next(struct qube__run *r)
 			return;
 		}
 	}
-	if (start_volumes(r) < 0) {
+	if (r->early) {
+		finish_early(r);
+		return;
+	}
+	if (start_volumes(r, QUBE__SLOT_COUNT) < 0) {
 		qube__life_fail(r);
 		qube__life_unwind(r);
 		return;
@@ -415,7 +461,8 @@ static void machine_gone(struct qube__run *r)
 				  r->vm->name);
 		qube__life_fail(r);
 	}
-	qube__life_settle(r);
+	if (!r->pending) /* else when the copy has ended */
+		qube__life_settle(r);
 }
 
 void qube__life_on_machine(void *user, struct qube__machine *m, void *machine_user,

@@ -48,6 +48,7 @@ enum {
 	QUBE__MACHINE_USERNS = 1,    /* feature local.userns: user namespaces inside */
 	QUBE__MACHINE_NEW_PRIVS = 2, /* feature local.new-privs: setuid programs inside */
 	QUBE__MACHINE_EPHEMERAL = 4, /* nothing of the volatile volume may come onto a disk */
+	QUBE__MACHINE_WAIT = 8,	     /* private_volume is not there before volumes_ready() */
 };
 
 struct qube__machine_spec {
@@ -128,6 +129,9 @@ struct qube__driver_ops {
 	/* Starts creating; reports HELD or FAILED. spec is borrowed for the call. */
 	int (*create)(struct qube__driver *d, struct qube__machine **out, void *machine_user,
 		      const struct qube__machine_spec *spec);
+	/* Of a machine that was created with QUBE__MACHINE_WAIT: go on. Optional: without it no
+	 * machine is. */
+	int (*volumes_ready)(struct qube__machine *m);
 	/* Lets a held machine go; reports RUNNING or FAILED. */
 	int (*run)(struct qube__machine *m);
 	/* A connected stream to the guest's agent; transferred to the caller. */

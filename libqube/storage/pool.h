@@ -142,6 +142,9 @@ int qube__volume_import(struct qube__pool_op **out_op, struct qube__pool *p,
 /* What must be copied before start (a disposable's private volume). 0, 1 or an error. */
 int qube__volume_prepare(struct qube__pool_op **out_op, struct qube__pool *p,
 			 const struct qube__volume_spec *v, const struct qube__pool_cb *cb);
+/* What starting a volume gives that is still being prepared; there is nothing yet. out is owned. */
+int qube__volume_expect(struct qube__volume_run *out, struct qube__pool *p,
+			const struct qube__volume_spec *v);
 /* Fills out for the driver; the volume is started until stop. out is owned:
  * qube__volume_run_fini(). */
 int qube__volume_start(struct qube__volume_run *out, struct qube__pool *p,

@@ -215,6 +215,22 @@ static int start_tree(struct qube__volume_run *run, struct qube__pool *p,
 	return run->upper ? 0 : qube__fail_nomem();
 }
 
+int qube__volume_expect(struct qube__volume_run *out, struct qube__pool *p,
+			const struct qube__volume_spec *v)
+{
+	struct qube__volume_run run = {
+		.kind = v->kind,
+		.read_only = v->read_only,
+		.discard = !v->save_on_stop,
+		.upper = qube__text_format("%s/run/%s/%s/tree", p->path, v->owner, v->name),
+	};
+
+	if (!run.upper)
+		return qube__fail_nomem();
+	*out = run;
+	return 0;
+}
+
 /* An export or import of it is under way. */
 static bool is_worked_on(struct qube__pool *p, const char *owner, const char *name)
 {

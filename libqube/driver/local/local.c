@@ -193,6 +193,15 @@ static void local_close(struct qube__driver *base)
 	qube__local_unref(d);
 }
 
+static int local_volumes_ready(struct qube__machine *base)
+{
+	struct qube__local_machine *m = of_machine(base);
+
+	if (m->state != QUBE__LOCAL_CREATING || m->killed)
+		return qube__fail(QUBE_E_STATE, "the machine does not wait");
+	return qube__local_order(m, QUBE__BOX_VOLUMES, 0);
+}
+
 static int local_run(struct qube__machine *base)
 {
 	struct qube__local_machine *m = of_machine(base);
@@ -315,6 +324,7 @@ const struct qube__driver_ops qube__driver_local = {
 	.open = local_open,
 	.close = local_close,
 	.create = qube__local_create,
+	.volumes_ready = local_volumes_ready,
 	.run = local_run,
 	.control_connect = local_control_connect,
 	.shutdown = local_shutdown,

@@ -26,7 +26,8 @@ _Static_assert((int)QUBE__BOX_VOLUME_LAYERED == (int)QUBE__VOLUME_LAYERED &&
 	       "volumes travel as they are");
 _Static_assert((int)QUBE__BOX_ROLE_NET == (int)QUBE__ROLE_NET &&
 		       (int)QUBE__BOX_USERNS == (int)QUBE__MACHINE_USERNS &&
-		       (int)QUBE__BOX_NEW_PRIVS == (int)QUBE__MACHINE_NEW_PRIVS,
+		       (int)QUBE__BOX_NEW_PRIVS == (int)QUBE__MACHINE_NEW_PRIVS &&
+		       (int)QUBE__BOX_WAIT == (int)QUBE__MACHINE_WAIT,
 	       "roles and flags travel as they are");
 
 enum { PIDS_DEFAULT = 4096, BACKLOG = 16, LAUNCHER_MS = 1000 };

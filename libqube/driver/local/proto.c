@@ -234,8 +234,8 @@ int qube__box_order_decode(struct qube__box_order *out, const void *untrusted, s
 	struct qube__rd r = qube__rd_init(untrusted, len);
 	struct qube__box_order o = { 0 };
 
-	if (!take_head(&r, &o.version, &o.type) ||
-	    (o.type != QUBE__BOX_RUN && o.type != QUBE__BOX_STOP))
+	if (!take_head(&r, &o.version, &o.type) || o.type < QUBE__BOX_RUN ||
+	    o.type > QUBE__BOX_VOLUMES)
 		return QUBE_E_PROTO;
 	o.grace_ms = qube__rd_le32(&r);
 	if (!qube__rd_done(&r) || o.grace_ms > 3600u * 1000u)

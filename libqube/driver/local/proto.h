@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * What the local driver and qube-box say to each other over a SOCK_SEQPACKET pair: one packet, one
- * message. The driver sends SPEC before it spawns, later RUN and STOP; qube-box answers. A box
+ * message. The driver sends SPEC before it spawns, perhaps VOLUMES, later RUN and STOP; qube-box
+ * answers. A box
  * outlives its driver: the next one connects to the box's socket and is greeted with HELLO, and may
  * be of a newer release. The codec believes nothing, because PID 1 of a box lives among hostile
  * processes. Pure: no I/O, no allocation, QUBE_E_PROTO for every refusal. */
@@ -41,6 +42,7 @@ enum qube__box_type {
 	QUBE__BOX_SPEC = 1,
 	QUBE__BOX_RUN = 2,
 	QUBE__BOX_STOP = 3,
+	QUBE__BOX_VOLUMES = 4,	/* to the launcher: what SPEC told it to wait for is there */
 	QUBE__BOX_BORN = 16,	/* PID 1 exists: its pidfd is in this message */
 	QUBE__BOX_HELD = 17,	/* everything is set up */
 	QUBE__BOX_RUNNING = 18, /* the agent was started */
@@ -71,7 +73,8 @@ enum {
 enum {
 	QUBE__BOX_USERNS = 1,
 	QUBE__BOX_NEW_PRIVS = 2,
-	QUBE__BOX_FLAGS = 3, /* all known */
+	QUBE__BOX_WAIT = 8,   /* for VOLUMES, before the private volume is looked at */
+	QUBE__BOX_FLAGS = 11, /* all known */
 };
 
 /* Strings point into the decoded bytes. Paths are absolute or "" for none. */
@@ -102,7 +105,7 @@ struct qube__box_spec {
 };
 
 struct qube__box_order {
-	uint32_t type;	   /* RUN or STOP */
+	uint32_t type;	   /* RUN, STOP or VOLUMES */
 	uint32_t grace_ms; /* STOP: then everything is killed */
 	uint32_t version;  /* of the box, as its HELLO says; 0: ours */
 };

@@ -381,8 +381,8 @@ QTEST(local, threat_20_34_a_failure_at_any_step_leaves_nothing)
 		  "upper is not a directory" },
 		{ "mv kept gone; touch kept", "rm kept; mv gone kept", "cannot open" },
 		{ "touch layer/dev", "rm layer/dev", "/dev in the root volume" },
-		{ "touch layer/home", "rm layer/home", "/home in the root volume" },
 		{ "touch layer/proc", "rm layer/proc", "/proc in the root volume" },
+		{ "touch layer/home", "rm layer/home", "/home in the root volume" },
 	};
 	struct world w;
 
