@@ -88,6 +88,8 @@ static int write_template(struct import *im)
 		r = worker_import_database(im);
 	if (r == 0)
 		r = worker_import_alternatives(im);
+	if (r == 0)
+		r = worker_import_ldcache(im);
 	if (r == 0 && syncfs(im->dest) < 0)
 		r = worker_fail_name("flush", "the template");
 	return r;

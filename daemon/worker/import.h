@@ -64,6 +64,7 @@ bool worker_import_has(struct import *im, const char *path);
 
 /* settings.c */
 int worker_import_settings(struct import *im);
+int worker_import_ldcache(struct import *im);
 /* database.c: dpkg's database of the included packages, and their alternatives. */
 int worker_import_database(struct import *im);
 int worker_import_alternatives(struct import *im);

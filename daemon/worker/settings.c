@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * What a fresh system has and no package ships. Nothing of it is read from the host's own files:
- * it is written here, or is the default that a package carries below /usr/share. */
+ * it is written here, or is the default that a package carries below /usr/share. But for the
+ * linker's cache: of the host's, what names files that are in the template. */
 #include "import.h"
+#include "ldcache.h"
 
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,4 +189,43 @@ int worker_import_settings(struct import *im)
 	if (r == 0 && worker_import_has(im, "usr/share/zoneinfo/Etc/UTC"))
 		r = worker_import_link(im, "etc/localtime", "/usr/share/zoneinfo/Etc/UTC");
 	return r;
+}
+
+/* A cache names files through /lib, which may be a link into /usr. */
+static bool is_imported(void *user, const char *path)
+{
+	const struct import *im = user;
+	char under_usr[4096];
+	qube__autofd fd = -1;
+
+	if (path[0] != '/')
+		return false;
+	fd = worker_open(im->dest, path + 1, O_PATH | O_NOFOLLOW, 0);
+	if (fd < 0 &&
+	    (size_t)snprintf(under_usr, sizeof(under_usr), "usr%s", path) < sizeof(under_usr))
+		fd = worker_open(im->dest, under_usr, O_PATH | O_NOFOLLOW, 0);
+	return fd >= 0;
+}
+
+int worker_import_ldcache(struct import *im)
+{
+	qube__autofree char *text = NULL;
+	qube__autobuf cache;
+	size_t kept;
+	size_t len;
+	int r = worker_host_read(im, &text, &len, "etc/ld.so.cache", WORKER_LDCACHE_MAX);
+
+	qube__buf_init(&cache, WORKER_LDCACHE_MAX);
+	if (r == 0)
+		r = worker_ldcache_keep(&cache, &kept, text, len, is_imported, im);
+	else if (r == QUBE_E_NOENT)
+		return 0;
+	if (r == QUBE_E_PROTO) {
+		worker_note(im->job, "left out: the linker's cache is of a form that is not known");
+		return 0;
+	}
+	if (r < 0)
+		return r == QUBE_E_NOMEM ? qube__fail_nomem() : r;
+	return worker_import_text(im, "etc/ld.so.cache", (const char *)qube__buf_data(&cache),
+				  cache.len, 0644, 0);
 }

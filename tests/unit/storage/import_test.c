@@ -84,6 +84,20 @@ static void plant_database(void)
 		 0644);
 }
 
+/* Two libraries: one of a package, and one whose name tells of the host. */
+static void plant_cache(void)
+{
+	static const char bytes[] = "glibc-ld.so.cache1.1\2\0\0\0\0\0\0\0\2\0\0\0"
+				    "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+				    "\3\3\0\0\x60\0\0\0\x6a\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+				    "\3\3\0\0\x79\0\0\0\x79\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+				    "libx.so.1\0/lib/libx.so.1\0/opt/" CANARY;
+	int fd = open(at("host/etc/ld.so.cache"), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+	QT_INT(write(fd, bytes, sizeof(bytes)), (long)sizeof(bytes));
+	close(fd);
+}
+
 static void plant_host(void)
 {
 	for (size_t i = 0; i < sizeof(planted) / sizeof(planted[0]); i++)
@@ -103,6 +117,7 @@ static void plant_host(void)
 	(void)!symlink("../../../etc/shadow", at("host/usr/share/app/link"));
 	(void)!mknod(at("host/usr/share/app/device"), S_IFCHR | 0666, 0x103);
 	plant_database();
+	plant_cache();
 }
 
 static char notes[4096];
@@ -160,6 +175,7 @@ QTEST(import, brings_packages_and_what_they_need)
 	QT_INT(job.packages, 2);
 	QT_STR(get_file(at("new/usr/lib/libx.so.1")), "library\n");
 	QT_STR(get_file(at("new/bin/app")), "program\n");
+	QT_INT(find_text(at("new/etc"), "/lib/libx.so.1"), 1);
 	QT_STR(get_file(at("new/etc/app/same.conf")), "default\n");
 	QT_TRUE(!exists(at("new/usr/bin/other")));
 	QT_INT(lstat(at("new/bin"), &st), 0);
