@@ -261,6 +261,13 @@ const struct cli_verb cli_verbs[] = {
 	  "From standard input if FILE is left out or -. At once or not at all: a file that is "
 	  "damaged, cut off, or has an entry that could leave the volume changes nothing.",
 	  0, CLI_V_QUBES, 2, 3, cmd_volume_import, NULL },
+	{ "label ls", "", "list labels", "", 0, 0, 0, 0, cmd_label_ls, NULL },
+	{ "label create", "NAME 0xRRGGBB", "make a label",
+	  "NAME has letters, digits, _, - and ., and is no number.", 0, 0, 2, 2, cmd_label_create,
+	  NULL },
+	{ "label rm", "NAME", "remove a label",
+	  "Refused while a qube has it, and of the eight that are built in.", 0, 0, 1, 1,
+	  cmd_label_rm, NULL },
 	{ "pool ls", "", "list pools", "", 0, 0, 0, 0, cmd_pool_ls, NULL },
 	{ "pool info", "POOL", "what a pool says of itself", "", 0, 0, 1, 1, cmd_pool_info, NULL },
 	{ "admin", "METHOD [DESTINATION [ARGUMENT]]", "make one request of the Admin API",

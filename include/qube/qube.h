@@ -12,6 +12,7 @@
 #include <qube/error.h>
 #include <qube/event.h>
 #include <qube/host.h>
+#include <qube/label.h>
 #include <qube/op.h>
 #include <qube/policy.h>
 #include <qube/pool.h>

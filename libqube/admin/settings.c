@@ -284,9 +284,11 @@ int qube__m_label_index(struct qube__admin_call *c)
 int qube__m_label_create(struct qube__admin_call *c)
 {
 	char colour[16];
-	int r = qube__payload_text(colour, sizeof(colour), c);
 
-	return r < 0 ? r : qube__model_label_create(c->host->model, c->req.arg, colour);
+	if (qube__payload_text(colour, sizeof(colour), c) < 0)
+		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_INVALID_LABEL_VALUE,
+					 "the colour of label '%s' is not 0xRRGGBB", c->req.arg);
+	return qube__model_label_create(c->host->model, c->req.arg, colour);
 }
 
 int qube__m_label_remove(struct qube__admin_call *c)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * domain.h, pool.h: properties, tags, features, pools. */
+ * domain.h, label.h, pool.h: properties, tags, features, labels, pools. */
 #include <qube/domain.h>
+#include <qube/label.h>
 #include <qube/pool.h>
 
 #include "api/api.h"
@@ -73,6 +74,36 @@ QUBE_API int qube_domain_feature_remove(qube_domain *d, const char *name)
 {
 	QUBE__ENTER(d && name);
 	return d->ctx->be->feature_remove(d, name);
+}
+
+QUBE_API int qube_label_list(char ***out, qube_ctx *ctx)
+{
+	QUBE__ENTER(out && ctx);
+	return ctx->be->label_list(out, ctx);
+}
+
+QUBE_API int qube_label_info_fetch(struct qube_label_info *out, qube_ctx *ctx, const char *name)
+{
+	int r;
+
+	QUBE__ENTER(out && ctx && name);
+	r = qube__api_out(out->size, sizeof(*out));
+	return r < 0 ? r : ctx->be->label_info(out, ctx, name);
+}
+
+QUBE_API int qube_label_create(qube_ctx *ctx, const char *name, uint32_t rgb)
+{
+	QUBE__ENTER(ctx && name);
+	if (rgb > 0xffffff)
+		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_INVALID_LABEL_VALUE,
+					 "a colour has 24 bits: 0xRRGGBB");
+	return ctx->be->label_create(ctx, name, rgb);
+}
+
+QUBE_API int qube_label_destroy(qube_ctx *ctx, const char *name)
+{
+	QUBE__ENTER(ctx && name);
+	return ctx->be->label_destroy(ctx, name);
 }
 
 QUBE_API int qube_pool_list(char ***out, qube_ctx *ctx)

@@ -9,6 +9,7 @@
 #include <qube/admin.h>
 #include <qube/domain.h>
 #include <qube/host.h>
+#include <qube/label.h>
 #include <qube/pool.h>
 #include <qube/rpc.h>
 #include <qube/template.h>
@@ -88,6 +89,10 @@ struct qube__backend {
 	int (*volume_measure)(qube_domain *d, const char *name, qube_op *op); /* done_bytes */
 	int (*volume_export)(qube_domain *d, const char *name, int fd, qube_op *op);
 	int (*volume_import)(qube_domain *d, const char *name, int fd, qube_op *op);
+	int (*label_list)(char ***out, qube_ctx *ctx);
+	int (*label_info)(struct qube_label_info *out, qube_ctx *ctx, const char *name);
+	int (*label_create)(qube_ctx *ctx, const char *name, uint32_t rgb);
+	int (*label_destroy)(qube_ctx *ctx, const char *name);
 	int (*pool_list)(char ***out, qube_ctx *ctx);
 	int (*pool_info)(struct qube_pool_info *out, qube_ctx *ctx, const char *name);
 };

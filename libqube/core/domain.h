@@ -47,6 +47,11 @@ int qube__check_worst(const struct qube_check *list, size_t n);
 int qube__host_check(struct qube_check **out, size_t *count, qube_ctx *ctx);
 /* The qube of a handle; QUBE_E_NOENT when it is gone. */
 int qube__host_vm_of(struct qube__vm **out, qube_domain *d);
+/* settings.c */
+int qube__host_label_list(char ***out, qube_ctx *ctx);
+int qube__host_label_info(struct qube_label_info *out, qube_ctx *ctx, const char *name);
+int qube__host_label_create(qube_ctx *ctx, const char *name, uint32_t rgb);
+int qube__host_label_destroy(qube_ctx *ctx, const char *name);
 /* volume_ops.c */
 int qube__host_domain_volume_list(char ***out, qube_domain *d);
 int qube__host_domain_volume_info(struct qube_volume_info *out, qube_domain *d, const char *name);

@@ -439,6 +439,10 @@ const struct qube__backend qube__host_backend = {
 	.volume_measure = qube__host_domain_volume_measure,
 	.volume_export = qube__host_domain_volume_export,
 	.volume_import = qube__host_domain_volume_import,
+	.label_list = qube__host_label_list,
+	.label_info = qube__host_label_info,
+	.label_create = qube__host_label_create,
+	.label_destroy = qube__host_label_destroy,
 	.pool_list = host_pool_list,
 	.pool_info = host_pool_info,
 };

@@ -49,7 +49,10 @@ static int take_first(char **name, struct qube__buf *in, bool ended)
 	}
 	if (!ended)
 		return r == QUBE_E_AGAIN || r == QUBE_E_PROTO ? 0 : QUBE_E_PROTO;
-	if (qube__wire_admin_response_parse(&answer, qube__buf_data(in), in->len) < 0)
+	r = qube__wire_admin_response_parse(&answer, qube__buf_data(in), in->len);
+	if (r == QUBE_E_NOMEM)
+		return qube__fail_nomem();
+	if (r < 0)
 		return qube__fail(QUBE_E_PROTO, "the host's answer is no answer");
 	return qube__remote_refusal(&answer, "qube.CreateHeld");
 }

@@ -87,6 +87,8 @@ static int finish_reply(struct watched *w)
 
 	if (r == QUBE_E_CLOSED)
 		return qube__fail(QUBE_E_CLOSED, "the host ended before it answered %s", w->method);
+	if (r == QUBE_E_NOMEM)
+		return qube__fail_nomem();
 	if (r < 0)
 		return qube__fail(QUBE_E_PROTO, "the host's answer to %s is no answer", w->method);
 	if (a.kind != QUBE__ADMIN_OK)

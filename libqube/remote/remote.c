@@ -444,6 +444,10 @@ static const struct qube__backend backend = {
 	.volume_measure = qube__remote_volume_measure,
 	.volume_export = qube__remote_volume_export,
 	.volume_import = qube__remote_volume_import,
+	.label_list = qube__remote_label_list,
+	.label_info = qube__remote_label_info,
+	.label_create = qube__remote_label_create,
+	.label_destroy = qube__remote_label_destroy,
 	.pool_list = qube__remote_pool_list,
 	.pool_info = qube__remote_pool_info,
 };

@@ -130,6 +130,8 @@ int qube__remote_ask(char **out, size_t *out_len, qube_ctx *ctx, const char *met
 	if (r == QUBE_E_CLOSED)
 		return qube__fail_detail(QUBE_E_DENIED, QUBE_D_PERMISSION,
 					 "the host refused %s without a word", method);
+	if (r == QUBE_E_NOMEM)
+		return qube__fail_nomem();
 	if (r < 0)
 		return qube__fail(QUBE_E_PROTO, "the host's answer to %s is no answer", method);
 	if (answer.kind != QUBE__ADMIN_OK)

@@ -111,17 +111,32 @@ bool qube__name_is_label(const void *untrusted, size_t len)
 	       !all_of(untrusted, len, QUBE__LABEL_MAX, DIGIT) && !is_dots(untrusted, len);
 }
 
-bool qube__name_is_colour(const void *untrusted, size_t len)
+int qube__name_colour(uint32_t *out, const void *untrusted, size_t len)
 {
 	const uint8_t *p = untrusted;
+	uint32_t v = 0;
 
 	if (len != 8 || p[0] != '0' || p[1] != 'x')
-		return false;
-	for (size_t i = 2; i < len; i++)
-		if (!(kind_of(p[i]) & DIGIT) && !(p[i] >= 'a' && p[i] <= 'f') &&
-		    !(p[i] >= 'A' && p[i] <= 'F'))
-			return false;
-	return true;
+		return QUBE_E_INVALID;
+	for (size_t i = 2; i < len; i++) {
+		uint32_t c = p[i];
+
+		if (kind_of(p[i]) & DIGIT)
+			v = v << 4 | (c - '0');
+		else if ((c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'))
+			v = v << 4 | ((c | 0x20) - 'a' + 10);
+		else
+			return QUBE_E_INVALID;
+	}
+	*out = v;
+	return 0;
+}
+
+bool qube__name_is_colour(const void *untrusted, size_t len)
+{
+	uint32_t unused;
+
+	return qube__name_colour(&unused, untrusted, len) == 0;
 }
 
 bool qube__name_is_tag(const void *untrusted, size_t len)

@@ -50,6 +50,8 @@ bool qube__name_is_printable(const void *untrusted, size_t len);
 /* The boolean literals of the Admin API, in any case: 0 no false off, 1 yes true on.
  * 0, or QUBE_E_INVALID with *out untouched. */
 int qube__name_bool(bool *out, const void *untrusted, size_t len);
+/* 0xRRGGBB as a number. 0, or QUBE_E_INVALID with *out untouched. */
+int qube__name_colour(uint32_t *out, const void *untrusted, size_t len);
 /* A decimal number with an optional '-', no other sign, space or leading zero.
  * 0, or QUBE_E_INVALID with *out untouched. */
 int qube__name_int(int64_t *out, const void *untrusted, size_t len);

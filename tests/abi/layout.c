@@ -10,6 +10,7 @@
 #include <qube/event.h>
 #include <qube/guest.h>
 #include <qube/host.h>
+#include <qube/label.h>
 #include <qube/op.h>
 #include <qube/policy.h>
 #include <qube/pool.h>
@@ -246,6 +247,14 @@ SAME(offsetof(struct qube_check, detail), 72);
 SAME(QUBE_CHECK_OK, 0);
 SAME(QUBE_CHECK_WARN, 1);
 SAME(QUBE_CHECK_FAIL, 2);
+
+/* label.h */
+SAME(sizeof(struct qube_label_info), 16);
+SAME(offsetof(struct qube_label_info, size), 0);
+SAME(offsetof(struct qube_label_info, index), 4);
+SAME(offsetof(struct qube_label_info, rgb), 8);
+SAME(offsetof(struct qube_label_info, reserved0), 12);
+SAME(QUBE_LABEL_BUILT_IN, 8);
 
 /* op.h */
 SAME(sizeof(struct qube_op_stage), 24);

@@ -47,6 +47,7 @@ expect "ls import" template ""
 expect "work" start w
 expect "vault work" start work ""
 expect "" pool ls ""
+expect "create ls rm" label ""
 expect "work" --json run w
 expect "work" --socket /run/x.sock run w
 expect "work" --socket = /run/x.sock run w

@@ -101,4 +101,32 @@ def test_a_named_disposable_keeps_its_name_and_nothing_else(host):
     host.ok("rm", "named")
 
 
+def test_labels_are_made_used_and_removed(host):
+    names = [x["name"] for x in json.loads(host.ok("label", "ls", "--json").out)]
+    equal(names, "red orange yellow green gray blue purple black".split(), "built in")
+    made = json.loads(host.ok("label", "create", "mauve", "0xE0b0ff", "--json").out)
+    equal(made, {"name": "mauve", "index": 9, "color": "0xe0b0ff", "built_in": False}, "made")
+    for name, colour in (("mauve", "0x000000"), ("12", "0x000000"), ("a b", "0x000000")):
+        equal(host.qube("label", "create", name, colour).code, 1, f"{name!r} {colour}")
+    for colour in ("e0b0ff", "0x12345", "0x1234567", "0x12345g", ""):
+        equal(host.qube("label", "create", "other", colour).code, 2, f"colour {colour!r}")
+    host.ok("create", "painted", "--label", "mauve")
+    host.stop()
+    host.start()
+    equal(host.ok("prefs", "painted", "label").text, "mauve", "after a restart")
+    r = host.qube("label", "rm", "mauve")
+    equal(r.code, 1, "removed while it is used")
+    expect("painted" in r.why, f"does not name who uses it: {r}")
+    equal(host.qube("label", "rm", "red").code, 1, "a built-in one")
+    # The same over the Admin API.
+    equal(host.ok("admin", "admin.label.Index", "dom0", "mauve").text, "9", "its index")
+    equal(host.ok("admin", "admin.label.Get", "dom0", "mauve").text, "0xe0b0ff", "its colour")
+    host.ok("rm", "painted")
+    host.ok("label", "rm", "mauve")
+    equal(host.qube("label", "rm", "mauve").code, 1, "removed twice")
+    host.stop()
+    host.start()
+    equal(len(json.loads(host.ok("label", "ls", "--json").out)), 8, "after another restart")
+
+
 main(globals(), setup)

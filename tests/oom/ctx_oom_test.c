@@ -157,6 +157,33 @@ QTEST(oom, settings_survive_every_failed_allocation)
 	QT_INT(settings(d), 0);
 }
 
+static int labels(qube_ctx *ctx)
+{
+	struct qube_label_info info = { .size = sizeof(info) };
+	char **list = NULL;
+	int r = qube_label_create(ctx, "mauve", 0xe0b0ff);
+
+	if (r == QUBE_E_EXISTS)
+		r = 0; /* it was made, and what came then failed */
+	if (r == 0)
+		r = qube_label_list(&list, ctx);
+	if (r == 0)
+		qube_strings_free(list);
+	if (r == 0)
+		r = qube_label_info_fetch(&info, ctx, "mauve");
+	if (r == 0)
+		r = qube_label_destroy(ctx, "mauve");
+	return r == QUBE_E_NOENT ? 0 : r; /* the host did it, and we had no room for its answer */
+}
+
+QTEST(oom, labels_survive_every_failed_allocation)
+{
+	CTX ctx = rig_open();
+
+	QT_EACH_OOM(labels(ctx), (void)0);
+	QT_INT(labels(ctx), 0);
+}
+
 static int lists(qube_ctx *ctx)
 {
 	qube_domain **all = NULL;
@@ -288,6 +315,7 @@ QTEST(oom, a_connection_survives_every_failed_allocation)
 	QT_EACH_OOM(qube_ctx_open(&ctx, &o), qube_ctx_unref(ctx));
 	QT_INT(qube_ctx_open(&ctx, &o), 0);
 	QT_EACH_OOM(lists(ctx), (void)0);
+	QT_EACH_OOM(labels(ctx), (void)0);
 	QT_EACH_OOM(qube_domain_open(&d, ctx, "work"), qube_domain_unref(d));
 	QT_INT(qube_domain_open(&d, ctx, "work"), 0);
 	QT_EACH_OOM(settings(d), (void)0);

@@ -20,6 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		qube__name_is_descriptor,
 	};
 	int64_t number;
+	uint32_t rgb;
 	bool flag;
 
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
@@ -36,6 +37,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(qube__name_is_qube(data, size) == !qube__name_qube_fault(data, size));
 	if (qube__name_int(&number, data, size) == 0)
 		assert(size <= 20 && (number < 0) == (data[0] == '-'));
+	if (qube__name_colour(&rgb, data, size) == 0)
+		assert(size == 8 && rgb <= 0xffffff);
 	if (qube__name_bool(&flag, data, size) == 0)
 		assert(size <= 5);
 	return 0;

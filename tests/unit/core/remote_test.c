@@ -69,6 +69,11 @@ QTEST(remote, has_the_same_settings)
 	compare(scenario_settings, "settings");
 }
 
+QTEST(remote, has_the_same_labels)
+{
+	compare(scenario_labels, "labels");
+}
+
 QTEST(remote, is_refused_alike)
 {
 	compare(scenario_refusals, "refusals");

@@ -224,6 +224,52 @@ void scenario_settings(qube_ctx *ctx, struct text *t)
 	qube_domain_unref(d);
 }
 
+static void label(qube_ctx *ctx, struct text *t, const char *name)
+{
+	struct qube_label_info info = { .size = sizeof(info) };
+
+	text_add(t, "label %s: ", name);
+	if (told(t, "label", qube_label_info_fetch(&info, ctx, name)) == 0)
+		text_add(t, "%u 0x%06x\n", info.index, info.rgb);
+}
+
+void scenario_labels(qube_ctx *ctx, struct text *t)
+{
+	struct qube_label_info small = { .size = 4 };
+	qube_domain *d = NULL;
+	char **items = NULL;
+	int r = qube_label_list(&items, ctx);
+
+	strings(t, "labels", r, items);
+	TOLD(qube_label_create(ctx, "mauve", 0xe0b0ff));
+	TOLD(qube_label_create(ctx, "mauve", 0));
+	TOLD(qube_label_create(ctx, "red", 0));
+	TOLD(qube_label_create(ctx, "77", 0));
+	TOLD(qube_label_create(ctx, "", 0));
+	TOLD(qube_label_create(ctx, "no label\n", 0));
+	TOLD(qube_label_create(ctx, "grey", 0x1000000));
+	TOLD(qube_label_create(ctx, "teal", 0x008080));
+	label(ctx, t, "mauve");
+	label(ctx, t, "teal");
+	label(ctx, t, "blue");
+	label(ctx, t, "none");
+	label(ctx, t, "no label\n");
+	TOLD(qube_label_info_fetch(&small, ctx, "blue"));
+	if (TOLD(qube_domain_open(&d, ctx, "work")) < 0)
+		return;
+	TOLD(qube_domain_property_set(d, "label", "mauve"));
+	view(ctx, t, d);
+	TOLD(qube_label_destroy(ctx, "mauve"));
+	TOLD(qube_domain_property_set(d, "label", "red"));
+	TOLD(qube_label_destroy(ctx, "mauve"));
+	TOLD(qube_label_destroy(ctx, "mauve"));
+	TOLD(qube_label_destroy(ctx, "red"));
+	TOLD(qube_label_destroy(ctx, "no label\n"));
+	r = qube_label_list(&items, ctx);
+	strings(t, "labels", r, items);
+	qube_domain_unref(d);
+}
+
 void scenario_refusals(qube_ctx *ctx, struct text *t)
 {
 	struct qube_domain_create_opts o = { .size = sizeof(o), .name = "x", .klass = "AppVM" };

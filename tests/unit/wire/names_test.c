@@ -135,6 +135,20 @@ QTEST(names, booleans_are_eight_words)
 	}
 }
 
+QTEST(names, colours_are_24_bits_of_hex)
+{
+	static const char *const bad[] = { "",	       "0x",	   "0x12345", "0x1234567",
+					   "0X123456", "0x12345g", "123456",  "0x 12345" };
+	uint32_t rgb = 7;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (qube__name_colour(&rgb, bad[i], strlen(bad[i])) != QUBE_E_INVALID)
+			QT_FAIL("'%s' was taken", bad[i]);
+	QT_INT(rgb, 7);
+	QT_INT(qube__name_colour(&rgb, "0x0aF9bE", 8), 0);
+	QT_INT(rgb, 0x0af9be);
+}
+
 QTEST(names, numbers_are_canonical_and_fit)
 {
 	static const char *const bad[] = { "",
