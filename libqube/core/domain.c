@@ -353,6 +353,10 @@ static const char *event_value(const struct qube__prop_value *v)
 /* What follows from some properties (admin-api.md 7). */
 static void tell_derived(struct qube__host *h, const struct qube__vm *vm, const char *name)
 {
+	const struct qube__prop *p = qube__prop_find(1u << vm->vm_class, name);
+
+	if (p)
+		qube__host_tell_followers(h, vm, qube__prop_id(p));
 	if (!strcmp(name, "label") || !strcmp(name, "template_for_dispvms"))
 		qube__ctx_emit(&h->ctx, vm->name, "property-reset:icon", "name", "icon", NULL);
 	if (strcmp(name, "provides_network"))
@@ -411,18 +415,23 @@ int qube__host_global_set(struct qube__host *h, const char *name, const char *va
 		return r;
 	event_name(event, sizeof(event), "property-set:", name);
 	qube__ctx_emit(&h->ctx, "", event, "name", name, "newvalue", event_value(&v), NULL);
+	qube__host_tell_followers(h, NULL, qube__prop_id(v.prop));
 	return 0;
 }
 
 int qube__host_global_reset(struct qube__host *h, const char *name)
 {
 	char event[QUBE__PROPERTY_MAX + 32];
+	struct qube__prop_value v;
 	int r = qube__global_reset(h->model, name);
 
+	if (r == 0)
+		r = qube__global_get(&v, h->model, name);
 	if (r < 0)
 		return r;
 	event_name(event, sizeof(event), "property-reset:", name);
 	qube__ctx_emit(&h->ctx, "", event, "name", name, NULL);
+	qube__host_tell_followers(h, NULL, qube__prop_id(v.prop));
 	return 0;
 }
 

@@ -251,6 +251,9 @@ int qube__host_global_reset(struct qube__host *h, const char *name);
 int qube__host_tag(struct qube__host *h, struct qube__vm *vm, const char *tag, bool add);
 int qube__host_feature(struct qube__host *h, struct qube__vm *vm, const char *name,
 		       const char *value);
+/* Tells of a change of that row of `of` (NULL: of the global row) what it changes for others that
+ * set nothing of their own: by events, and of those that run in the log too. */
+void qube__host_tell_followers(struct qube__host *h, const struct qube__vm *of, uint32_t row);
 int qube__host_volume_info(struct qube_volume_info *out, struct qube__host *h, struct qube__vm *vm,
 			   const char *name);
 /* --- volume_ops.c --- */

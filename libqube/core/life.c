@@ -163,6 +163,23 @@ static int set_limits(struct qube__machine_spec *spec, const struct qube__vm *vm
 	return r;
 }
 
+/* maxmem 0: no balancing, so it has what it starts with (admin-api.md 5.2). */
+static uint64_t memory_of(const struct qube__vm *vm)
+{
+	int64_t mib = qube__vm_int(vm, QUBE__PROP_MAXMEM, 0);
+
+	if (!mib)
+		mib = qube__vm_int(vm, QUBE__PROP_MEMORY, 0);
+	return mib > INT64_MAX >> 20 ? INT64_MAX : (uint64_t)mib << 20;
+}
+
+static uint32_t vcpus_of(const struct qube__vm *vm)
+{
+	int64_t n = qube__vm_int(vm, QUBE__PROP_VCPUS, 0);
+
+	return n > INT32_MAX ? INT32_MAX : (uint32_t)n;
+}
+
 static void create_machine(struct qube__run *r)
 {
 	struct qube__vm *vm = r->vm;
@@ -176,8 +193,8 @@ static void create_machine(struct qube__run *r)
 		.qid = vm->qid,
 		.id_base = ID_BASE + vm->qid * ID_RANGE,
 		.role = role_of(vm),
-		.memory_bytes = (uint64_t)qube__vm_int(vm, QUBE__PROP_MAXMEM, 0) << 20,
-		.vcpus = (uint32_t)qube__vm_int(vm, QUBE__PROP_VCPUS, 0),
+		.memory_bytes = memory_of(vm),
+		.vcpus = vcpus_of(vm),
 		.bound = vm->bound || vm->held,
 		.root = r->volumes[QUBE__SLOT_ROOT],
 		.private_volume = r->volumes[QUBE__SLOT_PRIVATE],

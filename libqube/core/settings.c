@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The host backend's members about labels. */
+ * Whom a changed default reaches, and the host backend's members about labels. */
 #include "core/domain.h"
 
 #include "base/cleanup.h"
@@ -10,6 +10,53 @@
 
 #include <stdio.h>
 #include <string.h>
+
+static void tell(struct qube__host *h, const struct qube__vm *vm, uint32_t row)
+{
+	const char *name = qube__props[row].name;
+	char event[QUBE__PROPERTY_MAX + 32];
+	struct qube__prop_value v;
+
+	snprintf(event, sizeof(event), "property-reset:%s", name);
+	qube__ctx_emit(&h->ctx, vm->name, event, "name", name, NULL);
+	if (!vm->run)
+		return;
+	qube__vm_prop_read(&v, vm, row);
+	qube__ctx_log(&h->ctx, 5, "'%s' runs, and its %s is now %s, by default", vm->name, name,
+		      v.text && *v.text ? v.text : "none");
+}
+
+static void tell_row(struct qube__host *h, const struct qube__vm *of, uint32_t row)
+{
+	for (struct qube__vm *vm = NULL; (vm = qube__model_next(h->model, vm));)
+		if (vm != of && qube__vm_prop_follows(vm, row, of))
+			tell(h, vm, row);
+}
+
+void qube__host_tell_followers(struct qube__host *h, const struct qube__vm *of, uint32_t row)
+{
+	if (!of) {
+		row = qube__global_default_of(row);
+		if (row != QUBE__PROP_COUNT)
+			tell_row(h, NULL, row);
+		return;
+	}
+	if (row != QUBE__PROP_TEMPLATE) {
+		tell_row(h, of, row);
+	} else {
+		for (uint32_t id = 0; id < QUBE__PROP_VM_COUNT; id++) {
+			if (!qube__prop_from_template(id) || of->prop[id])
+				continue;
+			tell(h, of, id);
+			tell_row(h, of, id);
+		}
+	}
+	/* The most memory is reckoned from the memory at start. */
+	if (row == QUBE__PROP_MEMORY && !of->prop[QUBE__PROP_MAXMEM]) {
+		tell(h, of, QUBE__PROP_MAXMEM);
+		tell_row(h, of, QUBE__PROP_MAXMEM);
+	}
+}
 
 int qube__host_label_list(char ***out, qube_ctx *ctx)
 {

@@ -459,3 +459,65 @@ DEFAULT_(default_pool_any)
 {
 	read_global(out, of->model, QUBE__PROP_G_DEFAULT_POOL);
 }
+
+/* --- whose value a default is --- */
+
+static const struct {
+	uint32_t global;
+	uint32_t vm;
+} default_of[] = {
+	{ QUBE__PROP_G_DEFAULT_NETVM, QUBE__PROP_NETVM },
+	{ QUBE__PROP_G_DEFAULT_DISPVM, QUBE__PROP_DEFAULT_DISPVM },
+	{ QUBE__PROP_G_MANAGEMENT_DISPVM, QUBE__PROP_MANAGEMENT_DISPVM },
+	{ QUBE__PROP_G_DEFAULT_GUIVM, QUBE__PROP_GUIVM },
+	{ QUBE__PROP_G_DEFAULT_AUDIOVM, QUBE__PROP_AUDIOVM },
+	{ QUBE__PROP_G_DEFAULT_KERNEL, QUBE__PROP_KERNEL },
+	{ QUBE__PROP_G_DEFAULT_QREXEC_TIMEOUT, QUBE__PROP_QREXEC_TIMEOUT },
+	{ QUBE__PROP_G_DEFAULT_SHUTDOWN_TIMEOUT, QUBE__PROP_SHUTDOWN_TIMEOUT },
+};
+
+uint32_t qube__global_default_of(uint32_t global_id)
+{
+	for (size_t i = 0; i < sizeof(default_of) / sizeof(default_of[0]); i++)
+		if (default_of[i].global == global_id)
+			return default_of[i].vm;
+	return QUBE__PROP_COUNT;
+}
+
+bool qube__prop_from_template(uint32_t id)
+{
+	static const uint32_t rows[] = {
+		QUBE__PROP_VIRT_MODE,	     QUBE__PROP_MEMORY,
+		QUBE__PROP_MAXMEM,	     QUBE__PROP_VCPUS,
+		QUBE__PROP_KERNEL,	     QUBE__PROP_KERNELOPTS,
+		QUBE__PROP_DEFAULT_USER,     QUBE__PROP_QREXEC_TIMEOUT,
+		QUBE__PROP_SHUTDOWN_TIMEOUT, QUBE__PROP_MANAGEMENT_DISPVM,
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (rows[i] == id)
+			return true;
+	return false;
+}
+
+static bool comes_from_global(const struct qube__vm *vm, uint32_t id)
+{
+	if ((id == QUBE__PROP_NETVM && vm->vm_class == QUBE__CLASS_TEMPLATE) ||
+	    (id == QUBE__PROP_DEFAULT_DISPVM && vm->vm_class == QUBE__CLASS_DISP))
+		return false;
+	for (size_t i = 0; i < sizeof(default_of) / sizeof(default_of[0]); i++)
+		if (default_of[i].vm == id)
+			return true;
+	return false;
+}
+
+bool qube__vm_prop_follows(const struct qube__vm *vm, uint32_t id, const struct qube__vm *of)
+{
+	const struct qube__vm *t = qube__vm_sound_template(vm);
+
+	if (!(qube__props[id].classes & 1u << vm->vm_class) || vm->prop[id])
+		return false;
+	if (t && qube__prop_from_template(id))
+		return t == of || qube__vm_prop_follows(t, id, of);
+	return !of && comes_from_global(vm, id);
+}

@@ -246,6 +246,14 @@ static inline struct qube__vm *qube__vm_netvm(const struct qube__vm *vm)
 }
 const struct qube__label *qube__vm_label(const struct qube__vm *vm); /* never NULL */
 
+/* Is this value of vm only what `of` has: vm set none of its own, and its default is read there?
+ * of: a template; NULL: the global property that belongs to the row. */
+bool qube__vm_prop_follows(const struct qube__vm *vm, uint32_t id, const struct qube__vm *of);
+/* Is the default of that row what the template has, where there is one? */
+bool qube__prop_from_template(uint32_t id);
+/* The row of qubes whose default a global row is, or QUBE__PROP_COUNT. */
+uint32_t qube__global_default_of(uint32_t global_id);
+
 /* The global ones alike. */
 int qube__global_get(struct qube__prop_value *out, const struct qube__model *m, const char *name);
 int qube__global_default(struct qube__prop_value *out, bool *has, const struct qube__model *m,

@@ -184,6 +184,7 @@ static int add_volume(struct qube__vm *vm, const struct qube__vm_new *n, const c
 	if (source && vm->vm_class == QUBE__CLASS_DISP) {
 		v.rw = source->rw;
 		v.ephemeral = source->ephemeral;
+		v.size_bytes = source->size_bytes;
 	}
 	if (pool && !qube__model_pool(vm->model, pool))
 		return qube__fail_detail(QUBE_E_NOENT, QUBE_D_GENERIC, "Unknown storage pool %.64s",

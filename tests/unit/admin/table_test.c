@@ -162,6 +162,32 @@ QTEST(table, threat_28_a_qube_never_reaches_what_is_for_the_host)
 	guest_close(g);
 }
 
+QTEST(table, threat_24_a_qube_gets_disposables_of_its_own_default_and_no_other)
+{
+	CTX ctx = rig_open();
+	struct guest *g = guest_open(ctx);
+	struct qube__model *m = qube__host_of(ctx)->model;
+	struct qube__vm *work = qube__model_vm(m, "work");
+	struct qube__vm *vm;
+	char out[512];
+
+	QT_INT(qube__global_set(m, "default_dispvm", "dvm"), 0);
+	QT_INT(qube__vm_prop_set(work, "default_dispvm", ""), 0);
+	QT_INT(guest_call(g, "admin.vm.CreateDisposable+", "dom0", "", out, sizeof(out)), 0);
+	QT_TRUE(out[0] == '2');
+	QT_INT(qube__vm_prop_reset(work, "default_dispvm"), 0);
+	QT_INT(guest_call(g, "admin.vm.CreateDisposable+", "dom0", "", out, sizeof(out)), 0);
+	QT_TRUE(out[0] == '0');
+	vm = qube__model_vm(m, out + 1);
+	QT_TRUE(vm != NULL);
+	QT_STR(vm->prop[QUBE__PROP_TEMPLATE], "dvm");
+	QT_TRUE(qube__vm_tag_has(vm, "created-by-work"));
+	/* A qube that no disposables may be made of. */
+	QT_INT(guest_call(g, "admin.vm.CreateDisposable+", "work", "", out, sizeof(out)), 0);
+	QT_TRUE(out[0] == '2');
+	guest_close(g);
+}
+
 QTEST(table, threat_28_a_qube_gets_no_stream_and_no_unknown_service)
 {
 	CTX ctx = rig_open();

@@ -110,6 +110,7 @@ static struct broker *broker_begin(void)
 	if (write_policy(b, "admin.vm.List * work dom0 allow\n"
 			    "admin.vm.Start * work work deny\n"
 			    "qubes.Open * work @dispvm:dvm allow\n"
+			    "qubes.Open * work @dispvm allow\n"
 			    "qubes.Open * work dvm allow autostart=no\n") < 0 ||
 	    qube_ctx_open(&b->ctx, &o) < 0 || make(b->ctx, "deb", "TemplateVM", NULL) < 0 ||
 	    make(b->ctx, "work", "AppVM", "deb") < 0 || make(b->ctx, "dvm", "AppVM", "deb") < 0 ||
@@ -243,6 +244,55 @@ QTEST(ask, a_disposable_that_does_not_answer_is_thrown_away)
 	QT_INT(m.decision.verdict, QUBE__RPC_FAIL);
 	QT_INT(b->h->model->n_vms, before);
 	QT_INT(b->h->n_asks, 0);
+	broker_end(b);
+}
+
+static struct qube__vm *the_disposable(const struct broker *b)
+{
+	for (struct qube__vm *vm = NULL; (vm = qube__model_next(b->h->model, vm));)
+		if (vm->vm_class == QUBE__CLASS_DISP)
+			return vm;
+	return NULL;
+}
+
+/* What a call's disposable is made of is the caller's own default_dispvm, and if it has none there
+ * is no other. */
+QTEST(ask, threat_24_a_disposable_of_a_call_is_what_the_caller_may_have)
+{
+	struct broker *b = broker_begin();
+	struct qube__rpc_msg m;
+	struct qube__vm *work;
+	struct qube__vm *vm;
+
+	QT_TRUE(b != NULL);
+	work = qube__model_vm(b->h->model, "work");
+	QT_INT(make(b->ctx, "other", "AppVM", "deb"), 0);
+	vm = qube__model_vm(b->h->model, "other");
+	QT_INT(qube__vm_prop_set(vm, "template_for_dispvms", "True"), 0);
+	QT_INT(qube__host_global_set(b->h, "default_dispvm", "other"), 0);
+	QT_INT(qube__vm_prop_set(work, "default_dispvm", ""), 0);
+	decide(b, 1, "qubes.Open", "", "@dispvm");
+	QT_INT(next(b, &m), QUBE__RPC_DECISION);
+	QT_TRUE(m.decision.verdict != QUBE__RPC_ALLOW);
+	QT_TRUE(the_disposable(b) == NULL);
+	QT_INT(qube__vm_prop_set(work, "default_dispvm", "dvm"), 0);
+	vm = qube__model_vm(b->h->model, "dvm");
+	QT_INT(qube__vm_feature_set(vm, "local.pids-max", "64"), 0);
+	QT_INT(qube__vm_tag_add(vm, "may-print"), 0);
+	QT_INT(qube__vm_tag_add(work, "may-all"), 0);
+	QT_INT(qube__vm_feature_set(work, "local.userns", "1"), 0);
+	decide(b, 2, "qubes.Open", "", "@dispvm");
+	vm = the_disposable(b);
+	QT_TRUE(vm != NULL);
+	QT_STR(vm->prop[QUBE__PROP_TEMPLATE], "dvm");
+	QT_STR(qube__vm_feature_find(vm, "local.pids-max"), "64");
+	QT_TRUE(!qube__vm_feature_find(vm, "local.userns"));
+	QT_TRUE(qube__vm_tag_has(vm, "may-print") && !qube__vm_tag_has(vm, "may-all"));
+	QT_TRUE(qube__vm_tag_has(vm, "disp-created-by-work"));
+	QT_TRUE(vm->bound);
+	qube__ask_close(b->h, false);
+	rig_drain(b->ctx);
+	QT_TRUE(the_disposable(b) == NULL);
 	broker_end(b);
 }
 
