@@ -183,6 +183,7 @@ static inline struct qube__run *qube__life_run(const struct qube__vm *vm)
 void qube__life_end_all(struct qube__host *h);
 /* A line of a qube's own log, already harmless. */
 void qube__life_log(struct qube__host *h, const char *name, const char *line);
+void qube__host_log_drop(struct qube__host *h, const char *name);
 int qube__host_log_read(char **out, struct qube__host *h, const char *name);
 
 /* --- link.c: the broker --- */

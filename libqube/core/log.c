@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { LOG_MAX = 512 * 1024, FETCH_MAX = 64 * 1024 };
 
@@ -30,6 +31,25 @@ static int open_logs(struct qube__host *h)
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
 		return -1;
 	return open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* No qube has such a name. */
+static void old_name(char out[64], const char *name)
+{
+	snprintf(out, 64, "%s~", name);
+}
+
+/* A new qube of that name has nothing of the one before. */
+void qube__host_log_drop(struct qube__host *h, const char *name)
+{
+	qube__autofd dir = open_logs(h);
+	char old[64];
+
+	if (dir < 0)
+		return;
+	old_name(old, name);
+	unlinkat(dir, name, 0);
+	unlinkat(dir, old, 0);
 }
 
 void qube__life_log(struct qube__host *h, const char *name, const char *line)
@@ -49,7 +69,7 @@ void qube__life_log(struct qube__host *h, const char *name, const char *line)
 	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > LOG_MAX) {
 		char old[64];
 
-		snprintf(old, sizeof(old), "%s.1", name);
+		old_name(old, name);
 		renameat(dir, name, dir, old);
 		qube__close_fd(&fd);
 		fd = openat(dir, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW,

@@ -150,6 +150,7 @@ int qube__host_create(struct qube__vm **out, struct qube__host *h,
 	r = qube__vm_create(&vm, h->model, &n);
 	if (r < 0)
 		return r;
+	qube__host_log_drop(h, vm->name);
 	vm->held = o->flags & QUBE_DOMAIN_CREATE_BOUND;
 	qube__fault(QUBE__FAULT_CREATE_DEFINED);
 	r = make_volumes(h, vm, root_of);
@@ -340,6 +341,7 @@ int qube__host_clone(struct qube__host *h, struct qube__vm *vm, const char *name
 	}
 	qube__fault(QUBE__FAULT_CLONE_DEFINED);
 	qube__volumes_drop(h, name);
+	qube__host_log_drop(h, name);
 	qube__list_append(&h->clones, &c->link);
 	c->host = h;
 	c->op = op;
@@ -416,6 +418,7 @@ static int define_template(struct import *im)
 	r = qube__vm_create(&vm, h->model, &n);
 	if (r < 0)
 		return r;
+	qube__host_log_drop(h, vm->name);
 	qube__ctx_emit(&h->ctx, "", "domain-add", "vm", vm->name, NULL);
 	qube__ctx_emit(&h->ctx, vm->name, "template-postinstall", NULL);
 	if (!qube__global_ref(h->model, QUBE__PROP_G_DEFAULT_TEMPLATE))

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Volumes: old states, settings, content out and in, what they take; and a disk that is full."""
 
+import hashlib
 import io
 import json
 import os
@@ -226,6 +227,120 @@ def test_threat_19_what_is_read_only_is_so_from_inside(host):
         host.ok("volume", "set", "app", name, "rw", "True")
     host.sh_ok("app", "echo again >/home/user/file && echo x >/etc/new", "root")
     host.ok("shutdown", "app")
+
+
+SECRET = b"4f1c-earlier-content-77ab"
+LEAVE = f"""
+for d in ~ /rw /usr/local/bin /var/lib; do
+    mkdir -p $d/deep/er; echo {SECRET.decode()} >$d/deep/er/file; echo x >$d/.hidden
+    ln -s /etc/passwd $d/link; mkfifo $d/pipe
+done
+head -c 200000 /dev/urandom >~/big; chmod 700 ~; chown daemon ~/big
+"""
+
+
+def content(host, name, volume):
+    """A number for all that is in a volume, but for times."""
+    tar = tarfile.open(fileobj=io.BytesIO(host.ok("volume", "export", name, volume).out))
+    h = hashlib.sha256()
+    for m in sorted(tar.getmembers(), key=lambda m: m.name):
+        data = tar.extractfile(m).read() if m.isreg() else b""
+        more = sorted((k, v) for k, v in m.pax_headers.items() if not k.endswith("time"))
+        what = (m.name, m.type, m.mode, m.uid, m.gid, m.linkname, more)
+        h.update(repr(what).encode() + hashlib.sha256(data).digest())
+    return h.hexdigest()
+
+
+def on_disk(host, name):
+    """The same of the private volume as it lies there, with what no tar file carries."""
+    top = host.state / "pools/default/volumes" / name / "private"
+    h = hashlib.sha256()
+    for at, dirs, files in os.walk(top):
+        dirs.sort()
+        for f in sorted(dirs + files):
+            path = os.path.join(at, f)
+            st = os.lstat(path)
+            xattrs = [(x, os.getxattr(path, x, follow_symlinks=False))
+                      for x in sorted(os.listxattr(path, follow_symlinks=False))]
+            h.update(repr((os.path.relpath(path, top), st.st_mode, st.st_uid, st.st_gid,
+                           xattrs)).encode())
+            if os.path.isfile(path) and not os.path.islink(path):
+                h.update(open(path, "rb").read())
+    return h.hexdigest()
+
+
+def run_once(host, name, script="true"):
+    host.sh_ok(name, script, "root")
+    host.ok("shutdown", name)
+
+
+def secret_is_nowhere(host):
+    """Neither in what is used nor in what is thrown away, once that is deleted."""
+    pool = host.state / "pools/default"
+
+    def found():
+        r = subprocess.run(["grep", "-rlaF", "--devices=skip", SECRET.decode(), str(pool)],
+                           capture_output=True, check=False)
+        return r.stdout
+
+    until(lambda: not found(), f"nothing of it is on the disk: {found()!r}")
+
+
+def test_threat_24_a_volume_that_was_cleared_is_as_it_was_when_new(host):
+    host.ok("create", "reset", "--template", "tpl")
+    run_once(host, "reset")
+    new = content(host, "reset", "private"), on_disk(host, "reset")
+    run_once(host, "reset", LEAVE)
+    expect(content(host, "reset", "private") != new[0], "nothing was written")
+    host.ok("volume", "clear", "reset", "private", "--yes")
+    run_once(host, "reset")
+    equal((content(host, "reset", "private"), on_disk(host, "reset")), new, "after the clearing")
+    secret_is_nowhere(host)
+    host.ok("rm", "reset")
+
+
+def test_threat_24_a_root_that_was_reverted_is_as_it_was(host):
+    host.ok("create", "back", "--class", "StandaloneVM", "--template", "tpl")
+    run_once(host, "back")
+    old = content(host, "back", "root")
+    run_once(host, "back", LEAVE)
+    expect(content(host, "back", "root") != old, "nothing was written")
+    host.ok("volume", "revert", "back", "root")
+    equal(content(host, "back", "root"), old, "after the way back")
+    # The private volume has no revisions: clearing is its way. A root's go with the next change.
+    host.ok("volume", "clear", "back", "private", "--yes")
+    host.ok("volume", "set", "back", "root", "revisions_to_keep", "0")
+    run_once(host, "back", "echo new >/etc/new")
+    secret_is_nowhere(host)
+    host.ok("rm", "back")
+
+
+def test_threat_24_a_new_qube_has_nothing_of_one_that_had_its_name(host):
+    for klass in ("AppVM", "StandaloneVM"):
+        kept = ["private"] + (["root"] if klass == "StandaloneVM" else [])
+
+        def make(name):
+            host.ok("create", name, "--class", klass, "--template", "tpl")
+
+        make("again")
+        run_once(host, "again")
+        new = [content(host, "again", v) for v in kept] + [on_disk(host, "again")]
+        run_once(host, "again", LEAVE)
+        host.ok("features", "again", "service.left", "1")
+        host.ok("tags", "again", "add", "left")
+        host.ok("prefs", "again", "netvm", "")
+        settings = host.ok("prefs", "again", "--json").text
+        host.ok("rm", "again")
+        secret_is_nowhere(host)
+        make("again")
+        equal(host.ok("logs", "again").text, "", "its log")
+        expect("left" not in host.ok("tags", "again").text, "a tag is left")
+        expect("left" not in host.ok("features", "again").text, "a feature is left")
+        expect(host.ok("prefs", "again", "--json").text != settings, "the settings are left")
+        run_once(host, "again")
+        now = [content(host, "again", v) for v in kept] + [on_disk(host, "again")]
+        equal(now, new, f"volumes of the new {klass}")
+        host.ok("rm", "again")
 
 
 def test_a_reader_that_goes_away_ends_the_export_alone(host):
