@@ -207,6 +207,7 @@ int cmd_call(struct cli *c);
 int cmd_prefs(struct cli *c);
 int cmd_tags(struct cli *c);
 int cmd_features(struct cli *c);
+int cmd_notes(struct cli *c);
 int cmd_template_import(struct cli *c);
 int cmd_template_ls(struct cli *c);
 int cmd_events(struct cli *c);

@@ -3,6 +3,7 @@
  * Settings of a qube: prefs, tags, features. */
 #include "cli.h"
 #include "table.h"
+#include "utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -276,6 +277,92 @@ int cmd_features(struct cli *c)
 		r = show_feature(c, d, c->o.pos[1]);
 	else if (r == 0 && unset && c->json)
 		r = list_features(c, d);
+	qube_domain_unref(d);
+	return cli_finish_output(c, r);
+}
+
+enum { NOTES_MAX = 256000 };
+
+/* Standard input as a text without NUL, or NULL after the failure was told. */
+static char *read_notes(struct cli *c)
+{
+	char *text = malloc(NOTES_MAX + 2);
+	size_t n = text ? fread(text, 1, NOTES_MAX + 1, stdin) : 0;
+	const char *why = NULL;
+
+	if (!text)
+		why = "out of memory";
+	else if (ferror(stdin))
+		why = "cannot read standard input";
+	else if (n > NOTES_MAX)
+		why = "a note has at most 256000 bytes";
+	else if (memchr(text, 0, n))
+		why = "a note is text, and has no NUL";
+	if (why) {
+		cli_fail_text(c, CLI_FAILED, "%s", why);
+		free(text);
+		return NULL;
+	}
+	text[n] = '\0';
+	return text;
+}
+
+static int set_notes(struct cli *c, qube_domain *d, const char *text)
+{
+	char *read = NULL;
+	int r = 0;
+
+	if (!strcmp(text, "-")) {
+		read = read_notes(c);
+		if (!read)
+			return CLI_FAILED;
+		text = read;
+	}
+	if (qube_domain_notes_set(d, text) < 0)
+		r = cli_fail_last(c);
+	free(read);
+	return r;
+}
+
+static int show_notes(struct cli *c, qube_domain *d)
+{
+	struct cli_json j;
+	char *text = NULL;
+	size_t len;
+
+	if (qube_domain_notes_fetch(&text, d) < 0)
+		return cli_fail_last(c);
+	len = strlen(text);
+	if (c->json) {
+		cli_json_init(&j, stdout);
+		cli_json_open_object(&j, NULL);
+		cli_json_string(&j, "name", qube_domain_get_name(d));
+		cli_json_string(&j, "notes", text);
+		cli_json_close_object(&j);
+		cli_json_end(&j);
+	} else if (!c->out_tty) {
+		fwrite(text, 1, len, stdout);
+	} else {
+		cli_utf8_write(stdout, text, len);
+		if (len && text[len - 1] != '\n')
+			putchar('\n');
+	}
+	qube_free(text);
+	return 0;
+}
+
+int cmd_notes(struct cli *c)
+{
+	qube_domain *d = NULL;
+	bool set = c->o.n_pos == 2;
+	int r = cli_domain(c, &d, c->o.pos[0]);
+
+	if (r)
+		return r;
+	if (set)
+		r = set_notes(c, d, c->o.pos[1]);
+	if (r == 0 && (!set || c->json))
+		r = show_notes(c, d);
 	qube_domain_unref(d);
 	return cli_finish_output(c, r);
 }

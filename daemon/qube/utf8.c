@@ -55,3 +55,20 @@ bool cli_utf8_printable(uint32_t c)
 			return false;
 	return c <= 0x10ffff;
 }
+
+void cli_utf8_write(FILE *f, const char *untrusted, size_t len)
+{
+	const unsigned char *p = (const unsigned char *)untrusted;
+
+	for (size_t i = 0; i < len;) {
+		size_t n = cli_utf8_length(p[i]);
+		uint32_t c;
+		bool whole = n && n <= len - i && cli_utf8_decode(&c, p + i, n);
+
+		if (whole && (cli_utf8_printable(c) || c == '\t' || c == '\n'))
+			fwrite(p + i, 1, n, f);
+		else
+			putc('_', f);
+		i += whole ? n : 1;
+	}
+}

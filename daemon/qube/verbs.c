@@ -154,6 +154,11 @@ const struct cli_verb cli_verbs[] = {
 	  "the features local.pids-max (processes), local.io-read-max and local.io-write-max "
 	  "(bytes a second on the disk of its volumes; K, M or G may follow the number).",
 	  CLI_BIT(O_UNSET), CLI_V_QUBES, 1, 3, cmd_features, NULL },
+	{ "notes", "QUBE [TEXT]", "show or set what is noted about a qube",
+	  "TEXT is UTF-8, at most 256000 bytes, or about 65000 over a socket; - reads it from "
+	  "standard input, an empty one is none. Characters that could act on a terminal, or hide "
+	  "or reorder text, are replaced by _.",
+	  0, CLI_V_QUBES, 1, 2, cmd_notes, NULL },
 	{ "template ls", "", "list templates", "", CLI_BIT(O_NAMES), 0, 0, 0, cmd_template_ls,
 	  NULL },
 	{ "template import", "NAME", "make a template: from packages or an archive",

@@ -581,6 +581,34 @@ struct qube_domain_stats {
  */
 QUBE_API int qube_domain_stats_fetch(struct qube_domain_stats *out, qube_domain *d);
 
+/**
+ * What people noted about it.
+ *
+ * @param[out] out  UTF-8, "" if there is nothing; untouched on failure. Owned: qube_free().
+ * @param[in]  d    the qube, not the host
+ * @return 0, or
+ * @retval QUBE_E_INVALID  the host itself has no notes
+ * @retval QUBE_E_NOTSUP   connected: the host keeps none
+ * @par Thread  The context's.
+ * @par Since   0.1
+ */
+QUBE_API int qube_domain_notes_fetch(char **out, qube_domain *d);
+
+/**
+ * Note something about it. A clone takes it over, a disposable does not.
+ *
+ * @param[in] d     the qube, not the host
+ * @param[in] text  UTF-8, at most 256000 bytes; "" for none. A character that could act on a
+ *                  terminal, or hide or reorder text, is replaced by '_'; TAB and LF stay.
+ * @return 0, or
+ * @retval QUBE_E_INVALID  not UTF-8, or the host itself
+ * @retval QUBE_E_LIMIT    too long; connected: longer than a request, about 65000 bytes
+ * @retval QUBE_E_NOTSUP   connected: the host keeps none
+ * @par Thread  The context's.
+ * @par Since   0.1
+ */
+QUBE_API int qube_domain_notes_set(qube_domain *d, const char *text);
+
 #ifdef __cplusplus
 }
 #endif

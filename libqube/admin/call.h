@@ -134,6 +134,8 @@ int qube__m_feature_check_admin(struct qube__admin_call *c);
 int qube__m_feature_check_template_admin(struct qube__admin_call *c);
 int qube__m_feature_set(struct qube__admin_call *c);
 int qube__m_feature_remove(struct qube__admin_call *c);
+int qube__m_notes_get(struct qube__admin_call *c);
+int qube__m_notes_set(struct qube__admin_call *c);
 int qube__m_label_list(struct qube__admin_call *c);
 int qube__m_label_get(struct qube__admin_call *c);
 int qube__m_label_index(struct qube__admin_call *c);

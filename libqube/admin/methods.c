@@ -54,6 +54,8 @@ static const struct qube__method methods[] = {
 	{ "admin.vm.feature.List", A, NO, NO, 0, qube__m_feature_list },
 	{ "admin.vm.feature.Remove", A, R, NO, 0, qube__m_feature_remove },
 	{ "admin.vm.feature.Set", A, R, O, 0, qube__m_feature_set },
+	{ "admin.vm.notes.Get", V, NO, NO, 0, qube__m_notes_get },
+	{ "admin.vm.notes.Set", V, NO, O, 0, qube__m_notes_set },
 	{ "admin.vm.property.Get", A, R, NO, 0, qube__m_property_get },
 	{ "admin.vm.property.GetAll", A, NO, NO, 0, qube__m_property_get_all },
 	{ "admin.vm.property.GetDefault", A, R, NO, 0, qube__m_property_get_default },

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Properties, tags, features, labels over the Admin API. The same handlers serve the global
+ * Properties, tags, features, notes, labels over the Admin API. The same handlers serve the global
  * properties (admin.property.*) and those of a qube. */
 #include "admin/call.h"
 
@@ -242,6 +242,20 @@ int qube__m_feature_remove(struct qube__admin_call *c)
 	int r = feature_allowed(c);
 
 	return r < 0 ? r : qube__host_feature(c->host, c->dest, c->req.arg, NULL);
+}
+
+/* --- notes --- */
+
+int qube__m_notes_get(struct qube__admin_call *c)
+{
+	return qube__reply(c, "%s", c->dest->notes ? c->dest->notes : "");
+}
+
+/* Without a payload there are none any more: what a client of Qubes OS cannot send harms nobody. */
+int qube__m_notes_set(struct qube__admin_call *c)
+{
+	return qube__vm_notes_set(c->dest, c->req.payload_len ? c->req.payload : (const void *)"",
+				  c->req.payload_len);
 }
 
 /* --- labels --- */

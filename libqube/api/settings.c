@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * domain.h, label.h, pool.h: properties, tags, features, labels, pools. */
+ * domain.h, label.h, pool.h: properties, tags, features, notes, labels, pools. */
 #include <qube/domain.h>
 #include <qube/label.h>
 #include <qube/pool.h>
 
 #include "api/api.h"
+#include "wire/note.h"
+
+#include <string.h>
 
 QUBE_API int qube_domain_property_fetch(struct qube_property *out, qube_domain *d, const char *name)
 {
@@ -74,6 +77,42 @@ QUBE_API int qube_domain_feature_remove(qube_domain *d, const char *name)
 {
 	QUBE__ENTER(d && name);
 	return d->ctx->be->feature_remove(d, name);
+}
+
+static int has_notes(const qube_domain *d)
+{
+	if (d->klass == QUBE_CLASS_ADMIN)
+		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_PROTOCOL,
+					 "the host itself has no notes");
+	return 0;
+}
+
+QUBE_API int qube_domain_notes_fetch(char **out, qube_domain *d)
+{
+	int r;
+
+	QUBE__ENTER(out && d);
+	r = has_notes(d);
+	return r < 0 ? r : d->ctx->be->notes_fetch(out, d);
+}
+
+QUBE_API int qube_domain_notes_set(qube_domain *d, const char *text)
+{
+	size_t len;
+	int r;
+
+	QUBE__ENTER(d && text);
+	r = has_notes(d);
+	if (r < 0)
+		return r;
+	len = strlen(text);
+	r = qube__wire_note_clean(NULL, text, len);
+	if (r == QUBE_E_LIMIT)
+		return qube__fail_detail(r, QUBE_D_PROTOCOL, "a note has at most %d bytes",
+					 QUBE__NOTE_MAX);
+	if (r < 0)
+		return qube__fail_detail(r, QUBE_D_PROTOCOL, "a note is text in UTF-8");
+	return d->ctx->be->notes_set(d, text, len);
 }
 
 QUBE_API int qube_label_list(char ***out, qube_ctx *ctx)

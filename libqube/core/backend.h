@@ -76,6 +76,8 @@ struct qube__backend {
 	int (*feature_fetch)(char **out, qube_domain *d, const char *name);
 	int (*feature_set)(qube_domain *d, const char *name, const char *value);
 	int (*feature_remove)(qube_domain *d, const char *name);
+	int (*notes_fetch)(char **out, qube_domain *d);
+	int (*notes_set)(qube_domain *d, const char *text, size_t len); /* UTF-8 */
 	int (*log_fetch)(char **out, qube_domain *d);
 	const char *(*unenforced)(qube_domain *d);
 	int (*stats)(struct qube_domain_stats *out, qube_domain *d); /* out->size is set */

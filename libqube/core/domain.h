@@ -48,6 +48,8 @@ int qube__host_check(struct qube_check **out, size_t *count, qube_ctx *ctx);
 /* The qube of a handle; QUBE_E_NOENT when it is gone. */
 int qube__host_vm_of(struct qube__vm **out, qube_domain *d);
 /* settings.c */
+int qube__host_notes_fetch(char **out, qube_domain *d);
+int qube__host_notes_set(qube_domain *d, const char *text, size_t len);
 int qube__host_label_list(char ***out, qube_ctx *ctx);
 int qube__host_label_info(struct qube_label_info *out, qube_ctx *ctx, const char *name);
 int qube__host_label_create(qube_ctx *ctx, const char *name, uint32_t rgb);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Whom a changed default reaches, and the host backend's members about labels. */
+ * Whom a changed default reaches, and the host backend's members about notes and labels. */
 #include "core/domain.h"
 
 #include "base/cleanup.h"
@@ -56,6 +56,29 @@ void qube__host_tell_followers(struct qube__host *h, const struct qube__vm *of, 
 		tell(h, of, QUBE__PROP_MAXMEM);
 		tell_row(h, of, QUBE__PROP_MAXMEM);
 	}
+}
+
+int qube__host_notes_fetch(char **out, qube_domain *d)
+{
+	struct qube__vm *vm;
+	char *copy;
+	int r = qube__host_vm_of(&vm, d);
+
+	if (r < 0)
+		return r;
+	copy = strdup(vm->notes ? vm->notes : "");
+	if (!copy)
+		return qube__fail_nomem();
+	*out = copy;
+	return 0;
+}
+
+int qube__host_notes_set(qube_domain *d, const char *text, size_t len)
+{
+	struct qube__vm *vm;
+	int r = qube__host_vm_of(&vm, d);
+
+	return r < 0 ? r : qube__vm_notes_set(vm, text, len);
 }
 
 int qube__host_label_list(char ***out, qube_ctx *ctx)

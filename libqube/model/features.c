@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Tags and features of a qube (admin-api.md 6.1, 6.2). Both are kept sorted. The tags guivm-X,
- * audiovm-X and relayvm-X are not stored: they follow a property, so they cannot fall out of step.
+ * Tags, features and notes of a qube (admin-api.md 6.1, 6.2, 6.4). The first two are kept sorted.
+ * The tags guivm-X, audiovm-X and relayvm-X are not stored: they follow a property, so they cannot
+ * fall out of step.
  */
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "model/internal.h"
+#include "wire/note.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -410,4 +412,30 @@ bool qube__feature_prohibited(const char *name)
 		if (strcmp(names[i], name) == 0)
 			return true;
 	return false;
+}
+
+/* --- notes --- */
+int qube__vm_notes_set(struct qube__vm *vm, const void *untrusted, size_t len)
+{
+	qube__autofree char *text = malloc(len + 1);
+	char *old = vm->notes;
+	int r;
+
+	if (!text)
+		return qube__fail_nomem();
+	r = qube__wire_note_clean(text, untrusted, len);
+	if (r == QUBE_E_LIMIT)
+		return qube__fail_detail(r, QUBE_D_PROTOCOL, "a note has at most %d bytes",
+					 QUBE__NOTE_MAX);
+	if (r < 0)
+		return qube__fail_detail(r, QUBE_D_PROTOCOL, "a note is text in UTF-8");
+	vm->notes = *text ? qube__steal(text) : NULL;
+	r = qube__vm_changed(vm);
+	if (r < 0) {
+		free(vm->notes);
+		vm->notes = old;
+		return r;
+	}
+	free(old);
+	return 0;
 }

@@ -90,6 +90,7 @@ void qube__vm_free(struct qube__vm *vm)
 	free(vm->features);
 	free(vm->driver);
 	free(vm->import_source);
+	free(vm->notes);
 	free(vm);
 }
 

@@ -77,6 +77,7 @@ struct qube__vm {
 	int32_t dispid;			 /* -1: no disposable */
 	char *driver;			 /* "local", ... */
 	char *import_source;		 /* where a template came from, or NULL */
+	char *notes;			 /* of people, clean (wire/note.h); NULL: none */
 	char *prop[QUBE__PROP_VM_COUNT]; /* explicit values; NULL: default; "": none */
 	char **tags;			 /* sorted; without the derived ones */
 	size_t n_tags;
@@ -292,6 +293,10 @@ static inline bool qube__feature_true(const char *value)
 {
 	return value && *value;
 }
+
+/* --- notes --- */
+/* Cleaned, not refused (admin-api.md 4). QUBE_E_LIMIT or QUBE_E_INVALID with QUBE_D_PROTOCOL. */
+int qube__vm_notes_set(struct qube__vm *vm, const void *untrusted, size_t len);
 
 /* --- volumes --- */
 struct qube__vm_volume *qube__vm_volume(struct qube__vm *vm, const char *name); /* NULL */

@@ -422,6 +422,8 @@ int qube__vm_clone(struct qube__vm **out, struct qube__vm *source, const char *n
 		r = set_texts(vm, &n);
 	if (r == 0)
 		r = inherit(vm, source, false);
+	if (r == 0 && source->notes)
+		r = qube__vm_notes_set(vm, source->notes, strlen(source->notes));
 	memcpy(vm->volumes, source->volumes, sizeof(vm->volumes));
 	vm->n_volumes = source->n_volumes;
 	for (size_t i = 0; r >= 0 && i < n_tags; i++)

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "model/internal.h"
+#include "wire/note.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +109,8 @@ static int head_json(struct qube__json *root, const struct qube__vm *vm)
 		r = qube__json_set_string(root, "driver", vm->driver);
 	if (r == 0 && vm->import_source)
 		r = qube__json_set_string(root, "import_source", vm->import_source);
+	if (r == 0 && vm->notes)
+		r = qube__json_set_string(root, "notes", vm->notes);
 	if (r == 0 && vm->unfinished)
 		r = qube__json_set_bool(root, "unfinished", true);
 	return r;
@@ -258,6 +261,21 @@ static int take_text(char **out, const struct qube__vm *vm, const struct qube__j
 	return *out ? 0 : qube__fail_nomem();
 }
 
+/* A file of an older libqube, and of a qube without notes, has no such member. */
+static int load_notes(struct qube__vm *vm, const struct qube__json *root)
+{
+	const char *text;
+	int r = qube__json_get_string(root, "notes", &text);
+
+	if (r == QUBE_E_NOENT)
+		return 0;
+	if (r < 0 || vm->vm_class == QUBE__CLASS_ADMIN || !*text ||
+	    !qube__wire_note_is_clean(text, strlen(text)))
+		return bad(vm, "notes", "");
+	vm->notes = strdup(text);
+	return vm->notes ? 0 : qube__fail_nomem();
+}
+
 static int load_ids(struct qube__vm *vm, const struct qube__json *root)
 {
 	bool admin = vm->vm_class == QUBE__CLASS_ADMIN;
@@ -286,7 +304,7 @@ static int check_keys(const struct qube__vm *vm, const struct qube__json *root)
 	static const char *const keys[] = { "format",	  "name",   "uuid",	"qid",
 					    "class",	  "dispid", "driver",	"import_source",
 					    "properties", "tags",   "features", "volumes",
-					    "unfinished" };
+					    "unfinished", "notes" };
 	const struct qube__json *value;
 	const void *it = NULL;
 	const char *key;
@@ -312,6 +330,8 @@ static int load_body(struct qube__vm *vm, const struct qube__json *root)
 		r = take_text(&vm->driver, vm, root, "driver");
 	if (r == 0)
 		r = take_text(&vm->import_source, vm, root, "import_source");
+	if (r == 0)
+		r = load_notes(vm, root);
 	if (r == 0 && qube__json_get(root, "unfinished") &&
 	    qube__json_get_bool(root, "unfinished", &vm->unfinished) < 0)
 		r = bad(vm, "unfinished", "");

@@ -285,6 +285,22 @@ int qube__remote_volume_import(qube_domain *d, const char *name, int fd, qube_op
 	return stream(d, "qube.volume.Import", name, fd, op);
 }
 
+int qube__remote_notes_fetch(char **out, qube_domain *d)
+{
+	return qube__remote_ask(out, NULL, d->ctx, "admin.vm.notes.Get", NULL, d->name, NULL, 0);
+}
+
+int qube__remote_notes_set(qube_domain *d, const char *text, size_t len)
+{
+	enum { HEAD = 256 };
+
+	if (len > QUBE__ADMIN_REQUEST_MAX - HEAD)
+		return qube__fail_detail(QUBE_E_LIMIT, QUBE_D_PROTOCOL,
+					 "a note that is sent to a host has at most %d bytes",
+					 QUBE__ADMIN_REQUEST_MAX - HEAD);
+	return qube__remote_tell(d->ctx, "admin.vm.notes.Set", NULL, d->name, text);
+}
+
 int qube__remote_label_list(char ***out, qube_ctx *ctx)
 {
 	return lines(out, ctx, "admin.label.List", NULL, "dom0");

@@ -32,6 +32,8 @@ int qube__remote_volume_clear(qube_domain *d, const char *name);
 int qube__remote_volume_measure(qube_domain *d, const char *name, qube_op *op);
 int qube__remote_volume_export(qube_domain *d, const char *name, int fd, qube_op *op);
 int qube__remote_volume_import(qube_domain *d, const char *name, int fd, qube_op *op);
+int qube__remote_notes_fetch(char **out, qube_domain *d);
+int qube__remote_notes_set(qube_domain *d, const char *text, size_t len);
 int qube__remote_label_list(char ***out, qube_ctx *ctx);
 int qube__remote_label_info(struct qube_label_info *out, qube_ctx *ctx, const char *name);
 int qube__remote_label_create(qube_ctx *ctx, const char *name, uint32_t rgb);

@@ -3,8 +3,10 @@
 """Roles of qubes: disposables that end with who made them, flags of services, and that nothing made
 for a qube has more than the qube itself."""
 
+import contextlib
 import json
 import os
+import pty
 import signal
 import subprocess
 
@@ -99,6 +101,61 @@ def test_a_named_disposable_keeps_its_name_and_nothing_else(host):
     equal(host.sh_ok("named", "ls ~/kept 2>&1 | grep -c cannot").text, "1", "after a stop")
     host.ok("shutdown", "named")
     host.ok("rm", "named")
+
+
+def on_terminal(host, *args):
+    """What a verb writes where its output is a terminal."""
+    leader, follower = pty.openpty()
+    p = subprocess.Popen(host.command(*args), stdin=subprocess.DEVNULL, stdout=follower,
+                         stderr=subprocess.DEVNULL)
+    os.close(follower)
+    out = b""
+    with contextlib.suppress(OSError):  # EIO: the other side is closed
+        while chunk := os.read(leader, 4096):
+            out += chunk
+    os.close(leader)
+    equal(p.wait(10), 0, f"{args}")
+    return out.replace(b"\r\n", b"\n")
+
+
+def test_notes_are_kept_cloned_and_harmless(host):
+    equal(host.ok("notes", "work").out, b"", "of a qube without notes")
+    host.ok("notes", "work", "bank only")
+    equal(host.ok("notes", "work").out, b"bank only", "set as an argument")
+    text = "grüße\n\tzwei Zeilen €\n".encode()
+    host.ok("notes", "work", "-", data=text)
+    equal(host.ok("notes", "work").out, text, "set from standard input")
+    equal(on_terminal(host, "notes", "work"), text, "on a terminal")
+    host.stop()
+    host.start()
+    equal(host.ok("notes", "work").out, text, "after a restart")
+    equal(json.loads(host.ok("notes", "work", "--json").out),
+          {"name": "work", "notes": text.decode()}, "as JSON")
+    equal(host.ok("admin", "admin.vm.notes.Get", "work").out, text, "over the Admin API")
+    host.ok("clone", "work", "copy")
+    equal(host.ok("notes", "copy").out, text, "of a clone")
+    host.ok("rm", "copy")
+    host.ok("create", "copy")
+    equal(host.ok("notes", "copy").out, b"", "of a new qube of that name")
+    host.ok("rm", "copy")
+    evil = b"\x1b]0;owned\x07\x9b31m \xe2\x80\xaetxt\r"
+    equal(host.qube("notes", "work", "-", data=evil).code, 1, "not UTF-8")
+    equal(host.ok("notes", "work").out, text, "what was there")
+    evil = evil.replace(b"\x9b", b"\xc2\x9b")
+    host.ok("notes", "work", "-", data=evil)
+    equal(host.ok("notes", "work").out, b"_]0;owned__31m _txt_", "what could act on a terminal")
+    host.ok("admin", "admin.vm.notes.Set", "work", "--stdin", data=b"\x1b[5n")
+    equal(on_terminal(host, "notes", "work"), b"_[5n\n", "over the Admin API, on a terminal")
+    for data in (b"a\0b", b"x" * 256001, b"y" * 65530):
+        r = host.qube("notes", "work", "-", data=data)
+        equal(r.code, 1, f"{len(data)} bytes")
+        expect(r.why, "says nothing")
+    host.ok("notes", "work", "-", data=b"z" * 65000)
+    equal(len(host.ok("notes", "work").out), 65000, "a long one")
+    host.ok("notes", "work", "")
+    equal(host.ok("notes", "work").out, b"", "none")
+    equal(host.qube("notes", "dom0", "x").code, 1, "of the host")
+    equal(host.qube("notes", "nobody").code, 1, "of nobody")
 
 
 def test_labels_are_made_used_and_removed(host):

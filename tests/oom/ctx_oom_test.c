@@ -130,6 +130,13 @@ static int settings(qube_domain *d)
 		r = qube_domain_feature_set(d, "f", "v");
 	}
 	if (r == 0)
+		r = qube_domain_notes_set(d, "noted");
+	if (r == 0) {
+		r = qube_domain_notes_fetch(&text, d);
+		if (r == 0)
+			qube_free(text);
+	}
+	if (r == 0)
 		r = qube_domain_feature_list(&list, d);
 	if (r == 0) {
 		qube_strings_free(list);

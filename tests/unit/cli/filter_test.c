@@ -4,8 +4,11 @@
 #include "qtest.h"
 
 #include "filter.h"
+#include "utf8.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct golden {
 	const char *in, *out;
@@ -305,4 +308,32 @@ QTEST(cli_filter, resets_only_what_was_used)
 	QT_STR(undo, "\033[?1049l\033[m");
 	cli_filter(&f, out, "\033[?25l\033[?1h\033[?2004h\033[1;5r", 26);
 	QT_TRUE(cli_filter_reset(&f, undo) < sizeof(undo));
+}
+
+QTEST(cli_utf8, writes_text_and_nothing_that_acts)
+{
+	static const struct {
+		const char *text;
+		const char *want;
+	} rows[] = {
+		{ "", "" },
+		{ "two\n\tlines", "two\n\tlines" },
+		{ "gr\xc3\xbc\xc3\x9f \xe2\x82\xac", "gr\xc3\xbc\xc3\x9f \xe2\x82\xac" },
+		{ "\x1b]0;x\x07\r", "_]0;x__" },
+		{ "\xc2\x9b\xe2\x80\xae", "__" },
+		{ "\xff\xe2\x82", "___" },
+		{ "\xe2\x82\n", "__\n" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *got = NULL;
+		size_t len = 0;
+		FILE *f = open_memstream(&got, &len);
+
+		QT_TRUE(f != NULL);
+		cli_utf8_write(f, rows[i].text, strlen(rows[i].text));
+		fclose(f);
+		QT_STR(got, rows[i].want);
+		free(got);
+	}
 }

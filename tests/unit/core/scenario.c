@@ -233,6 +233,66 @@ static void label(qube_ctx *ctx, struct text *t, const char *name)
 		text_add(t, "%u 0x%06x\n", info.index, info.rgb);
 }
 
+static void notes(struct text *t, qube_domain *d)
+{
+	char *text = NULL;
+
+	if (TOLD(qube_domain_notes_fetch(&text, d)) == 0)
+		text_add(t, "notes of %s: '%s'\n", qube_domain_get_name(d), text);
+	qube_free(text);
+}
+
+void scenario_notes(qube_ctx *ctx, struct text *t)
+{
+	struct qube_domain_create_opts disp = {
+		.size = sizeof(disp),
+		.flags = QUBE_DOMAIN_CREATE_DISPOSABLE,
+		.template_name = "dvm",
+	};
+	static char longest[256002];
+	qube_domain *d = NULL;
+	qube_domain *other = NULL;
+
+	if (TOLD(qube_domain_open(&d, ctx, "dvm")) < 0)
+		return;
+	notes(t, d);
+	TOLD(qube_domain_notes_set(d, "for documents\n\tgr\xc3\xbc\xc3\x9f"
+				      "e"));
+	notes(t, d);
+	TOLD(qube_domain_notes_set(d, "\x1b]0;title\x07 \xe2\x80\xaetxt.exe\r\n"));
+	notes(t, d);
+	TOLD(qube_domain_notes_set(d, "no text: \xff"));
+	notes(t, d);
+	memset(longest, 'a', sizeof(longest) - 1);
+	TOLD(qube_domain_notes_set(d, longest));
+	longest[60000] = '\0';
+	TOLD(qube_domain_notes_set(d, longest));
+	TOLD(qube_domain_notes_set(d, "kept"));
+	TOLD(qube_domain_clone(d, "copy", NULL));
+	if (TOLD(qube_domain_open(&other, ctx, "copy")) == 0) {
+		notes(t, other);
+		TOLD(qube_domain_destroy(other));
+		TOLD(qube_domain_notes_set(other, "gone"));
+		qube_domain_unref(other);
+	}
+	if (qube_domain_create(&other, ctx, &disp) == 0) {
+		char *text = NULL;
+
+		if (TOLD(qube_domain_notes_fetch(&text, other)) == 0)
+			text_add(t, "of its disposable: '%s'\n", text);
+		qube_free(text);
+		qube_domain_unref(other);
+	}
+	TOLD(qube_domain_notes_set(d, ""));
+	notes(t, d);
+	qube_domain_unref(d);
+	if (TOLD(qube_domain_open(&d, ctx, "dom0")) == 0) {
+		notes(t, d);
+		TOLD(qube_domain_notes_set(d, "x"));
+		qube_domain_unref(d);
+	}
+}
+
 void scenario_labels(qube_ctx *ctx, struct text *t)
 {
 	struct qube_label_info small = { .size = 4 };

@@ -102,6 +102,7 @@ QTEST(store, everything_comes_back)
 	QT_INT(qube__vm_prop_set(vm, "label", "mauve"), 0);
 	QT_INT(qube__vm_feature_set(vm, "local.userns", "1"), 0);
 	QT_INT(qube__vm_tag_add(vm, "team"), 0);
+	QT_INT(qube__vm_notes_set(vm, "a \"note\"\n\xc3\xbc", 11), 0);
 	QT_INT(qube__global_set(m, "default_netvm", "net"), 0);
 	QT_INT(qube__vm_prop_set(m->dom0, "keyboard_layout", "de++"), 0);
 	QT_INT(qube__vm_feature_set(m->dom0, "d", "1"), 0);
@@ -228,6 +229,7 @@ QTEST(store, a_failed_write_takes_the_change_back)
 	vm = qube__model_vm(m, "work");
 	QT_INT(qube__vm_feature_set(vm, "f", "1"), 0);
 	QT_INT(qube__vm_tag_add(vm, "t"), 0);
+	QT_INT(qube__vm_notes_set(vm, "n", 1), 0);
 	/* A directory under the temporary's name: even root cannot write there. */
 	snprintf(path, sizeof(path), "%s/qubes/.work.json.new", p.state);
 	QT_INT(mkdir(path, 0700), 0);
@@ -248,6 +250,9 @@ QTEST(store, a_failed_write_takes_the_change_back)
 	QT_INT(qube__vm_tag_add(vm, "u"), QUBE_E_SYSTEM);
 	QT_INT(qube__vm_tag_remove(vm, "t"), QUBE_E_SYSTEM);
 	QT_TRUE(qube__vm_tag_has(vm, "t") && !qube__vm_tag_has(vm, "u"));
+	QT_INT(qube__vm_notes_set(vm, "other", 5), QUBE_E_SYSTEM);
+	QT_INT(qube__vm_notes_set(vm, "", 0), QUBE_E_SYSTEM);
+	QT_STR(vm->notes, "n");
 	QT_TRUE(!house_vm(m, QUBE__CLASS_APP, "x", "deb") && !qube__model_vm(m, "x"));
 	QT_INT(qube__global_set(m, "updatevm", "net"), QUBE_E_SYSTEM);
 	QT_STR(house_get(text, m, NULL, "updatevm"), "(none)");
@@ -302,6 +307,10 @@ static const struct {
 	{ "{\"format\":1,\"name\":\"bad\",\"class\":\"AdminVM\"}", "bad class" },
 	{ "{\"format\":1,\"name\":\"bad\",\"class\":\"Qube\"}", "bad class" },
 	{ HEAD "\"more\":1," TAIL, "bad member more" },
+	{ HEAD "\"notes\":\"\"," TAIL, "bad notes" },
+	{ HEAD "\"notes\":\"a\\u001b\"," TAIL, "bad notes" },
+	{ HEAD "\"notes\":[]," TAIL, "bad notes" },
+	{ HEAD "\"notes\":\"fine\"," TAIL, NULL },
 	{ HEAD "\"dispid\":1," TAIL, "bad dispid" },
 	{ HEAD "\"driver\":\"\\u001b\"," TAIL, "bad driver" },
 	{ HEAD "\"class\":\"AppVM\",\"qid\":0}", "bad qid" },
@@ -505,4 +514,64 @@ QTEST(store, a_clone_is_unfinished_until_it_is_said_to_be_done)
 	QT_INT(open_place(&m, &p), 0);
 	copy = qube__model_vm(m, "copy");
 	QT_TRUE(copy && !copy->unfinished);
+}
+
+/* As a libqube wrote it that knew no notes: its files are read, and written as they were. */
+QTEST(store, a_state_directory_from_before_notes_is_read_and_stays_as_it_was)
+{
+	static const char *const names[] = { "dom0", "alone", "deb", "disp",
+					     "dvm",  "far",   "net", "work" };
+	static const char before[] = TEST_STATE_WITHOUT_NOTES;
+	AUTO_PLACE p = place();
+	struct qube__model *m = NULL;
+	char path[200];
+	char text[256];
+	char *file;
+
+	snprintf(path, sizeof(path), "%s/qubes", p.state);
+	QT_INT(mkdir(p.state, 0700) || mkdir(path, 0700), 0);
+	file = read_file(before, "system.json");
+	QT_TRUE(file != NULL);
+	write_file(p.state, "system.json", file);
+	free(file);
+	for (size_t i = 0; i < 8; i++) {
+		snprintf(path, sizeof(path), "qubes/%s.json", names[i]);
+		file = read_file(before, path);
+		QT_TRUE(file != NULL);
+		write_file(p.state, path, file);
+		free(file);
+	}
+	QT_INT(open_place(&m, &p), 0);
+	QT_INT(m->n_damaged, 0);
+	QT_INT(m->n_vms, 8);
+	QT_STR(house_get(text, m, "work", "label"), "mauve");
+	QT_STR(qube__vm_feature_find(qube__model_vm(m, "work"), "local.userns"), "1");
+	QT_INT(qube__vm_tag_add(qube__model_vm(m, "work"), "extra"), 0);
+	QT_INT(qube__vm_tag_remove(qube__model_vm(m, "work"), "extra"), 0);
+	for (size_t i = 0; i < 8; i++) {
+		char *encoded = NULL;
+		size_t len;
+
+		QT_TRUE(!qube__model_vm(m, names[i])->notes);
+		QT_INT(qube__store_vm_encode(&encoded, &len, qube__model_vm(m, names[i])), 0);
+		snprintf(path, sizeof(path), "qubes/%s.json", names[i]);
+		file = read_file(before, path);
+		QT_STR(encoded, file);
+		free(file);
+		file = read_file(p.state, path);
+		QT_STR(encoded, file);
+		free(file);
+		free(encoded);
+	}
+	QT_INT(qube__vm_notes_set(qube__model_vm(m, "work"), "new", 3), 0);
+	qube__model_close(m);
+	QT_INT(open_place(&m, &p), 0);
+	QT_INT(m->n_damaged, 0);
+	QT_STR(qube__model_vm(m, "work")->notes, "new");
+	/* Without them the file is again as it was. */
+	QT_INT(qube__vm_notes_set(qube__model_vm(m, "work"), "", 0), 0);
+	qube__model_close(m);
+	file = read_file(p.state, "qubes/work.json");
+	QT_TRUE(file && !strstr(file, "notes"));
+	free(file);
 }
