@@ -205,6 +205,7 @@ int cmd_unpause(struct cli *c);
 int cmd_run(struct cli *c);
 int cmd_call(struct cli *c);
 int cmd_prefs(struct cli *c);
+int cmd_defaults(struct cli *c);
 int cmd_tags(struct cli *c);
 int cmd_features(struct cli *c);
 int cmd_notes(struct cli *c);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Settings of a qube: prefs, tags, features. */
+ * Settings of a qube, and of the host: prefs, defaults, tags, features, notes. */
 #include "cli.h"
 #include "table.h"
 #include "utf8.h"
@@ -41,6 +41,30 @@ static void json_property(struct cli_json *j, const char *name, const struct qub
 	cli_json_close_object(j);
 }
 
+/* Of a qube, or of the host as a whole (d NULL). */
+static int fetch_property(struct cli *c, struct qube_property *out, qube_domain *d,
+			  const char *name)
+{
+	if (d)
+		return qube_domain_property_fetch(out, d, name);
+	return qube_ctx_property_fetch(out, c->ctx, name);
+}
+
+static int set_property(struct cli *c, qube_domain *d, const char *name, const char *value)
+{
+	int r = d ? qube_domain_property_set(d, name, value) :
+		    qube_ctx_property_set(c->ctx, name, value);
+
+	return r < 0 ? cli_fail_last(c) : 0;
+}
+
+static int reset_property(struct cli *c, qube_domain *d, const char *name)
+{
+	int r = d ? qube_domain_property_reset(d, name) : qube_ctx_property_reset(c->ctx, name);
+
+	return r < 0 ? cli_fail_last(c) : 0;
+}
+
 /* "default" in front of values that nobody set; a property without a value is left out. */
 static int list_properties(struct cli *c, qube_domain *d)
 {
@@ -50,7 +74,7 @@ static int list_properties(struct cli *c, qube_domain *d)
 	char **names = NULL;
 	int r = 0;
 
-	if (qube_domain_property_list(&names, d) < 0)
+	if ((d ? qube_domain_property_list(&names, d) : qube_ctx_property_list(&names, c->ctx)) < 0)
 		return cli_fail_last(c);
 	cli_table_init(&t, heads, 3);
 	cli_json_init(&j, stdout);
@@ -59,7 +83,7 @@ static int list_properties(struct cli *c, qube_domain *d)
 	for (size_t i = 0; names[i] && r == 0; i++) {
 		struct qube_property p = { .size = sizeof(p) };
 
-		if (qube_domain_property_fetch(&p, d, names[i]) < 0) {
+		if (fetch_property(c, &p, d, names[i]) < 0) {
 			if (qube_error_last()->code != QUBE_E_NOENT)
 				r = cli_fail_last(c);
 			continue;
@@ -105,7 +129,7 @@ static int show_property(struct cli *c, qube_domain *d, const char *name)
 	struct qube_property p = { .size = sizeof(p) };
 	struct cli_json j;
 
-	if (qube_domain_property_fetch(&p, d, name) < 0)
+	if (fetch_property(c, &p, d, name) < 0)
 		return cli_fail_last(c);
 	if (c->json) {
 		cli_json_init(&j, stdout);
@@ -120,28 +144,54 @@ static int show_property(struct cli *c, qube_domain *d, const char *name)
 	return 0;
 }
 
+/* name, value: NULL if they were not given. */
+static int prefs(struct cli *c, qube_domain *d, const char *name, const char *value)
+{
+	const char *reset = cli_given(&c->o, O_RESET) ? c->o.value[O_RESET] : NULL;
+	int r = 0;
+
+	if (reset)
+		r = reset_property(c, d, reset);
+	else if (value)
+		r = set_property(c, d, name, value);
+	else if (!name)
+		r = list_properties(c, d);
+	/* With --json a value that was set is shown as it is now. */
+	if (r == 0 && ((name && !value) || (c->json && (reset || value))))
+		r = show_property(c, d, reset ? reset : name);
+	return r;
+}
+
+/* The words behind the first few. */
+static const char *word(struct cli *c, int i)
+{
+	return c->o.n_pos > i ? c->o.pos[i] : NULL;
+}
+
 int cmd_prefs(struct cli *c)
 {
 	qube_domain *d = NULL;
-	bool reset = cli_given(&c->o, O_RESET);
 	int r;
 
-	if (reset && c->o.n_pos != 1)
+	if (cli_given(&c->o, O_RESET) && c->o.n_pos != 1)
 		return cli_usage(c, "--reset takes the place of NAME and VALUE");
 	r = cli_domain(c, &d, c->o.pos[0]);
 	if (r)
 		return r;
-	if (reset)
-		r = qube_domain_property_reset(d, c->o.value[O_RESET]) < 0 ? cli_fail_last(c) : 0;
-	else if (c->o.n_pos == 3)
-		r = qube_domain_property_set(d, c->o.pos[1], c->o.pos[2]) < 0 ? cli_fail_last(c) :
-										0;
-	else if (c->o.n_pos == 1)
-		r = list_properties(c, d);
-	/* With --json a value that was set is shown as it is now. */
-	if (r == 0 && (c->o.n_pos == 2 || (c->json && (reset || c->o.n_pos == 3))))
-		r = show_property(c, d, reset ? c->o.value[O_RESET] : c->o.pos[1]);
+	r = prefs(c, d, word(c, 1), word(c, 2));
 	qube_domain_unref(d);
+	return cli_finish_output(c, r);
+}
+
+int cmd_defaults(struct cli *c)
+{
+	int r;
+
+	if (cli_given(&c->o, O_RESET) && c->o.n_pos)
+		return cli_usage(c, "--reset takes the place of NAME and VALUE");
+	r = cli_ctx_open(c);
+	if (r == 0)
+		r = prefs(c, NULL, word(c, 0), word(c, 1));
 	return cli_finish_output(c, r);
 }
 

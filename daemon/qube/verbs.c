@@ -97,7 +97,9 @@ const struct cli_verb cli_verbs[] = {
 	  CLI_BIT(O_NAMES) | CLI_BIT(O_RUNNING) | CLI_BIT(O_CLASS), CLI_V_QUBES, 0, -1, cmd_ls,
 	  NULL },
 	{ "create", "[NAME]", "create a qube",
-	  "Without --class an AppVM. With --disposable NAME is left out: the new disposable is "
+	  "Without --class an AppVM. A StandaloneVM begins with the root of --template, or else "
+	  "with an empty one, to be filled by volume import. "
+	  "With --disposable NAME is left out: the new disposable is "
 	  "removed when it stops, and its name is printed. A property that is refused undoes the "
 	  "creation.",
 	  CLI_BIT(O_CLASS) | CLI_BIT(O_TEMPLATE) | CLI_BIT(O_LABEL) | CLI_BIT(O_POOL) |
@@ -146,6 +148,11 @@ const struct cli_verb cli_verbs[] = {
 	  "A value that nobody set is marked as a default. An empty VALUE is none for a property "
 	  "that names a qube.",
 	  CLI_BIT(O_RESET), CLI_V_QUBES, 1, 3, cmd_prefs, NULL },
+	{ "defaults", "[NAME [VALUE]]", "show or set what qubes have that say nothing else",
+	  "Properties of the host as a whole: default_template, default_dispvm, default_netvm and "
+	  "others. An empty VALUE is none for one that names a qube. What changes for whom is told "
+	  "by events.",
+	  CLI_BIT(O_RESET), 0, 0, 2, cmd_defaults, NULL },
 	{ "tags", "QUBE [add|rm TAG...]", "show, add or remove tags", "", 0, CLI_V_QUBES, 1, -1,
 	  cmd_tags, NULL },
 	{ "features", "QUBE [NAME [VALUE]]", "show or set features",

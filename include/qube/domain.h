@@ -49,7 +49,8 @@ struct qube_domain_create_opts {
 	uint32_t flags;		   /**< QUBE_DOMAIN_CREATE_* */
 	const char *name;	   /**< must be NULL with QUBE_DOMAIN_CREATE_DISPOSABLE */
 	const char *klass;	   /**< "AppVM", ...; NULL: AppVM, or DispVM for a disposable */
-	const char *template_name; /**< NULL: the default template or disposable template */
+	const char *template_name; /**< NULL: the default template or disposable template; of a
+				      StandaloneVM: whose root it begins with, NULL: an empty one */
 	const char *label;	   /**< NULL: "red", or the template's for a disposable */
 	const char *pool;	   /**< NULL: the default pool */
 };

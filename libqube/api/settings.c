@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * domain.h, label.h, pool.h: properties, tags, features, notes, labels, pools. */
+ * domain.h, host.h, label.h, pool.h: properties, tags, features, notes, labels, pools. */
 #include <qube/domain.h>
+#include <qube/host.h>
 #include <qube/label.h>
 #include <qube/pool.h>
 
 #include "api/api.h"
-#include "wire/note.h"
+#include "model/model.h"
 
 #include <string.h>
 
@@ -35,6 +36,33 @@ QUBE_API int qube_domain_property_list(char ***out, qube_domain *d)
 {
 	QUBE__ENTER(out && d);
 	return d->ctx->be->property_list(out, d);
+}
+
+QUBE_API int qube_ctx_property_fetch(struct qube_property *out, qube_ctx *ctx, const char *name)
+{
+	int r;
+
+	QUBE__ENTER(out && ctx && name);
+	r = qube__api_out(out->size, sizeof(*out));
+	return r < 0 ? r : ctx->be->global_fetch(out, ctx, name);
+}
+
+QUBE_API int qube_ctx_property_set(qube_ctx *ctx, const char *name, const char *value)
+{
+	QUBE__ENTER(ctx && name && value);
+	return ctx->be->global_set(ctx, name, value);
+}
+
+QUBE_API int qube_ctx_property_reset(qube_ctx *ctx, const char *name)
+{
+	QUBE__ENTER(ctx && name);
+	return ctx->be->global_reset(ctx, name);
+}
+
+QUBE_API int qube_ctx_property_list(char ***out, qube_ctx *ctx)
+{
+	QUBE__ENTER(out && ctx);
+	return ctx->be->global_list(out, ctx);
 }
 
 QUBE_API int qube_domain_tag_list(char ***out, qube_domain *d)
@@ -106,13 +134,8 @@ QUBE_API int qube_domain_notes_set(qube_domain *d, const char *text)
 	if (r < 0)
 		return r;
 	len = strlen(text);
-	r = qube__wire_note_clean(NULL, text, len);
-	if (r == QUBE_E_LIMIT)
-		return qube__fail_detail(r, QUBE_D_PROTOCOL, "a note has at most %d bytes",
-					 QUBE__NOTE_MAX);
-	if (r < 0)
-		return qube__fail_detail(r, QUBE_D_PROTOCOL, "a note is text in UTF-8");
-	return d->ctx->be->notes_set(d, text, len);
+	r = qube__notes_check(NULL, text, len);
+	return r < 0 ? r : d->ctx->be->notes_set(d, text, len);
 }
 
 QUBE_API int qube_label_list(char ***out, qube_ctx *ctx)

@@ -65,6 +65,11 @@ struct qube__backend {
 	int (*domain_unpause)(qube_domain *d);
 	int (*domain_destroy)(qube_domain *d);
 
+	/* Of the host as a whole. */
+	int (*global_fetch)(struct qube_property *out, qube_ctx *ctx, const char *name);
+	int (*global_set)(qube_ctx *ctx, const char *name, const char *value);
+	int (*global_reset)(qube_ctx *ctx, const char *name);
+	int (*global_list)(char ***out, qube_ctx *ctx);
 	int (*property_fetch)(struct qube_property *out, qube_domain *d, const char *name);
 	int (*property_set)(qube_domain *d, const char *name, const char *value);
 	int (*property_reset)(qube_domain *d, const char *name);

@@ -314,26 +314,31 @@ int qube__host_domain_destroy(qube_domain *d)
 	return r < 0 ? r : qube__host_destroy(qube__host_of(d->ctx), vm);
 }
 
-int qube__host_property_fetch(struct qube_property *out, qube_domain *d, const char *name)
+int qube__host_property_out(struct qube_property *out, const struct qube__prop_value *v,
+			    const char *whose)
 {
 	struct qube_property p = { .size = out->size };
+
+	if (!v->text && v->prop->type != QUBE__TYPE_VM && v->prop->type != QUBE__TYPE_STR)
+		return qube__fail(QUBE_E_NOENT, "'%s' of '%s' has no value", v->prop->name, whose);
+	p.type = (uint32_t)v->prop->type + 1;
+	p.flags = v->is_default ? QUBE_PROPERTY_IS_DEFAULT : 0;
+	p.value = strdup(v->text ? v->text : "");
+	if (!p.value)
+		return qube__fail_nomem();
+	*out = p;
+	return 0;
+}
+
+int qube__host_property_fetch(struct qube_property *out, qube_domain *d, const char *name)
+{
 	struct qube__prop_value v;
 	struct qube__vm *vm;
 	int r = qube__host_vm_of(&vm, d);
 
 	if (r == 0)
 		r = qube__vm_prop_get(&v, vm, name);
-	if (r < 0)
-		return r;
-	if (!v.text && v.prop->type != QUBE__TYPE_VM && v.prop->type != QUBE__TYPE_STR)
-		return qube__fail(QUBE_E_NOENT, "'%s' of '%s' has no value", name, d->name);
-	p.type = (uint32_t)v.prop->type + 1;
-	p.flags = v.is_default ? QUBE_PROPERTY_IS_DEFAULT : 0;
-	p.value = strdup(v.text ? v.text : "");
-	if (!p.value)
-		return qube__fail_nomem();
-	*out = p;
-	return 0;
+	return r < 0 ? r : qube__host_property_out(out, &v, d->name);
 }
 
 /* "property-set:" and the name behind it. */

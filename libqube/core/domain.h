@@ -47,7 +47,14 @@ int qube__check_worst(const struct qube_check *list, size_t n);
 int qube__host_check(struct qube_check **out, size_t *count, qube_ctx *ctx);
 /* The qube of a handle; QUBE_E_NOENT when it is gone. */
 int qube__host_vm_of(struct qube__vm **out, qube_domain *d);
+/* What a fetch answers for a value. */
+int qube__host_property_out(struct qube_property *out, const struct qube__prop_value *v,
+			    const char *whose);
 /* settings.c */
+int qube__host_ctx_property_fetch(struct qube_property *out, qube_ctx *ctx, const char *name);
+int qube__host_ctx_property_set(qube_ctx *ctx, const char *name, const char *value);
+int qube__host_ctx_property_reset(qube_ctx *ctx, const char *name);
+int qube__host_ctx_property_list(char ***out, qube_ctx *ctx);
 int qube__host_notes_fetch(char **out, qube_domain *d);
 int qube__host_notes_set(qube_domain *d, const char *text, size_t len);
 int qube__host_label_list(char ***out, qube_ctx *ctx);

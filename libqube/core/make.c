@@ -32,11 +32,27 @@ int qube__host_vm(struct qube__vm **out, struct qube__host *h, const char *name)
 	return 0;
 }
 
-static int need_template(struct qube__vm **out, struct qube__host *h, const char *name)
+/* A standalone qube may begin as another one's root; without that its root is empty. */
+static int find_root(struct qube__vm **out, struct qube__host *h, const char *name)
 {
-	if (!name)
-		return qube__fail(QUBE_E_INVALID, "a StandaloneVM is made from a template");
-	return qube__host_vm(out, h, name);
+	struct qube__vm *vm;
+	int r = name ? qube__host_vm(&vm, h, name) : 0;
+
+	if (r < 0 || !name)
+		return r;
+	if (!qube__vm_volume(vm, "root") || !qube__vm_volume_save_on_stop(vm, "root"))
+		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_VALUE,
+					 "'%s' has no root of its own to begin with", vm->name);
+	*out = vm;
+	return 0;
+}
+
+static int same_size(struct qube__vm *vm, struct qube__vm *root_of)
+{
+	struct qube__vm_volume v = *qube__vm_volume(vm, "root");
+
+	v.size_bytes = qube__vm_volume(root_of, "root")->size_bytes;
+	return qube__vm_volume_set(vm, &v);
 }
 
 /* A standalone qube begins as what its template is now; the layers are shared. */
@@ -141,11 +157,11 @@ int qube__host_create(struct qube__vm **out, struct qube__host *h,
 	if (!n.label && n.vm_class != QUBE__CLASS_DISP)
 		n.label = "red";
 	if (n.vm_class == QUBE__CLASS_STANDALONE) {
-		r = need_template(&root_of, h, o->template_name);
+		r = find_root(&root_of, h, o->template_name);
 		if (r < 0)
 			return r;
 		n.template_name = NULL;
-		n.unfinished = true;
+		n.unfinished = root_of != NULL;
 	}
 	r = qube__vm_create(&vm, h->model, &n);
 	if (r < 0)
@@ -153,7 +169,9 @@ int qube__host_create(struct qube__vm **out, struct qube__host *h,
 	qube__host_log_drop(h, vm->name);
 	vm->held = o->flags & QUBE_DOMAIN_CREATE_BOUND;
 	qube__fault(QUBE__FAULT_CREATE_DEFINED);
-	r = make_volumes(h, vm, root_of);
+	r = root_of ? same_size(vm, root_of) : 0;
+	if (r == 0)
+		r = make_volumes(h, vm, root_of);
 	if (r < 0) {
 		qube__err_save(&err);
 		qube__volumes_drop(h, vm->name);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Whom a changed default reaches, and the host backend's members about notes and labels. */
+ * Whom a changed default reaches, and the host backend's members about its own properties, notes
+ * and labels. */
 #include "core/domain.h"
 
 #include "base/cleanup.h"
@@ -56,6 +57,37 @@ void qube__host_tell_followers(struct qube__host *h, const struct qube__vm *of, 
 		tell(h, of, QUBE__PROP_MAXMEM);
 		tell_row(h, of, QUBE__PROP_MAXMEM);
 	}
+}
+
+int qube__host_ctx_property_fetch(struct qube_property *out, qube_ctx *ctx, const char *name)
+{
+	struct qube__prop_value v;
+	int r = qube__global_get(&v, qube__host_of(ctx)->model, name);
+
+	return r < 0 ? r : qube__host_property_out(out, &v, "the system");
+}
+
+int qube__host_ctx_property_set(qube_ctx *ctx, const char *name, const char *value)
+{
+	return qube__host_global_set(qube__host_of(ctx), name, value);
+}
+
+int qube__host_ctx_property_reset(qube_ctx *ctx, const char *name)
+{
+	return qube__host_global_reset(qube__host_of(ctx), name);
+}
+
+int qube__host_ctx_property_list(char ***out, qube_ctx *ctx)
+{
+	const struct qube__prop *props[QUBE__PROP_COUNT];
+	size_t n = qube__prop_list(props, QUBE__CLASSES_GLOBAL);
+	qube__autostrings list = { 0 };
+
+	(void)ctx;
+	for (size_t i = 0; i < n; i++)
+		if (qube__strings_add(&list, props[i]->name) < 0)
+			return QUBE_E_NOMEM;
+	return qube__strings_take(out, &list);
 }
 
 int qube__host_notes_fetch(char **out, qube_domain *d)

@@ -415,6 +415,16 @@ bool qube__feature_prohibited(const char *name)
 }
 
 /* --- notes --- */
+int qube__notes_check(char *out, const void *untrusted, size_t len)
+{
+	int r = qube__wire_note_clean(out, untrusted, len);
+
+	if (r == QUBE_E_LIMIT)
+		return qube__fail_detail(r, QUBE_D_PROTOCOL, "a note has at most %d bytes",
+					 QUBE__NOTE_MAX);
+	return r < 0 ? qube__fail_detail(r, QUBE_D_PROTOCOL, "a note is text in UTF-8") : 0;
+}
+
 int qube__vm_notes_set(struct qube__vm *vm, const void *untrusted, size_t len)
 {
 	qube__autofree char *text = malloc(len + 1);
@@ -423,12 +433,9 @@ int qube__vm_notes_set(struct qube__vm *vm, const void *untrusted, size_t len)
 
 	if (!text)
 		return qube__fail_nomem();
-	r = qube__wire_note_clean(text, untrusted, len);
-	if (r == QUBE_E_LIMIT)
-		return qube__fail_detail(r, QUBE_D_PROTOCOL, "a note has at most %d bytes",
-					 QUBE__NOTE_MAX);
+	r = qube__notes_check(text, untrusted, len);
 	if (r < 0)
-		return qube__fail_detail(r, QUBE_D_PROTOCOL, "a note is text in UTF-8");
+		return r;
 	vm->notes = *text ? qube__steal(text) : NULL;
 	r = qube__vm_changed(vm);
 	if (r < 0) {

@@ -295,7 +295,9 @@ static inline bool qube__feature_true(const char *value)
 }
 
 /* --- notes --- */
-/* Cleaned, not refused (admin-api.md 4). QUBE_E_LIMIT or QUBE_E_INVALID with QUBE_D_PROTOCOL. */
+/* As qube__wire_note_clean(), with the record: QUBE_D_PROTOCOL. */
+int qube__notes_check(char *out, const void *untrusted, size_t len);
+/* Cleaned, not refused (admin-api.md 4). */
 int qube__vm_notes_set(struct qube__vm *vm, const void *untrusted, size_t len);
 
 /* --- volumes --- */

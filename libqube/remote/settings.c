@@ -12,14 +12,14 @@
 #include <stdio.h>
 #include <string.h>
 
-int qube__remote_property_fetch(struct qube_property *out, qube_domain *d, const char *name)
+static int fetch_property(struct qube_property *out, qube_ctx *ctx, const char *method,
+			  const char *dest, const char *whose, const char *name)
 {
 	qube__autofree char *text = NULL;
 	struct qube_property p = { .size = out->size };
 	struct qube__wire_property w;
 	size_t len;
-	int r = qube__remote_ask(&text, &len, d->ctx, "admin.vm.property.Get", name, d->name, NULL,
-				 0);
+	int r = qube__remote_ask(&text, &len, ctx, method, name, dest, NULL, 0);
 
 	if (r < 0)
 		return r;
@@ -27,7 +27,7 @@ int qube__remote_property_fetch(struct qube_property *out, qube_domain *d, const
 		return qube__fail(QUBE_E_PROTO, "the host's answer is no property");
 	if (!w.len &&
 	    (w.type == QUBE__TYPE_INT || w.type == QUBE__TYPE_BOOL || w.type == QUBE__TYPE_LABEL))
-		return qube__fail(QUBE_E_NOENT, "'%s' of '%s' has no value", name, d->name);
+		return qube__fail(QUBE_E_NOENT, "'%s' of '%s' has no value", name, whose);
 	p.type = w.type + 1;
 	p.flags = w.is_default ? QUBE_PROPERTY_IS_DEFAULT : 0;
 	p.value = strndup(w.value, w.len);
@@ -35,6 +35,26 @@ int qube__remote_property_fetch(struct qube_property *out, qube_domain *d, const
 		return qube__fail_nomem();
 	*out = p;
 	return 0;
+}
+
+int qube__remote_property_fetch(struct qube_property *out, qube_domain *d, const char *name)
+{
+	return fetch_property(out, d->ctx, "admin.vm.property.Get", d->name, d->name, name);
+}
+
+int qube__remote_global_fetch(struct qube_property *out, qube_ctx *ctx, const char *name)
+{
+	return fetch_property(out, ctx, "admin.property.Get", "dom0", "the system", name);
+}
+
+int qube__remote_global_set(qube_ctx *ctx, const char *name, const char *value)
+{
+	return qube__remote_tell(ctx, "admin.property.Set", name, "dom0", value);
+}
+
+int qube__remote_global_reset(qube_ctx *ctx, const char *name)
+{
+	return qube__remote_tell(ctx, "admin.property.Reset", name, "dom0", NULL);
 }
 
 int qube__remote_property_set(qube_domain *d, const char *name, const char *value)
@@ -64,6 +84,11 @@ static int lines(char ***out, qube_ctx *ctx, const char *method, const char *arg
 int qube__remote_property_list(char ***out, qube_domain *d)
 {
 	return lines(out, d->ctx, "admin.vm.property.List", NULL, d->name);
+}
+
+int qube__remote_global_list(char ***out, qube_ctx *ctx)
+{
+	return lines(out, ctx, "admin.property.List", NULL, "dom0");
 }
 
 int qube__remote_tag_list(char ***out, qube_domain *d)

@@ -7,6 +7,10 @@
 #include "core/backend.h"
 
 int qube__remote_wait(qube_domain *d, uint32_t state, qube_op *op);
+int qube__remote_global_fetch(struct qube_property *out, qube_ctx *ctx, const char *name);
+int qube__remote_global_set(qube_ctx *ctx, const char *name, const char *value);
+int qube__remote_global_reset(qube_ctx *ctx, const char *name);
+int qube__remote_global_list(char ***out, qube_ctx *ctx);
 int qube__remote_property_fetch(struct qube_property *out, qube_domain *d, const char *name);
 int qube__remote_property_set(qube_domain *d, const char *name, const char *value);
 int qube__remote_property_reset(qube_domain *d, const char *name);

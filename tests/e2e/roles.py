@@ -103,6 +103,125 @@ def test_a_named_disposable_keeps_its_name_and_nothing_else(host):
     host.ok("rm", "named")
 
 
+def class_of(host, name):
+    return json.loads(host.ok("ls", "--json", name).out)[0]["class"]
+
+
+def test_a_disposable_template_is_one_because_it_says_so(host):
+    for args in (("run", "--disposable=work", "--", "true"),
+                 ("create", "--disposable=work"),
+                 ("create", "d", "--class", "DispVM", "--template", "work"),
+                 ("admin", "admin.vm.CreateDisposable", "work")):
+        r = host.qube(*args)
+        expect(r.code != 0 and "template_for_dispvms" in r.why, f"{args}: {r}")
+    host.ok("create", "named", "--class", "DispVM", "--template", "dvm")
+    r = host.qube("prefs", "dvm", "template_for_dispvms", "False")
+    expect(r.code == 1 and "named" in r.why, f"cleared while it is used: {r}")
+    host.ok("rm", "named")
+
+
+def test_a_named_disposable_is_removed_at_its_stop_if_it_says_so(host):
+    host.ok("admin", "admin.vm.Create.DispVM", "dom0", "dvm", "--payload", "name=named label=blue")
+    equal(class_of(host, "named"), "DispVM", "its class")
+    equal(host.ok("prefs", "named", "auto_cleanup").text, "False", "of a named one")
+    host.ok("prefs", "named", "auto_cleanup", "True")
+    host.ok("start", "named")
+    host.ok("shutdown", "named")
+    until(lambda: "named" not in host.qubes(), "it is removed")
+    # An unnamed one may be kept: then it is one with a name.
+    name = host.ok("create", "--disposable=dvm").text
+    equal(host.ok("prefs", name, "auto_cleanup").text, "True", "of an unnamed one")
+    host.ok("prefs", name, "auto_cleanup", "False")
+    host.ok("start", name)
+    host.ok("shutdown", name)
+    expect(name in host.qubes(), "it was kept")
+    host.ok("rm", name)
+
+
+def test_a_disposable_of_a_call_ends_with_the_call(host):
+    host.policy("demo.Where * work @dispvm allow\n")
+    host.service("dvm", "demo.Where", '#!/bin/sh\necho "$(uname -n)"\n')
+    host.ok("shutdown", "dvm")
+    name = host.call("work", "@dispvm", "demo.Where").text
+    expect(name.startswith("disp"), f"it was answered by {name!r}")
+    until(lambda: not disposables(host), "it is gone")
+    host.ok("prefs", "work", "default_dispvm", "")
+    expect(host.call("work", "@dispvm", "demo.Where").code != 0, "without a default_dispvm")
+    host.ok("prefs", "work", "default_dispvm", "dvm")
+    host.ok("shutdown", "work")
+
+
+def test_a_qube_makes_disposables_of_its_own_default(host):
+    host.policy("admin.vm.CreateDisposable * work @adminvm allow target=dom0\n"
+                "admin.vm.CreateDisposable * work @anyvm deny\n")
+    r = host.call("work", "dom0", "admin.vm.CreateDisposable")
+    expect(r.out.startswith(b"0\0disp"), f"its answer: {r}")
+    name = r.out[2:].decode().strip()
+    equal(host.ok("prefs", name, "template").text, "dvm", "its template")
+    tags = host.ok("tags", name).text.split()
+    expect({"created-by-work", "disp-created-by-work"} <= set(tags), f"its tags: {tags}")
+    host.ok("rm", name)
+    expect(host.call("work", "work", "admin.vm.CreateDisposable").code != 0, "of another template")
+    host.ok("shutdown", "work")
+
+
+def test_a_standalone_qube_begins_with_a_root_or_with_none(host):
+    host.ok("create", "alone", "--class", "StandaloneVM", "--template", "base")
+    host.sh_ok("alone", "echo own >/etc/own", "root")
+    host.ok("shutdown", "alone")
+    equal(host.sh_ok("alone", "cat /etc/own").text, "own", "kept in its root")
+    host.ok("shutdown", "alone")
+    r = host.qube("create", "other", "--class", "StandaloneVM", "--template", "work")
+    expect(r.code == 1 and "'work'" in r.why, f"of a qube without a root: {r}")
+    host.ok("admin", "admin.vm.Create.StandaloneVM", "dom0", "--payload", "name=bare label=red")
+    equal(class_of(host, "bare"), "StandaloneVM", "its class")
+    r = host.qube("start", "bare")
+    expect(r.code == 1 and "is empty" in r.why, f"started without a system: {r}")
+    root = host.dir / "root.tar"
+    host.ok("volume", "export", "alone", "root", str(root))
+    host.ok("volume", "import", "bare", "root", str(root))
+    equal(host.sh_ok("bare", "cat /etc/own").text, "own", "filled")
+    host.ok("shutdown", "bare")
+    host.ok("rm", "alone", "bare")
+
+
+def test_what_qubes_have_that_say_nothing_else(host):
+    host.ok("defaults", "default_template", "")
+    equal(host.qube("create", "plain").code, 1, "without a default template")
+    host.ok("defaults", "default_template", "base")
+    equal(json.loads(host.ok("defaults", "default_template", "--json").out),
+          {"default_template": {"value": "base", "type": "vm", "default": False}}, "as JSON")
+    host.ok("create", "plain")
+    equal(host.ok("prefs", "plain", "template").text, "base", "its template")
+    equal(host.qube("run", "--disposable", "--", "true").code, 125, "without a default_dispvm")
+    host.ok("admin", "admin.property.Set", "dom0", "default_dispvm", "--payload", "dvm")
+    equal(host.ok("defaults", "default_dispvm").text, "dvm", "set over the Admin API")
+    host.ok("run", "--disposable", "--", "true")
+    equal(host.ok("prefs", "plain", "default_dispvm").text, "dvm", "of a qube")
+    equal(host.qube("defaults", "default_dispvm", "work").code, 1, "no disposable template")
+    r = host.qube("rm", "dvm")
+    expect(r.code == 1 and "'dvm' is in use" in r.why, f"removed though it is a default: {r}")
+    # Who runs and gets another value by it is told of.
+    host.create("net", "--property", "netvm=", "--property", "provides_network=True")
+    host.ok("start", "plain")
+    events = host.events()
+    host.ok("defaults", "default_netvm", "net")
+    events.wait("property-set:default_netvm", newvalue="net")
+    events.wait("property-reset:netvm", "plain")
+    host.ok("defaults", "--reset", "default_netvm")
+    events.close()
+    expect("'plain' runs, and its netvm is now net, by default" in host.log(), "not in the log")
+    host.ok("shutdown", "plain")
+    host.stop()
+    host.start()
+    values = json.loads(host.ok("defaults", "--json").out)
+    equal(values["default_template"]["value"], "base", "after a restart")
+    equal(values["default_dispvm"]["value"], "dvm", "after a restart")
+    host.ok("defaults", "default_dispvm", "")
+    equal(host.qube("defaults", "nothing").code, 1, "a property that is none")
+    host.ok("rm", "plain", "net")
+
+
 def on_terminal(host, *args):
     """What a verb writes where its output is a terminal."""
     leader, follower = pty.openpty()

@@ -191,6 +191,31 @@ QTEST(oom, labels_survive_every_failed_allocation)
 	QT_INT(labels(ctx), 0);
 }
 
+static int globals(qube_ctx *ctx)
+{
+	struct qube_property p = { .size = sizeof(p) };
+	char **list = NULL;
+	int r = qube_ctx_property_set(ctx, "default_template", "deb");
+
+	if (r == 0)
+		r = qube_ctx_property_list(&list, ctx);
+	if (r == 0)
+		qube_strings_free(list);
+	if (r == 0)
+		r = qube_ctx_property_fetch(&p, ctx, "default_template");
+	if (r == 0)
+		qube_free(p.value);
+	return r == 0 ? qube_ctx_property_reset(ctx, "default_template") : r;
+}
+
+QTEST(oom, properties_of_the_host_survive_every_failed_allocation)
+{
+	CTX ctx = rig_open();
+
+	QT_EACH_OOM(globals(ctx), (void)0);
+	QT_INT(globals(ctx), 0);
+}
+
 static int lists(qube_ctx *ctx)
 {
 	qube_domain **all = NULL;
@@ -323,6 +348,7 @@ QTEST(oom, a_connection_survives_every_failed_allocation)
 	QT_INT(qube_ctx_open(&ctx, &o), 0);
 	QT_EACH_OOM(lists(ctx), (void)0);
 	QT_EACH_OOM(labels(ctx), (void)0);
+	QT_EACH_OOM(globals(ctx), (void)0);
 	QT_EACH_OOM(qube_domain_open(&d, ctx, "work"), qube_domain_unref(d));
 	QT_INT(qube_domain_open(&d, ctx, "work"), 0);
 	QT_EACH_OOM(settings(d), (void)0);

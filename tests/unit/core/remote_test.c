@@ -69,6 +69,11 @@ QTEST(remote, has_the_same_settings)
 	compare(scenario_settings, "settings");
 }
 
+QTEST(remote, has_the_same_properties_of_the_host)
+{
+	compare(scenario_globals, "globals");
+}
+
 QTEST(remote, has_the_same_notes)
 {
 	compare(scenario_notes, "notes");

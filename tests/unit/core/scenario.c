@@ -49,15 +49,23 @@ static void strings(struct text *t, const char *what, int r, char **items)
 	qube_strings_free(items);
 }
 
-static void property(struct text *t, qube_domain *d, const char *name)
+/* d NULL: of the host as a whole. */
+static void property_of(qube_ctx *ctx, struct text *t, qube_domain *d, const char *name)
 {
 	struct qube_property p = { .size = sizeof(p) };
 
-	text_add(t, "%s of %s: ", name, qube_domain_get_name(d));
-	if (told(t, "property", qube_domain_property_fetch(&p, d, name)) < 0)
+	text_add(t, "%s of %s: ", name, d ? qube_domain_get_name(d) : "the host");
+	if (told(t, "property",
+		 d ? qube_domain_property_fetch(&p, d, name) :
+		     qube_ctx_property_fetch(&p, ctx, name)) < 0)
 		return;
 	text_add(t, "type %u flags %u '%s'\n", p.type, p.flags, p.value);
 	qube_free(p.value);
+}
+
+static void property(struct text *t, qube_domain *d, const char *name)
+{
+	property_of(NULL, t, d, name);
 }
 
 void scenario_life(qube_ctx *ctx, struct text *t)
@@ -291,6 +299,64 @@ void scenario_notes(qube_ctx *ctx, struct text *t)
 		TOLD(qube_domain_notes_set(d, "x"));
 		qube_domain_unref(d);
 	}
+}
+
+void scenario_globals(qube_ctx *ctx, struct text *t)
+{
+	static const char *const names[] = { "default_template", "default_dispvm",
+					     "default_netvm",	 "default_guivm",
+					     "default_kernel",	 "default_qrexec_timeout",
+					     "check_updates_vm", "default_pool",
+					     "nothing" };
+	struct qube_domain_create_opts o = { .size = sizeof(o), .name = "plain" };
+	qube_domain *d = NULL;
+	char **items = NULL;
+	int r = qube_ctx_property_list(&items, ctx);
+
+	strings(t, "globals", r, items);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		property_of(ctx, t, NULL, names[i]);
+	TOLD(qube_domain_create(&d, ctx, &o));
+	TOLD(qube_ctx_property_set(ctx, "default_template", "deb"));
+	TOLD(qube_ctx_property_set(ctx, "default_dispvm", "dvm"));
+	TOLD(qube_ctx_property_set(ctx, "default_dispvm", "work"));
+	TOLD(qube_ctx_property_set(ctx, "default_template", "work"));
+	TOLD(qube_ctx_property_set(ctx, "default_netvm", "nobody"));
+	TOLD(qube_ctx_property_set(ctx, "default_qrexec_timeout", "7"));
+	TOLD(qube_ctx_property_set(ctx, "default_qrexec_timeout", "0"));
+	TOLD(qube_ctx_property_set(ctx, "no_cpus", "7"));
+	TOLD(qube_ctx_property_set(ctx, "nothing", "7"));
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		property_of(ctx, t, NULL, names[i]);
+	if (TOLD(qube_domain_create(&d, ctx, &o)) == 0) {
+		view(ctx, t, d);
+		property(t, d, "default_dispvm");
+		property(t, d, "qrexec_timeout");
+		TOLD(qube_domain_destroy(d));
+		qube_domain_unref(d);
+	}
+	o.klass = "StandaloneVM";
+	if (TOLD(qube_domain_create(&d, ctx, &o)) == 0) {
+		view(ctx, t, d);
+		TOLD(qube_domain_destroy(d));
+		qube_domain_unref(d);
+	}
+	o.template_name = "work";
+	TOLD(qube_domain_create(&d, ctx, &o));
+	o.template_name = "dom0";
+	TOLD(qube_domain_create(&d, ctx, &o));
+	o.template_name = "deb";
+	if (TOLD(qube_domain_create(&d, ctx, &o)) == 0) {
+		view(ctx, t, d);
+		TOLD(qube_domain_destroy(d));
+		qube_domain_unref(d);
+	}
+	TOLD(qube_ctx_property_reset(ctx, "default_template"));
+	TOLD(qube_ctx_property_reset(ctx, "default_template"));
+	TOLD(qube_ctx_property_set(ctx, "default_dispvm", ""));
+	TOLD(qube_ctx_property_reset(ctx, "nothing"));
+	property_of(ctx, t, NULL, "default_template");
+	property_of(ctx, t, NULL, "default_dispvm");
 }
 
 void scenario_labels(qube_ctx *ctx, struct text *t)

@@ -11,6 +11,7 @@
 void scenario_life(qube_ctx *ctx, struct text *t);
 void scenario_settings(qube_ctx *ctx, struct text *t);
 void scenario_notes(qube_ctx *ctx, struct text *t);
+void scenario_globals(qube_ctx *ctx, struct text *t);
 void scenario_labels(qube_ctx *ctx, struct text *t);
 void scenario_refusals(qube_ctx *ctx, struct text *t);
 
