@@ -225,6 +225,7 @@ static int domain_create(qube_domain **out, qube_ctx *ctx, const struct qube_dom
 	qube__autofree char *text = NULL;
 	char method[64];
 	char params[256];
+	char label[64] = "";
 	int n;
 	int r;
 
@@ -243,8 +244,17 @@ static int domain_create(qube_domain **out, qube_ctx *ctx, const struct qube_dom
 		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_VALUE, "a qube needs a name");
 	snprintf(method, sizeof(method), "admin.vm.%s.%s", o->pool ? "CreateInPool" : "Create",
 		 o->klass ? o->klass : "AppVM");
+	/* The Admin API wants to be told one: a disposable looks like its template. */
+	if (!o->label && o->klass && !strcmp(o->klass, "DispVM")) {
+		r = qube__remote_label_of_template(label, sizeof(label), ctx, o->template_name);
+		if (r < 0)
+			return r;
+	}
 	n = snprintf(params, sizeof(params), "name=%s label=%s%s%s", o->name,
-		     o->label ? o->label : "red", o->pool ? " pool=" : "", o->pool ? o->pool : "");
+		     o->label ? o->label :
+		     *label   ? label :
+				"red",
+		     o->pool ? " pool=" : "", o->pool ? o->pool : "");
 	if (n < 0 || (size_t)n >= sizeof(params) || strpbrk(o->name, " \n") ||
 	    (o->label && strpbrk(o->label, " \n")))
 		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_VALUE, "a bad name or label");

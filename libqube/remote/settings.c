@@ -37,6 +37,25 @@ static int fetch_property(struct qube_property *out, qube_ctx *ctx, const char *
 	return 0;
 }
 
+int qube__remote_label_of_template(char *out, size_t cap, qube_ctx *ctx, const char *name)
+{
+	struct qube_property base = { .size = sizeof(base) };
+	struct qube_property label = { .size = sizeof(label) };
+	int r = name ? 0 : qube__remote_global_fetch(&base, ctx, "default_dispvm");
+
+	if (r == 0 && !name)
+		name = base.value;
+	out[0] = '\0';
+	/* Without a default the creation itself says so. */
+	if (r == 0 && *name)
+		r = fetch_property(&label, ctx, "admin.vm.property.Get", name, name, "label");
+	if (r == 0 && label.value && qube__text_copy(out, cap, label.value) < 0)
+		r = qube__fail(QUBE_E_PROTO, "the host's answer is no label");
+	free(base.value);
+	free(label.value);
+	return r;
+}
+
 int qube__remote_property_fetch(struct qube_property *out, qube_domain *d, const char *name)
 {
 	return fetch_property(out, d->ctx, "admin.vm.property.Get", d->name, d->name, name);

@@ -11,6 +11,8 @@ int qube__remote_global_fetch(struct qube_property *out, qube_ctx *ctx, const ch
 int qube__remote_global_set(qube_ctx *ctx, const char *name, const char *value);
 int qube__remote_global_reset(qube_ctx *ctx, const char *name);
 int qube__remote_global_list(char ***out, qube_ctx *ctx);
+/* Of a disposable template; NULL: the default one. */
+int qube__remote_label_of_template(char *out, size_t cap, qube_ctx *ctx, const char *name);
 int qube__remote_property_fetch(struct qube_property *out, qube_domain *d, const char *name);
 int qube__remote_property_set(qube_domain *d, const char *name, const char *value);
 int qube__remote_property_reset(qube_domain *d, const char *name);

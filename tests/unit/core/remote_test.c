@@ -69,6 +69,58 @@ QTEST(remote, has_the_same_settings)
 	compare(scenario_settings, "settings");
 }
 
+static qube_domain *bound_disposable(qube_ctx *ctx)
+{
+	struct qube_domain_create_opts o = {
+		.size = sizeof(o),
+		.flags = QUBE_DOMAIN_CREATE_DISPOSABLE | QUBE_DOMAIN_CREATE_BOUND,
+		.template_name = "dvm",
+	};
+	qube_domain *d = NULL;
+
+	return qube_domain_create(&d, ctx, &o) == 0 ? d : NULL;
+}
+
+static bool is_there(qube_ctx *ctx, const char *name)
+{
+	qube_domain *d = NULL;
+
+	if (qube_domain_open(&d, ctx, name) < 0)
+		return false;
+	qube_domain_unref(d);
+	return true;
+}
+
+QTEST(remote, a_bound_disposable_ends_with_the_context_that_made_it)
+{
+	struct rig_server s;
+	uint64_t end = qube__now_ms() + 5000;
+	char names[2][32];
+	qube_ctx *maker;
+	qube_ctx *other;
+
+	QT_INT(rig_serve(&s), 0);
+	maker = rig_connect(&s);
+	other = rig_connect(&s);
+	/* One that runs, and one that was never started. */
+	for (int i = 0; i < 2; i++) {
+		qube_domain *d = bound_disposable(maker);
+
+		QT_TRUE(d != NULL);
+		snprintf(names[i], sizeof(names[i]), "%s", qube_domain_get_name(d));
+		if (i == 0)
+			QT_INT(qube_domain_start(d, NULL), 0);
+		qube_domain_unref(d);
+	}
+	QT_TRUE(is_there(other, names[0]) && is_there(other, names[1]));
+	qube_ctx_unref(maker);
+	while ((is_there(other, names[0]) || is_there(other, names[1])) && qube__now_ms() < end)
+		rig_drain(other);
+	QT_TRUE(!is_there(other, names[0]) && !is_there(other, names[1]));
+	qube_ctx_unref(other);
+	rig_serve_end(&s);
+}
+
 QTEST(remote, has_the_same_properties_of_the_host)
 {
 	compare(scenario_globals, "globals");

@@ -335,6 +335,26 @@ void scenario_globals(qube_ctx *ctx, struct text *t)
 		TOLD(qube_domain_destroy(d));
 		qube_domain_unref(d);
 	}
+	/* A named disposable looks like its template, the default one here. */
+	o.klass = "DispVM";
+	if (TOLD(qube_domain_open(&d, ctx, "dvm")) == 0) {
+		TOLD(qube_domain_property_set(d, "label", "purple"));
+		qube_domain_unref(d);
+	}
+	for (int i = 0; i < 3; i++) {
+		o.template_name = i == 1 ? "dvm" : NULL;
+		o.label = i == 2 ? "green" : NULL;
+		if (TOLD(qube_domain_create(&d, ctx, &o)) == 0) {
+			view(ctx, t, d);
+			property(t, d, "auto_cleanup");
+			property(t, d, "default_dispvm");
+			TOLD(qube_domain_destroy(d));
+			qube_domain_unref(d);
+		}
+	}
+	o.template_name = "nobody";
+	TOLD(qube_domain_create(&d, ctx, &o));
+	o.template_name = o.label = NULL;
 	o.klass = "StandaloneVM";
 	if (TOLD(qube_domain_create(&d, ctx, &o)) == 0) {
 		view(ctx, t, d);
