@@ -84,7 +84,7 @@ def test_flags_of_services_are_files_inside(host):
     host.ok("shutdown", "work")
 
 
-def test_threat_24_nothing_of_a_disposable_is_in_the_next(host):
+def threat_24_nothing_of_a_disposable_is_in_the_next(host):
     first = host.ok(
         "run", "--disposable=dvm", "--", "echo secret >>~/left; echo x >/tmp/left; cat ~/left"
     ).text

@@ -286,7 +286,7 @@ def secret_is_nowhere(host):
     until(lambda: not found(), f"nothing of it is on the disk: {found()!r}")
 
 
-def test_threat_24_a_volume_that_was_cleared_is_as_it_was_when_new(host):
+def threat_24_a_volume_that_was_cleared_is_as_it_was_when_new(host):
     host.ok("create", "reset", "--template", "tpl")
     run_once(host, "reset")
     new = content(host, "reset", "private"), on_disk(host, "reset")
@@ -299,7 +299,7 @@ def test_threat_24_a_volume_that_was_cleared_is_as_it_was_when_new(host):
     host.ok("rm", "reset")
 
 
-def test_threat_24_a_root_that_was_reverted_is_as_it_was(host):
+def threat_24_a_root_that_was_reverted_is_as_it_was(host):
     host.ok("create", "back", "--class", "StandaloneVM", "--template", "tpl")
     run_once(host, "back")
     old = content(host, "back", "root")
@@ -315,7 +315,7 @@ def test_threat_24_a_root_that_was_reverted_is_as_it_was(host):
     host.ok("rm", "back")
 
 
-def test_threat_24_a_new_qube_has_nothing_of_one_that_had_its_name(host):
+def threat_24_a_new_qube_has_nothing_of_one_that_had_its_name(host):
     for klass in ("AppVM", "StandaloneVM"):
         kept = ["private"] + (["root"] if klass == "StandaloneVM" else [])
 
