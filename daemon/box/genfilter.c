@@ -236,6 +236,20 @@ static int add_protocols(scmp_filter_ctx f)
 	return 0;
 }
 
+/* btrfs lets everybody make subvolumes, read-only ones too, which the host cannot remove as a tree
+ * of files, and in which files have the numbers of others: SNAP_CREATE 1, SUBVOL_CREATE 14,
+ * SNAP_DESTROY 15, both creates of version 2, SUBVOL_SETFLAGS 26, SNAP_DESTROY_V2 63, by type and
+ * number, whatever the size. To programs it is a file system that has none. */
+static int add_subvolumes(scmp_filter_ctx f)
+{
+	static const uint64_t numbers[] = { 1, 14, 15, 23, 24, 26, 63 };
+
+	for (size_t i = 0; i < COUNT(numbers); i++)
+		if (refuse_arg(f, SCMP_SYS(ioctl), 1, 0xffff, 0x9400 | numbers[i], ENOTTY) < 0)
+			return -1;
+	return 0;
+}
+
 static int add_arguments(scmp_filter_ctx f, int userns, int net)
 {
 	/* TIOCSTI, TIOCLINUX: typing into a terminal that somebody else reads. */
@@ -244,6 +258,8 @@ static int add_arguments(scmp_filter_ctx f, int userns, int net)
 		return -1;
 	/* TIOCSETD: a terminal's other disciplines are drivers, and are loaded by being named. */
 	if (refuse_arg(f, SCMP_SYS(ioctl), 1, 0xffffffff, 0x5423, EPERM) < 0)
+		return -1;
+	if (add_subvolumes(f) < 0)
 		return -1;
 	if (add_namespaces(f, userns) < 0 || add_families(f, net) < 0 || add_protocols(f) < 0)
 		return -1;

@@ -33,10 +33,13 @@ int box_clone_tree(int dir, int userns, uint64_t set, uint64_t clear, const char
 		attr.attr_set |= MOUNT_ATTR_IDMAP;
 		attr.userns_fd = (uint32_t)userns;
 	}
-	if (mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
-		return box_fail("cannot %s of %s", userns >= 0 ? "shift the ids" : "set the flags",
-				what);
-	return qube__steal_fd(&tree);
+	if (mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)) == 0)
+		return qube__steal_fd(&tree);
+	if (userns >= 0 && errno == EINVAL) {
+		errno = EOPNOTSUPP;
+		return box_fail("the file system of %s has no idmapped mounts", what);
+	}
+	return box_fail("cannot %s of %s", userns >= 0 ? "shift the ids" : "set the flags", what);
 }
 
 int box_set_attrs(int tree, uint64_t set, const char *what)

@@ -128,6 +128,37 @@ int qube__check_machine(struct qube_check **out, size_t *count, const char *libe
 	return qube__check_worst(list, *count);
 }
 
+static void look_at_pool(struct qube_check *c, struct qube__pool *p)
+{
+	struct qube__pool_look look;
+
+	snprintf(c->name, sizeof(c->name), "pool %.58s", qube__pool_name(p));
+	if (qube__pool_look(&look, p) < 0) {
+		c->outcome = QUBE_CHECK_FAIL;
+		snprintf(c->detail, sizeof(c->detail), "%.200s", qube_error_last()->message);
+		return;
+	}
+	c->outcome = look.no_ids ? QUBE_CHECK_FAIL : QUBE_CHECK_OK;
+	snprintf(c->detail, sizeof(c->detail), "on %s: %s", look.type,
+		 look.no_ids ? "it has no idmapped mounts, so no qube starts from it" :
+		 look.shares ? "clones share their data until it is changed" :
+			       "clones are full copies, it cannot share data");
+}
+
+/* The machine's checks, and the host's own pools behind them. */
+static int look_with_pools(struct qube_check **out, size_t *count, struct qube__host *h)
+{
+	struct qube_check *list = calloc(QUBE__CHECKS_MAX + h->n_pools, sizeof(*list));
+
+	if (!list)
+		return qube__fail_nomem();
+	*count = look(list, h->libexec_dir);
+	for (size_t i = 0; i < h->n_pools; i++)
+		look_at_pool(&list[(*count)++], h->pools[i]);
+	*out = list;
+	return qube__check_worst(list, *count);
+}
+
 /* A host in memory needs nothing of the machine. */
 int qube__host_check(struct qube_check **out, size_t *count, qube_ctx *ctx)
 {
@@ -135,7 +166,7 @@ int qube__host_check(struct qube_check **out, size_t *count, qube_ctx *ctx)
 	struct qube_check *list;
 
 	if (h->ops != &qube__driver_fake)
-		return qube__check_machine(out, count, h->libexec_dir);
+		return look_with_pools(out, count, h);
 	list = calloc(1, sizeof(*list));
 	if (!list)
 		return qube__fail_nomem();

@@ -75,6 +75,13 @@ struct qube__pool_info {
 	uint64_t free_bytes; /* what we may still write */
 };
 
+/* What its file system can do. */
+struct qube__pool_look {
+	char type[24];
+	bool shares; /* copies share their data until one is written to */
+	bool no_ids; /* it is known to shift no ids: qubes cannot start from it */
+};
+
 struct qube__revision {
 	uint64_t number;
 	int64_t time; /* seconds since the epoch */
@@ -100,6 +107,7 @@ void qube__pool_close(struct qube__pool *p);
 int qube__pool_destroy(const struct qube__pool_env *env, const char *name);
 const char *qube__pool_name(const struct qube__pool *p);
 int qube__pool_info(struct qube__pool_info *out, struct qube__pool *p);
+int qube__pool_look(struct qube__pool_look *out, struct qube__pool *p);
 /* Calls fn for every owner that has something on disk, until it returns non-zero. */
 int qube__pool_each_owner(struct qube__pool *p, int (*fn)(void *user, const char *owner),
 			  void *user);

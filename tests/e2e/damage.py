@@ -9,29 +9,10 @@ import os
 import pathlib
 import subprocess
 
+from disks import disk
 from harness import Host, Skip, equal, expect, main, program_dir, until
 
 NOBODY = 65534
-
-
-@contextlib.contextmanager
-def disk(host, mebibytes):
-    """The host's state lies on a file system of that size."""
-    host.state.mkdir(mode=0o700)
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m,mode=0700", "e2e", host.state],
-        capture_output=True,
-        check=False,
-        timeout=10,
-    )
-    if done.returncode:
-        raise Skip(f"cannot mount a small file system: {done.stderr.decode().strip()}")
-    try:
-        yield
-    finally:
-        host.stop()
-        subprocess.run(["umount", "-R", host.state], check=True, timeout=10)
-        subprocess.run(["rm", "-rf", "--one-file-system", host.dir], check=True, timeout=10)
 
 
 def embedded(folder, *args):

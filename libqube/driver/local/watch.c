@@ -187,7 +187,9 @@ static void box_failed(struct qube__local_machine *m, const struct qube__box_rep
 		return;
 	qube__text_escape(text, sizeof(text), r->text, strlen(r->text));
 	errno = r->os_errno;
-	if (r->os_errno)
+	if (r->os_errno == EOPNOTSUPP)
+		qube__fail(QUBE_E_NOTSUP, "%s: %s", m->name, text);
+	else if (r->os_errno)
 		qube__fail_os("%s: %s", m->name, text);
 	else
 		qube__fail(QUBE_E_INVALID, "%s: %s", m->name, text);

@@ -128,6 +128,74 @@ QTEST(local, a_root_that_is_thrown_away_and_a_root_that_is_one_directory_work)
 	W_TRUE(world_close(&w));
 }
 
+/* Shifted layers and an overlay over them, on each kind of file system that a state may lie on. */
+static void lives_on(const char *kind)
+{
+	static struct world w;
+	const char *why = world_missing() ? world_missing() : world_open_on(&w, kind);
+
+	if (why)
+		QT_SKIP(why);
+	if (world_start(&w)) {
+		world_sh_says(&w, "mv /dir /moved && cat /moved/file /moved/sub/s",
+			      "original\ns\n");
+		world_sh_says(&w, "rm -r /moved && mkdir /moved && echo a >/moved/b && ls /moved",
+			      "b\n");
+		world_sh_says(&w, "chown 1000 /bin/busybox && stat -c %u:%g /bin/busybox",
+			      "1000:0\n");
+		world_sh_says(&w,
+			      "echo own >/home/user/f; ln /home/user/f /home/user/g; "
+			      "chown 1000:7 /home/user/f; stat -c %u:%g:%h /home/user/g",
+			      "1000:7:2\n");
+		world_stop(&w);
+	}
+	W_TRUE(world_host(&w, "test \"$(stat -c %u:%g kept/home/user/f)\" = 1000:7"));
+	W_TRUE(world_host(&w, "test \"$(cat layer/dir/file)\" = original -a -e upper/moved/b"));
+	w.spec.root.discard = true;
+	if (world_start(&w)) {
+		world_sh_says(&w, "cat /moved/b && echo c >/moved/b && cat /moved/b", "a\nc\n");
+		world_stop(&w);
+	}
+	W_TRUE(world_close(&w));
+}
+
+QTEST(local, a_box_lives_on_btrfs)
+{
+	lives_on("btrfs");
+}
+
+QTEST(local, a_box_lives_on_xfs)
+{
+	lives_on("xfs");
+}
+
+QTEST(local, a_box_lives_on_ext4)
+{
+	lives_on("ext4");
+}
+
+QTEST(local, a_box_lives_in_memory)
+{
+	lives_on("tmpfs");
+}
+
+/* As in a container whose own root is an overlay. */
+QTEST(local, a_file_system_that_shifts_no_ids_is_said)
+{
+	static struct world w;
+	const char *why = world_missing() ? world_missing() : world_open_on(&w, "overlay");
+
+	if (why)
+		QT_SKIP(why);
+	W_INT(qube__driver_local.create(w.driver, &w.m, &w, &w.spec), 0);
+	W_TRUE(world_wait(&w, QUBE__MACHINE_FAILED, 20));
+	W_INT(w.code, QUBE_E_NOTSUP);
+	W_TRUE(strstr(w.failure, "has no idmapped mounts"));
+	w.m->ops->release(w.m);
+	w.m = NULL;
+	W_TRUE(world_close(&w));
+}
+
 QTEST(local, the_agent_is_started_again_and_its_clean_end_is_the_guests_halt)
 {
 	struct world w;

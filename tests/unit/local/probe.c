@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -152,6 +153,34 @@ static void try_files_of_init(FILE *out)
 	}
 }
 
+/* Requests that make, flag and remove subvolumes and snapshots, tried on a directory of btrfs. */
+static void try_subvolumes(FILE *out, const char *dir)
+{
+	static const unsigned long requests[] = {
+		0x50009401, 0x5000940e,	  0x15000940e, 0x5000940f, 0x50009417,
+		0x50009418, 0xf150009418, 0x4008941a,  0x5000943f,
+	};
+	int fd = open(dir, O_RDONLY | O_DIRECTORY);
+
+	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+		/* The descriptor in front, and where each request has the name. */
+		union {
+			int64_t fd;
+			char bytes[4096];
+		} arg = { .fd = fd };
+		bool late = (requests[i] & 0xff) >= 0x17 && (requests[i] & 0xff) != 0x1a;
+
+		if ((requests[i] & 0xff) != 0x1a)
+			snprintf(arg.bytes + (late ? 56 : 8), 16, "made%zu", i);
+		else
+			arg.fd = 2; /* BTRFS_SUBVOL_RDONLY */
+		if (syscall(SYS_ioctl, fd, requests[i], &arg) == 0)
+			errno = 0;
+		fprintf(out, "%s %lx: %d\n", errno == ENOTTY ? "ok" : "BAD", requests[i], errno);
+	}
+	close(fd);
+}
+
 static void list_fds(FILE *out, const char *dir_name)
 {
 	DIR *dir = opendir(dir_name);
@@ -237,6 +266,8 @@ static void serve(int conn)
 		try_files_of_init(out);
 	else if (strncmp(line, "fds ", 4) == 0)
 		list_fds(out, line + 4);
+	else if (strncmp(line, "subvolumes ", 11) == 0)
+		try_subvolumes(out, line + 11);
 	else if (strcmp(line, "pids") == 0)
 		fill_pids(out);
 	else if (strcmp(line, "log") == 0)

@@ -107,6 +107,23 @@ QTEST(local, threat_13_a_private_volume_of_symlinks_fails_clean)
 	W_TRUE(world_close(&w));
 }
 
+/* Root of a qube could make one that the host's root cannot remove, or cannot tell from others. */
+QTEST(local, threat_32_no_subvolume_is_made_from_inside)
+{
+	struct world w;
+	const char *why = world_missing() ? world_missing() : world_open_on(&w, "btrfs");
+
+	if (why)
+		QT_SKIP(why);
+	if (world_start(&w)) {
+		all_ok(&w, "subvolumes /rw", 9);
+		all_ok(&w, "subvolumes /home/user", 9);
+		world_stop(&w);
+	}
+	W_TRUE(world_host(&w, "test -z \"$(find kept -inum 256)\" && rm -r kept"));
+	W_TRUE(world_close(&w));
+}
+
 /* A root that is one directory, in which somebody keeps turning mount points into links. */
 QTEST(local, threat_13_components_that_change_during_setup_lead_nowhere)
 {

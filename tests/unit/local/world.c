@@ -3,6 +3,8 @@
 
 #include "qtest.h"
 
+#include "../disk.h"
+
 #include "base/clock.h"
 #include "base/error.h"
 
@@ -12,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -58,6 +61,7 @@ static void on_machine(void *user, struct qube__machine *m, void *machine_user,
 	if (event == QUBE__MACHINE_FAILED) {
 		snprintf(w->failure, sizeof(w->failure), "%s", qube_error_last()->message);
 		w->os_errno = qube_error_last()->os_errno;
+		w->code = qube_error_last()->code;
 	}
 }
 
@@ -164,11 +168,16 @@ static bool open_driver(struct world *w, bool adopt)
 	return false;
 }
 
-bool world_open(struct world *w)
+static bool make_dir(struct world *w)
 {
 	memset(w, 0, sizeof(*w));
 	snprintf(w->dir, sizeof(w->dir), "/var/tmp/qube-box-test.XXXXXX");
-	if (!mkdtemp(w->dir) || !run(w->dir, make_tree)) {
+	return mkdtemp(w->dir) != NULL;
+}
+
+static bool fill_dir(struct world *w)
+{
+	if (!run(w->dir, make_tree)) {
 		qtest_fail(__FILE__, __LINE__, "cannot make a template in %s", w->dir);
 		return false;
 	}
@@ -180,6 +189,26 @@ bool world_open(struct world *w)
 	if (qube__loop_init(&w->loop) < 0)
 		return false;
 	return open_driver(w, false);
+}
+
+bool world_open(struct world *w)
+{
+	return make_dir(w) && fill_dir(w);
+}
+
+const char *world_open_on(struct world *w, const char *kind)
+{
+	const char *why;
+
+	if (!make_dir(w))
+		return "no temporary directory";
+	why = disk_mount(w->dir, kind, 512);
+	w->mounted = !why;
+	if (!why && !fill_dir(w))
+		why = "cannot open a driver there";
+	if (why && !w->mounted)
+		rmdir(w->dir);
+	return why;
 }
 
 bool world_reopen(struct world *w, bool adopt)
@@ -231,6 +260,21 @@ bool world_stop(struct world *w)
 	return true;
 }
 
+/* What died a moment ago may still hold it; an overlay lies on another mount at the same place. */
+static bool unmount(const char *dir)
+{
+	uint64_t until = qube__now_ms() + 5000;
+
+	for (;;) {
+		if (umount2(dir, 0) == 0)
+			continue;
+		if (errno == EINVAL)
+			return true;
+		if (qube__now_ms() > until || poll(NULL, 0, 20) < 0)
+			return false;
+	}
+}
+
 /* What a machine may leave behind on this host. */
 static bool left_behind(struct world *w)
 {
@@ -239,6 +283,10 @@ static bool left_behind(struct world *w)
 	clean = run(w->dir, "test -z \"$(ls -A run)\"");
 	if (!clean)
 		qtest_fail(__FILE__, __LINE__, "the run directory is not empty");
+	if (w->mounted && !unmount(w->dir)) {
+		qtest_fail(__FILE__, __LINE__, "the file system at %s is in use", w->dir);
+		clean = false;
+	}
 	if (!run("/", "! grep -q qube-box-test /proc/self/mountinfo")) {
 		qtest_fail(__FILE__, __LINE__, "a mount is left");
 		clean = false;

@@ -27,9 +27,11 @@ struct world {
 	int status;
 	char failure[768]; /* message of the record at FAILED */
 	int os_errno;
+	int code;
 	char log[8192];
 	int log_lines;
-	bool keep; /* the next driver that is opened leaves machines when it closes */
+	bool keep;    /* the next driver that is opened leaves machines when it closes */
+	bool mounted; /* dir is a file system of its own */
 	bool found_paused;
 	bool found_bound;
 };
@@ -58,6 +60,8 @@ struct world {
 /* NULL, or why these tests cannot run here. */
 const char *world_missing(void);
 bool world_open(struct world *w);
+/* The same on a file system of that kind. NULL, or why not. */
+const char *world_open_on(struct world *w, const char *kind);
 /* Closes the driver and opens another; adopt: takes box-test over as w->m. */
 bool world_reopen(struct world *w, bool adopt);
 /* Removes everything; false if a process, mount, cgroup or file was left. */

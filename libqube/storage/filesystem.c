@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * What the file system of a pool can do for it. */
+#include "storage/tree.h"
+
+#include "base/cleanup.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/vfs.h>
+
+enum { MAGIC_XFS = 0x58465342 };
+
+/* Two files without a name, the second a clone of the first. */
+static bool shares(int dir)
+{
+	qube__autofd a = openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	qube__autofd b = openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	return a >= 0 && b >= 0 && pwrite(a, "x", 1, 0) == 1 && ioctl(b, FICLONE, a) == 0;
+}
+
+int qube__pool_look(struct qube__pool_look *out, struct qube__pool *p)
+{
+	/* Those that a state is likely to be put on. Whether ids can be shifted cannot be tried
+	 * without a user namespace: it is said of the ones that are known not to. */
+	static const struct {
+		unsigned int magic;
+		const char *name;
+		bool no_ids;
+	} known[] = {
+		{ BTRFS_SUPER_MAGIC, "btrfs", false },
+		{ EXT4_SUPER_MAGIC, "ext4", false },
+		{ F2FS_SUPER_MAGIC, "f2fs", false },
+		{ NFS_SUPER_MAGIC, "nfs", true },
+		{ OVERLAYFS_SUPER_MAGIC, "overlay", true },
+		{ TMPFS_MAGIC, "tmpfs", false },
+		{ V9FS_MAGIC, "9p", true },
+		{ MAGIC_XFS, "xfs", false },
+	};
+	struct qube__pool_look look = { .shares = shares(p->tmp) };
+	struct statfs fs;
+
+	if (fstatfs(p->dir, &fs) < 0)
+		return qube__tree_fail(p, "look at", "the file system");
+	snprintf(look.type, sizeof(look.type), "type %x", (unsigned int)fs.f_type);
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (known[i].magic == (unsigned int)fs.f_type) {
+			snprintf(look.type, sizeof(look.type), "%s", known[i].name);
+			look.no_ids = known[i].no_ids;
+		}
+	*out = look;
+	return 0;
+}
