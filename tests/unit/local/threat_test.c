@@ -225,6 +225,91 @@ QTEST(local, threat_13_proc_is_covered_and_read_only)
 	W_TRUE(world_close(&w));
 }
 
+/* Everything that is mounted on has to be there already. */
+static bool read_only_volumes(struct world *w)
+{
+	w->spec.root.read_only = true;
+	w->spec.private_volume.read_only = true;
+	return world_host(w,
+			  "cd layer; mkdir -p sys dev proc run tmp rw home usr/local; cd ../kept; "
+			  "mkdir -p home/user usrlocal; touch home/user/f usrlocal/f");
+}
+
+QTEST(local, threat_19_what_is_mounted_read_only_stays_so_for_root_inside)
+{
+	struct world w;
+
+	NEED_WORLD(&w);
+	if (world_start(&w)) {
+		all_ok(&w, "readonly ", 20);
+		all_ok(&w, "readonly-program", 2);
+		world_stop(&w);
+	}
+	W_TRUE(read_only_volumes(&w));
+	if (world_start(&w)) {
+		all_ok(&w, "readonly / /rw /home /usr/local", 24);
+		world_stop(&w);
+	}
+	/* One layer and nothing to write into is no overlay. */
+	free(w.spec.root.upper);
+	free(w.spec.root.work);
+	w.spec.root.upper = NULL;
+	w.spec.root.work = NULL;
+	if (world_start(&w)) {
+		all_ok(&w, "readonly / /rw /home /usr/local", 24);
+		world_stop(&w);
+	}
+	W_TRUE(world_close(&w));
+}
+
+QTEST(local, threat_19_user_namespaces_of_a_qube_do_not_lift_a_read_only_flag)
+{
+	struct world w;
+
+	NEED_WORLD(&w);
+	w.spec.flags = QUBE__MACHINE_USERNS;
+	W_TRUE(read_only_volumes(&w));
+	if (world_start(&w)) {
+		all_ok(&w, "readonly-apart", 30);
+		world_stop(&w);
+	}
+	W_TRUE(world_close(&w));
+}
+
+/* Two layers below an overlay that root writes all over. */
+QTEST(local, threat_19_a_layer_is_never_written_to_through_its_overlay)
+{
+	static const char look[] =
+		"find layer layer2 -printf '%p %y %m %U:%G %T@ %C@ %s %n %i\\n' | "
+		"sort >$PWD/saw; find layer layer2 -type f -exec sha256sum {} + | "
+		"sort >>saw; cmp -s saw saw.before || mv saw saw.before";
+	struct world w;
+
+	NEED_WORLD(&w);
+	W_TRUE(world_host(&w, "mkdir layer2; echo two >layer2/two; ln layer2/two layer2/link"));
+	w.spec.root.layers[w.spec.root.n_layers] = malloc(sizeof(w.layer) + 8);
+	snprintf(w.spec.root.layers[w.spec.root.n_layers++], sizeof(w.layer) + 8, "%s2", w.layer);
+	W_TRUE(world_host(&w, look));
+	if (world_start(&w)) {
+		/* A descriptor of the file below, opened again to write. */
+		world_sh_says(&w, "exec 8</two; echo x >/proc/self/fd/8; cat /two", "x\n");
+		world_sh_says(&w, "echo y >>/link; chmod 777 /two /link; cat /link", "two\ny\n");
+		world_sh_says(&w,
+			      "find / -xdev -type f -size -100 -exec sh -c "
+			      "'echo z >>\"$0\"; chmod 4777 \"$0\"; chown 5:5 \"$0\"; "
+			      "touch -d @7 \"$0\"' {} \\; 2>/dev/null; cat /dir/sub/s",
+			      "s\nz\n");
+		world_sh_says(&w, "mv /dir /moved; rm -r /moved /two /link /etc; ls -d /etc /two",
+			      "ls: /etc: No such file or directory\n"
+			      "ls: /two: No such file or directory\n");
+		world_stop(&w);
+	}
+	W_TRUE(world_host(&w, "cp saw.before was"));
+	W_TRUE(world_host(&w, look));
+	W_TRUE(world_host(&w, "cmp saw.before was"));
+	W_TRUE(world_close(&w));
+}
+
 /* Through a shared inode a box sees when the host or another qube uses it, and locks reach across.
  */
 QTEST(local, threat_31_device_nodes_are_the_boxs_own)
