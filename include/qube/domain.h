@@ -72,8 +72,7 @@ struct qube_domain_start_opts {
 enum {
 	QUBE_DOMAIN_SHUTDOWN_FORCE = 1,	  /**< even if paused or serving others */
 	QUBE_DOMAIN_SHUTDOWN_OR_KILL = 2, /**< kill it when the time is up */
-	QUBE_DOMAIN_SHUTDOWN_KEEP = 4 /**< what was written to its root is kept after all, and that
-					 this failed is a failure of the call */
+	QUBE_DOMAIN_SHUTDOWN_KEEP = 4	  /**< what was written to its root is kept after all */
 };
 
 /** Options of qube_domain_shutdown(). */
@@ -299,7 +298,9 @@ QUBE_API int qube_domain_start_with(qube_domain *d, const struct qube_domain_sta
  * @return 0, or
  * @retval QUBE_E_STATE    it is not running
  * @retval QUBE_E_TIMEOUT  it did not stop in time and still runs
- * @retval QUBE_E_LIMIT    with QUBE_DOMAIN_SHUTDOWN_KEEP: it stopped, and the disk is full
+ * @retval QUBE_E_LIMIT    it stopped, and what it wrote was not saved, as the disk is full: a
+ * template or standalone goes on with it at its next start, unless this session began with
+ *                         QUBE_DOMAIN_START_DISCARD
  * @par Thread  The context's.
  * @par Since   0.1
  */
@@ -313,6 +314,7 @@ QUBE_API int qube_domain_shutdown(qube_domain *d, const struct qube_domain_shutd
  * @param[out] op  NULL: block; else the operation. Owned: qube_op_unref().
  * @return 0, or
  * @retval QUBE_E_STATE  it is not running
+ * @retval QUBE_E_LIMIT  as qube_domain_shutdown()
  * @par Thread  The context's.
  * @par Since   0.1
  */

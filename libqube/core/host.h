@@ -48,9 +48,10 @@ struct qube__host {
 	const struct qube__driver_ops *ops;
 	struct qube__driver *driver;
 	bool no_guests;
-	bool keep;	 /* closing leaves what runs to the next host */
-	bool own_cgroup; /* QUBE_CTX_OWN_CGROUP */
-	char *cgroup;	 /* for the qubes, or NULL */
+	bool keep;	    /* closing leaves what runs to the next host */
+	bool own_cgroup;    /* QUBE_CTX_OWN_CGROUP */
+	char *cgroup;	    /* for the qubes, or NULL */
+	uint32_t log_short; /* lines that could not be written to qubes' logs */
 	char *state_dir;
 	char *run_dir;
 	char *run_boxes; /* the driver's */

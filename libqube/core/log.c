@@ -52,6 +52,25 @@ void qube__host_log_drop(struct qube__host *h, const char *name)
 	unlinkat(dir, old, 0);
 }
 
+/* A log that cannot be written must not stop the qube; that lines are missing in it is said once.
+ */
+static void fell_short(struct qube__host *h, const char *name)
+{
+	qube__fail_os("the log of '%s' cannot be written", name);
+	if (!h->log_short++)
+		qube__ctx_log(&h->ctx, 4, "%s; lines are missing in it until it can",
+			      qube_error_last()->message);
+}
+
+static void wrote(struct qube__host *h, const char *name)
+{
+	if (h->log_short)
+		qube__ctx_log(&h->ctx, 5,
+			      "the log of '%s' can be written again; %u lines of qubes are missing",
+			      name, h->log_short);
+	h->log_short = 0;
+}
+
 void qube__life_log(struct qube__host *h, const char *name, const char *line)
 {
 	qube__autofd dir = open_logs(h);
@@ -75,8 +94,10 @@ void qube__life_log(struct qube__host *h, const char *name, const char *line)
 		fd = openat(dir, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
 			    0600);
 	}
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		fell_short(h, name);
 		return;
+	}
 	gmtime_r(&now, &tm);
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	n = snprintf(text, sizeof(text) - 1, "%s %s", when, line);
@@ -85,9 +106,12 @@ void qube__life_log(struct qube__host *h, const char *name, const char *line)
 	if ((size_t)n > sizeof(text) - 2)
 		n = (int)sizeof(text) - 2;
 	text[n++] = '\n';
-	/* A log that cannot be written must not stop the qube. */
-	if (qube__io_write_full(fd, text, (size_t)n) < 0)
+	if (qube__io_write_full(fd, text, (size_t)n) == 0) {
+		wrote(h, name);
 		return;
+	}
+	fell_short(h, name);
+	(void)!ftruncate(fd, st.st_size); /* no half a line */
 }
 
 int qube__host_log_read(char **out, struct qube__host *h, const char *name)

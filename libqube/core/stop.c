@@ -87,7 +87,7 @@ static void finish(struct qube__run *r)
 	struct qube__list start_waiters;
 	struct qube__err err = r->err;
 	struct qube__err unsaved = r->settle_err;
-	int kept = r->keep ? r->settle_code : 0;
+	int kept = r->settle_code;
 	bool failed = r->failed;
 
 	qube__fault(QUBE__FAULT_STOP_SETTLED);

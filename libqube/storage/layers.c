@@ -246,9 +246,24 @@ static int complete(struct qube__pool *p, struct qube__volume_file *f, const cha
 	return qube__tree_write_file(p, f, owner, name);
 }
 
+/* The layer is there and could not be listed, most often because the disk is full: its writes go
+ * back to where the next start goes on with them, unless they are listed after all. */
+static int take_back(struct qube__pool *p, struct qube__volume_file *f, const char *owner,
+		     const char *name, int run, const char *layer)
+{
+	struct qube__err why;
+
+	qube__err_save(&why);
+	if (qube__tree_read_file(p, f, owner, name) == 0 && strcmp(f->pending, layer) == 0 &&
+	    renameat2(p->layers, layer, run, "upper", RENAME_NOREPLACE) == 0)
+		fsync(run);
+	return qube__err_restore(&why);
+}
+
 int qube__tree_commit(struct qube__pool *p, const char *owner, const char *name, int32_t keep)
 {
 	qube__autofree struct qube__volume_file *f = malloc(sizeof(*f));
+	char layer[QUBE__LAYER_ID_MAX];
 	qube__autofd owner_run = qube__tree_owner_dir(p->run, owner, false);
 	qube__autofd run = -1;
 	int r = f ? qube__tree_read_file(p, f, owner, name) : qube__fail_nomem();
@@ -266,11 +281,16 @@ int qube__tree_commit(struct qube__pool *p, const char *owner, const char *name,
 	if (r < 0)
 		return r;
 	qube__fault(QUBE__FAULT_COMMIT_SAID);
-	if (renameat2(run, "upper", p->layers, f->pending, RENAME_NOREPLACE) < 0 ||
-	    fsync(p->layers) < 0 || fsync(run) < 0)
+	if (renameat2(run, "upper", p->layers, f->pending, RENAME_NOREPLACE) < 0)
 		return qube__tree_fail(p, "keep the writes of", owner);
-	qube__fault(QUBE__FAULT_COMMIT_MOVED);
-	return complete(p, f, owner, name, keep);
+	memcpy(layer, f->pending, sizeof(layer));
+	if (fsync(p->layers) < 0 || fsync(run) < 0) {
+		r = qube__tree_fail(p, "keep the writes of", owner);
+	} else {
+		qube__fault(QUBE__FAULT_COMMIT_MOVED);
+		r = complete(p, f, owner, name, keep);
+	}
+	return r < 0 ? take_back(p, f, owner, name, run, layer) : r;
 }
 
 static int recover_file(struct qube__pool *p, void *user, const char *owner, const char *name)
