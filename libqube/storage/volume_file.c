@@ -116,7 +116,7 @@ static int parse_lines(struct qube__volume_file *f, const char *p, const char *e
 		if (!take_word(key, sizeof(key), &w) || strcmp(key, "qube-volume") != 0 ||
 		    !take_number(&format, &w, UINT32_MAX) || w.p != w.end || format == 0)
 			return QUBE_E_PROTO;
-		if (format > 2)
+		if (format > QUBE__VOLUME_FORMAT)
 			return QUBE_E_NOTSUP;
 	}
 	return first || !f->n_states ? QUBE_E_PROTO : 0;

@@ -14,7 +14,10 @@
 
 #include "storage/pool.h"
 
-enum { QUBE__VOLUME_FILE_MAX = 64 * 1024 };
+enum {
+	QUBE__VOLUME_FILE_MAX = 64 * 1024,
+	QUBE__VOLUME_FORMAT = 2, /* the newest that is understood; 1 is the first */
+};
 
 struct qube__volume_state {
 	uint64_t number;

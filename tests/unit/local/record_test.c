@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "qtest.h"
 
+#include "base/cleanup.h"
+#include "base/io.h"
 #include "driver/local/local.h"
 
 #include <qube/error.h>
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +38,25 @@ QTEST(run_record, survives_the_way_there_and_back)
 	QT_INT(qube__local_record_parse(&got, text, (size_t)n), 0);
 	QT_TRUE(memcmp(&got, &sample, sizeof(got)) == 0);
 	QT_INT(qube__local_record_encode(text, (size_t)n, &sample), QUBE_E_LIMIT);
+}
+
+/* Each format number's record as it was written, in formats/run-N; never changed. */
+QTEST(run_record, of_every_format_that_ever_was_is_still_read)
+{
+	static struct qube__local_record got;
+	qube__autofree char *was = NULL;
+	char text[QUBE__LOCAL_RECORD_MAX];
+	size_t len = 0;
+	int n;
+
+	QT_INT(qube__io_read_file(&was, &len, AT_FDCWD,
+				  QUBE_TEST_SOURCE_DIR "/unit/local/formats/run-1", sizeof(text)),
+	       0);
+	QT_INT(qube__local_record_parse(&got, was, len), 0);
+	QT_TRUE(memcmp(&got, &sample, sizeof(got)) == 0);
+	n = qube__local_record_encode(text, sizeof(text), &got);
+	QT_INT(n, len);
+	QT_MEM(text, was, len);
 }
 
 QTEST(run_record, threat_34_every_truncation_is_damage)

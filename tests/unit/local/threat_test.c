@@ -578,6 +578,72 @@ QTEST(local, threat_34_a_driver_leaves_what_runs_to_the_next_one)
 	W_TRUE(world_close(&w));
 }
 
+/* A second box beside the world's own, to which something happens. */
+static struct qube__machine *start_other(struct world *w)
+{
+	struct qube__machine_spec spec = w->spec;
+	struct qube__machine *m = NULL;
+	char path[4][160];
+
+	W_TRUE(world_host(w, "mkdir upper2 kept2; mkdir -m 700 work2"));
+	snprintf(path[0], sizeof(path[0]), "%s2", w->upper);
+	snprintf(path[1], sizeof(path[1]), "%s2", w->work);
+	snprintf(path[2], sizeof(path[2]), "%s2", w->kept);
+	spec.name = "box-other";
+	spec.qid = w->spec.qid + 1;
+	spec.id_base = w->spec.id_base + (1 << 16);
+	spec.root.upper = path[0];
+	spec.root.work = path[1];
+	spec.private_volume.upper = path[2];
+	w->n_events = 0;
+	if (qube__driver_local.create(w->driver, &m, w, &spec) < 0 ||
+	    !world_wait(w, QUBE__MACHINE_HELD, 20) || m->ops->run(m) < 0 ||
+	    !world_wait(w, QUBE__MACHINE_RUNNING, 20))
+		qtest_fail(__FILE__, __LINE__, "no second box: %s", qube_error_last()->message);
+	w->n_events = 0;
+	return m;
+}
+
+/* What another format or a bad disk made of one record does not touch the other's machine. */
+static void record_of_other(const char *edit, const char *why)
+{
+	struct qube__machine *other;
+	struct world w;
+
+	NEED_WORLD(&w);
+	w.keep = true;
+	W_TRUE(world_reopen(&w, false));
+	if (world_start(&w)) {
+		other = start_other(&w);
+		W_TRUE(world_host(&w, edit));
+		w.driver->ops->close(w.driver);
+		if (other)
+			other->ops->release(other);
+		w.driver = NULL;
+		W_TRUE(world_reopen(&w, true));
+		W_TRUE(w.m != NULL);
+		W_TRUE(strstr(w.log, "'box-other', which a host before this one left, is ended: "));
+		W_TRUE(strstr(w.log, why));
+		W_TRUE(world_host(&w, "test \"$(ls run)\" = box-test"));
+	}
+	if (w.m) {
+		world_sh_says(&w, "echo lives", "lives\n");
+		W_TRUE(world_stop(&w));
+	}
+	W_TRUE(world_close(&w));
+}
+
+QTEST(local, threat_34_a_damaged_record_ends_its_machine_alone)
+{
+	record_of_other("truncate -s 40 run/box-other/record", "its record is damaged");
+}
+
+QTEST(local, threat_34_a_newer_record_ends_its_machine_alone)
+{
+	record_of_other("sed -i 's/^qube-run 1$/qube-run 2/' run/box-other/record",
+			"its record was written by a newer libqube");
+}
+
 QTEST(local, threat_20_a_spec_that_makes_no_sense_is_refused_at_once)
 {
 	struct world w;

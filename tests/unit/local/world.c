@@ -213,7 +213,8 @@ const char *world_open_on(struct world *w, const char *kind)
 
 bool world_reopen(struct world *w, bool adopt)
 {
-	w->driver->ops->close(w->driver);
+	if (w->driver)
+		w->driver->ops->close(w->driver);
 	if (w->m)
 		forget(w);
 	return open_driver(w, adopt);
