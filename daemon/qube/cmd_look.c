@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Looking: ls, events. */
+ * Looking: ls. */
 #include "cli.h"
 #include "table.h"
 
 #include <langinfo.h>
 #include <locale.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 /* The colour of a label on a terminal of 256 colours. */
 static int color_of(const char *label)
@@ -221,113 +219,4 @@ int cmd_ls(struct cli *c)
 int cmd_template_ls(struct cli *c)
 {
 	return list_domains(c, QUBE_CLASS_TEMPLATE);
-}
-
-struct follow {
-	struct cli *c;
-	uint64_t left; /* 0: no end */
-	bool ended;
-};
-
-static void print_event_json(const struct qube_event *ev)
-{
-	struct cli_json j;
-
-	cli_json_init(&j, stdout);
-	cli_json_open_object(&j, NULL);
-	cli_json_uint(&j, "time_ms", ev->time_ms);
-	cli_json_string(&j, "subject", ev->subject);
-	cli_json_string(&j, "event", ev->name);
-	cli_json_open_object(&j, "fields");
-	for (uint64_t i = 0; i < ev->n_fields; i++)
-		cli_json_string(&j, ev->keys[i], ev->values[i]);
-	cli_json_close_object(&j);
-	cli_json_close_object(&j);
-	cli_json_end(&j);
-}
-
-/* Values may come from guests: escaped, and their spaces with them, so that a line has one
- * reading. */
-static void print_escaped(const char *text)
-{
-	for (; *text; text++) {
-		unsigned char b = (unsigned char)*text;
-
-		if (b > 0x20 && b < 0x7f && b != '\\')
-			putchar(b);
-		else
-			printf("\\x%02x", b);
-	}
-}
-
-static void print_event(const struct qube_event *ev)
-{
-	time_t seconds = (time_t)(ev->time_ms / 1000);
-	struct tm tm;
-	char when[32] = "";
-
-	if (localtime_r(&seconds, &tm))
-		strftime(when, sizeof(when), "%H:%M:%S", &tm);
-	printf("%s.%03u ", when, (unsigned int)(ev->time_ms % 1000));
-	print_escaped(*ev->subject ? ev->subject : "-");
-	putchar(' ');
-	print_escaped(ev->name);
-	for (uint64_t i = 0; i < ev->n_fields; i++) {
-		putchar(' ');
-		print_escaped(ev->keys[i]);
-		putchar('=');
-		print_escaped(ev->values[i]);
-	}
-	putchar('\n');
-}
-
-static void on_event(void *user, const struct qube_event *ev)
-{
-	struct follow *f = user;
-
-	if (f->ended)
-		return;
-	if (f->c->json)
-		print_event_json(ev);
-	else
-		print_event(ev);
-	/* A reader that went away ends it. */
-	if (fflush(stdout) != 0 || (f->left && --f->left == 0))
-		f->ended = true;
-}
-
-int cmd_events(struct cli *c)
-{
-	struct follow f = { .c = c };
-	struct qube_callback cb = { .fn = on_event, .user = &f };
-	qube_subscription *sub = NULL;
-	int signals;
-	int r = 0;
-
-	if (cli_given(&c->o, O_COUNT) &&
-	    (!cli_parse_u64(&f.left, c->o.value[O_COUNT], UINT32_MAX) || !f.left))
-		return cli_usage(c, "--count is a number above 0");
-	r = cli_ctx_open(c);
-	if (r)
-		return r;
-	if (qube_ctx_subscribe(&sub, c->ctx, &cb) < 0)
-		return cli_fail_last(c);
-	signals = cli_signals_open();
-	while (!f.ended && r >= 0) {
-		struct pollfd fds[] = { { .fd = qube_ctx_get_fd(c->ctx), .events = POLLIN },
-					{ .fd = signals, .events = POLLIN },
-					/* Told when the reader of a pipe goes away. */
-					{ .fd = 1 } };
-
-		if (poll(fds, 3, -1) > 0 && (fds[1].revents || fds[2].revents))
-			break;
-		r = qube_ctx_dispatch(c->ctx, 0);
-	}
-	if (r < 0)
-		r = cli_fail_last(c);
-	else
-		r = 0;
-	cli_signals_close(signals);
-	qube_subscription_unref(sub);
-	return r;
 }

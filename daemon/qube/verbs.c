@@ -217,9 +217,11 @@ const struct cli_verb cli_verbs[] = {
 	  "a picture (SVG, which needs its program dot). Its options are told by "
 	  "qube policy graph --help.",
 	  0, CLI_V_RAW, 0, -1, NULL, cli_policy },
-	{ "events", "", "follow what happens on the host",
-	  "One line an event, or one JSON object a line, until interrupted.", CLI_BIT(O_COUNT), 0,
-	  0, 0, cmd_events, NULL },
+	{ "events", "[QUBE...]", "follow what happens on the host",
+	  "One line an event, or one JSON object a line, until interrupted. With names only what "
+	  "concerns those qubes. When the host goes away the exit status is 1; with --follow it is "
+	  "waited for, and what happened meanwhile is missing.",
+	  CLI_BIT(O_FOLLOW) | CLI_BIT(O_COUNT), CLI_V_QUBES, 0, -1, cmd_events, NULL },
 	{ "logs", "QUBE", "show the end of a qube's log",
 	  "With --follow what is added is shown as it comes; with --json it is one object a line "
 	  "then.",
