@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINE_MAX_BYTES = 512, CELL_MAX = 64 };
+enum { LINE_MAX_BYTES = 512, CELL_MAX = 64, NAME_MIN = 16 };
 
 static const struct {
 	const char *word;
@@ -118,7 +118,8 @@ static void put_line(FILE *f, const struct cli_top_view *v, const char *line)
 		v->live ? "\033[K\r\n" : "\n");
 }
 
-static void put_row(FILE *f, const struct cli_top_view *v, const struct cli_top_row *r)
+static void put_row(FILE *f, const struct cli_top_view *v, const struct cli_top_row *r,
+		    int name_width)
 {
 	char line[2 * LINE_MAX_BYTES];
 	char name[4 * CLI_TOP_NAME_MAX];
@@ -139,10 +140,23 @@ static void put_row(FILE *f, const struct cli_top_view *v, const struct cli_top_
 		snprintf(pids, sizeof(pids), "%" PRIu64, r->pids);
 	put_size(memory, r);
 	put_uptime(uptime, r, v->now_ms);
-	snprintf(line, sizeof(line), "%-16s  %-12s  %-9s  %6s  %11s  %5s  %9s  %s%s%s", name,
-		 r->klass, r->state, cpu, memory, pids, uptime, isolation,
+	snprintf(line, sizeof(line), "%-*s  %-12s  %-9s  %6s  %11s  %5s  %9s  %s%s%s", name_width,
+		 name, r->klass, r->state, cpu, memory, pids, uptime, isolation,
 		 *unenforced ? "  not enforced: " : "", unenforced);
 	put_line(f, v, line);
+}
+
+static int name_width(const struct cli_top_row *rows, size_t n)
+{
+	size_t width = NAME_MIN;
+	char name[4 * CLI_TOP_NAME_MAX];
+
+	for (size_t i = 0; i < n; i++) {
+		cli_escape(name, sizeof(name), rows[i].name);
+		if (strlen(name) > width)
+			width = strlen(name);
+	}
+	return (int)width;
 }
 
 void cli_top_draw(FILE *f, const struct cli_top_row *rows, size_t n,
@@ -150,16 +164,17 @@ void cli_top_draw(FILE *f, const struct cli_top_row *rows, size_t n,
 {
 	char line[LINE_MAX_BYTES];
 	size_t shown = n;
+	int width = name_width(rows, n);
 
 	snprintf(line, sizeof(line), "%zu running, by %s%s", n, word_of(view->by),
 		 view->live ? "   sort: c cpu, m memory, p pids, n name, t uptime; q quits" : "");
 	put_line(f, view, line);
-	snprintf(line, sizeof(line), "%-16s  %-12s  %-9s  %6s  %11s  %5s  %9s  %s", "NAME", "CLASS",
-		 "STATE", "CPU%", "MEMORY", "PIDS", "UPTIME", "ISOLATION");
+	snprintf(line, sizeof(line), "%-*s  %-12s  %-9s  %6s  %11s  %5s  %9s  %s", width, "NAME",
+		 "CLASS", "STATE", "CPU%", "MEMORY", "PIDS", "UPTIME", "ISOLATION");
 	put_line(f, view, line);
 	/* The cursor's line at the bottom stays free, or the terminal would scroll. */
 	if (view->height && shown + 3 > view->height)
 		shown = view->height > 3 ? view->height - 3 : 0;
 	for (size_t i = 0; i < shown; i++)
-		put_row(f, view, &rows[i]);
+		put_row(f, view, &rows[i], width);
 }
