@@ -220,6 +220,7 @@ static void box_main(const struct qube__box_spec *spec, int sync, const struct b
 		_exit(1);
 	close_trees(&trees);
 	qube__fault(QUBE__FAULT_BOX_ROOT);
+	box_reply(QUBE__BOX_STAGE, QUBE__BOX_AT_JAIL, -1);
 	if (box_make_home(spec->user) < 0 || box_jail(spec) < 0)
 		_exit(1);
 	qube__fault(QUBE__FAULT_BOX_JAILED);
@@ -289,8 +290,10 @@ static int attend(const struct qube__box_spec *spec, pid_t pid, int pidfd, int s
 		return -1;
 	if (send(sync, "m", 1, MSG_NOSIGNAL) != 1)
 		return box_fail("the box ended early");
+	box_reply(QUBE__BOX_STAGE, QUBE__BOX_AT_TREES, -1);
 	if (prepare_trees(spec, userns, &trees) < 0)
 		return -1;
+	box_reply(QUBE__BOX_STAGE, QUBE__BOX_AT_ROOT, -1);
 	qube__fault(QUBE__FAULT_BOX_TREES);
 	if (send_trees(sync, &trees) < 0)
 		return -1;
@@ -318,6 +321,7 @@ static int launch(const struct qube__box_spec *spec, const struct box_devices *d
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = QUBE__BOX_FD_CGROUP;
 	}
+	box_reply(QUBE__BOX_STAGE, QUBE__BOX_AT_CLONE, -1);
 	pid = syscall(SYS_clone3, &args, sizeof(args));
 	if (pid < 0)
 		return box_fail("cannot make the namespaces");
@@ -346,7 +350,8 @@ int main(void)
 	for (int fd = QUBE__BOX_FD_CONTROL; fd < QUBE__BOX_FD_COUNT; fd++)
 		if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
 			return 1;
-	if (read_spec(&spec) < 0 || enter_scratch(&spec) < 0 || box_devices_open(&devices) < 0 ||
+	if (read_spec(&spec) < 0 || box_reply(QUBE__BOX_STAGE, QUBE__BOX_AT_MOUNTS, -1) < 0 ||
+	    enter_scratch(&spec) < 0 || box_devices_open(&devices) < 0 ||
 	    borrow_ids(spec.id_base) < 0 || box_limit(&spec) < 0)
 		return 1;
 	qube__fault(QUBE__FAULT_BOX_SCRATCH);

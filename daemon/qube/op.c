@@ -227,17 +227,23 @@ static bool wait_round(struct watch *w, int signals)
 
 static void print_trace_json(const struct qube_op_stage *stages, size_t n)
 {
+	const char *stage = NULL;
 	struct cli_json j;
 
 	cli_json_init(&j, stderr);
 	cli_json_open_object(&j, NULL);
 	cli_json_open_array(&j, "trace");
 	for (size_t i = 0; i < n; i++) {
+		bool part = *stages[i].name == '/';
+
 		cli_json_open_object(&j, NULL);
-		cli_json_string(&j, "stage", stages[i].name);
+		cli_json_string(&j, "stage", stages[i].name + part);
+		cli_json_string(&j, "part_of", part ? stage : NULL);
 		cli_json_uint(&j, "start_ns", stages[i].start_ns);
 		cli_json_uint(&j, "duration_ns", stages[i].duration_ns);
 		cli_json_close_object(&j);
+		if (!part)
+			stage = stages[i].name;
 	}
 	cli_json_close_array(&j);
 	cli_json_close_object(&j);

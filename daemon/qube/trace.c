@@ -5,9 +5,10 @@
 
 #include "common/text.h"
 
+#include <stdbool.h>
 #include <string.h>
 
-enum { BAR_COLUMNS = 40 };
+enum { BAR_COLUMNS = 40, NAME_COLUMNS = 20 };
 
 static uint64_t end_of(const struct qube_op_stage *stages, size_t n)
 {
@@ -38,7 +39,7 @@ static void draw_bar(char bar[BAR_COLUMNS + 1], const struct qube_op_stage *s, u
 	if (to <= from)
 		to = from + 1;
 	memset(bar, ' ', BAR_COLUMNS);
-	memset(bar + from, s->duration_ns ? '#' : '.', to - from);
+	memset(bar + from, !s->duration_ns ? '.' : *s->name == '/' ? '=' : '#', to - from);
 	bar[BAR_COLUMNS] = '\0';
 }
 
@@ -52,9 +53,13 @@ void cli_trace_draw(FILE *f, const struct qube_op_stage *stages, size_t n)
 		char bar[BAR_COLUMNS + 1];
 		char name[64];
 
-		cli_escape(name, sizeof(name), s->name);
+		bool part = *s->name == '/';
+
+		/* A part stands under its stage. */
+		cli_escape(name, sizeof(name), part ? s->name + 1 : s->name);
 		draw_bar(bar, s, end);
-		fprintf(f, "%-20s  %12.3f  %12.3f  %4.0f  |%s|\n", name, (double)s->start_ns / 1e6,
+		fprintf(f, "%s%-*s  %12.3f  %12.3f  %4.0f  |%s|\n", part ? "  " : "",
+			part ? NAME_COLUMNS - 2 : NAME_COLUMNS, name, (double)s->start_ns / 1e6,
 			(double)s->duration_ns / 1e6,
 			end ? (double)s->duration_ns * 100 / (double)end : 0, bar);
 	}

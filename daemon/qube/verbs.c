@@ -127,8 +127,8 @@ const struct cli_verb cli_verbs[] = {
 	  CLI_BIT(O_TRACE) | CLI_BIT(O_FORCE) | CLI_BIT(O_OR_KILL) | CLI_BIT(O_TIMEOUT) |
 		  CLI_BIT(O_ALL) | CLI_BIT(O_KEEP),
 	  CLI_V_GUESTS | CLI_V_QUBES, 0, -1, cmd_shutdown, NULL },
-	{ "kill", "QUBE...", "stop qubes without asking them", "", 0, CLI_V_GUESTS | CLI_V_QUBES, 1,
-	  -1, cmd_kill, NULL },
+	{ "kill", "QUBE...", "stop qubes without asking them", "", CLI_BIT(O_TRACE),
+	  CLI_V_GUESTS | CLI_V_QUBES, 1, -1, cmd_kill, NULL },
 	{ "pause", "QUBE...", "freeze running qubes", "", 0, CLI_V_GUESTS | CLI_V_QUBES, 1, -1,
 	  cmd_pause, NULL },
 	{ "unpause", "QUBE...", "let frozen qubes go on", "", 0, CLI_V_GUESTS | CLI_V_QUBES, 1, -1,
@@ -270,11 +270,11 @@ const struct cli_verb cli_verbs[] = {
 	  "To standard output if FILE is left out or -. What goes out is the state that was last "
 	  "committed; a private volume is read while its qube is halted. Sockets, pipes and "
 	  "devices are left out.",
-	  0, CLI_V_QUBES, 2, 3, cmd_volume_export, NULL },
+	  CLI_BIT(O_TRACE), CLI_V_QUBES, 2, 3, cmd_volume_export, NULL },
 	{ "volume import", "QUBE VOLUME [FILE]", "replace what is in a volume by a tar file",
 	  "From standard input if FILE is left out or -. At once or not at all: a file that is "
 	  "damaged, cut off, or has an entry that could leave the volume changes nothing.",
-	  0, CLI_V_QUBES, 2, 3, cmd_volume_import, NULL },
+	  CLI_BIT(O_TRACE), CLI_V_QUBES, 2, 3, cmd_volume_import, NULL },
 	{ "label ls", "", "list labels", "", 0, 0, 0, 0, cmd_label_ls, NULL },
 	{ "label create", "NAME 0xRRGGBB", "make a label",
 	  "NAME has letters, digits, _, - and ., and is no number.", 0, 0, 2, 2, cmd_label_create,

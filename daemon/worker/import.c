@@ -78,10 +78,13 @@ static int make_merged_links(struct import *im)
 
 static int write_template(struct import *im)
 {
-	int r = make_merged_links(im);
+	int r;
 
+	worker_stage(im->job, QUBE__JOB_AT_WRITE);
+	r = make_merged_links(im);
 	for (size_t i = 0; r == 0 && i < im->n_items; i++)
 		r = worker_import_item(im, &im->items[i]);
+	worker_stage(im->job, QUBE__JOB_AT_SETTINGS);
 	if (r == 0)
 		r = worker_import_settings(im);
 	if (r == 0)
@@ -90,6 +93,7 @@ static int write_template(struct import *im)
 		r = worker_import_alternatives(im);
 	if (r == 0)
 		r = worker_import_ldcache(im);
+	worker_stage(im->job, QUBE__JOB_AT_FLUSH);
 	if (r == 0 && syncfs(im->dest) < 0)
 		r = worker_fail_name("flush", "the template");
 	return r;

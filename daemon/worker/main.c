@@ -26,6 +26,7 @@ static int run_job(struct worker_job *job, const struct qube__job_request *req, 
 	switch (req->type) {
 	case QUBE__JOB_COPY_TREE:
 		qube__fault(QUBE__FAULT_WORKER_COPY);
+		worker_stage(job, QUBE__JOB_AT_COPY);
 		return worker_copy_tree(job, fds[0], fds[1], name);
 	case QUBE__JOB_EXPORT:
 		return worker_export(job, fds[0], fds[1]);
@@ -43,6 +44,7 @@ static int run_job(struct worker_job *job, const struct qube__job_request *req, 
 		return worker_import_archive(job, fds[0], fds[1], req->args, req->number);
 	case QUBE__JOB_SYNC:
 		qube__fault(QUBE__FAULT_WORKER_SYNC);
+		worker_stage(job, QUBE__JOB_AT_FLUSH);
 		return syncfs(fds[0]) < 0 ? worker_fail_name("flush", "the pool") : 0;
 	default:
 		return qube__fail(QUBE_E_PROTO, "a request of type %u", req->type);

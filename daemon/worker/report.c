@@ -92,6 +92,14 @@ void worker_plan(struct worker_job *job)
 	send_reply(job, &reply);
 }
 
+void worker_stage(struct worker_job *job, uint32_t stage)
+{
+	struct qube__job_reply reply = reply_of(job, QUBE__JOB_STAGE);
+
+	reply.done = stage;
+	send_reply(job, &reply);
+}
+
 void worker_note(struct worker_job *job, const char *fmt, ...)
 {
 	struct qube__job_reply reply = reply_of(job, QUBE__JOB_NOTE);

@@ -178,6 +178,7 @@ int worker_import_archive(struct worker_job *job, int source, int parent, const 
 
 	if (!image && strcmp(args[1], "tar") != 0)
 		return qube__fail(QUBE_E_PROTO, "an unknown format");
+	worker_stage(job, QUBE__JOB_AT_VERIFY);
 	own = image ? trusted_index(job, source, parent, args[2], args[3]) :
 		      trusted_source(job, source, parent, args[2], args[3], &size);
 	if (own < 0)
@@ -187,8 +188,10 @@ int worker_import_archive(struct worker_job *job, int source, int parent, const 
 	if (dest < 0 || fchmod(dest, 0755) < 0)
 		return worker_fail_name("make", args[0]);
 	u.im.dest = dest;
+	worker_stage(job, QUBE__JOB_AT_UNPACK);
 	r = image ? worker_unpack_oci(&u, source, own) : worker_unpack_tar(&u, own, size);
 	qube__close_fd(&u.im.parent);
+	worker_stage(job, QUBE__JOB_AT_FLUSH);
 	if (r == 0 && syncfs(dest) < 0)
 		r = worker_fail_name("flush", "the template");
 	return r;

@@ -33,6 +33,7 @@ struct worker_job {
 /* report.c: 0, QUBE_E_CANCELED when the library asked to stop, QUBE_E_CLOSED when it is gone. */
 int worker_tick(struct worker_job *job);
 void worker_plan(struct worker_job *job);
+void worker_stage(struct worker_job *job, uint32_t stage); /* QUBE__JOB_AT_* */
 void worker_note(struct worker_job *job, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 int worker_done(struct worker_job *job, int code);

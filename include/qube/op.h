@@ -23,7 +23,10 @@ enum {
 	QUBE_OP_FAILED = 2   /**< finished with an error, a cancellation included */
 };
 
-/** One stage of an operation's trace. */
+/**
+ * One stage of an operation's trace. A name that begins with '/' is a part of the last stage before
+ * it whose name does not: what a helper or a guest did for that stage.
+ */
 struct qube_op_stage {
 	const char *name;     /**< static storage */
 	uint64_t start_ns;    /**< since the operation began */

@@ -146,6 +146,8 @@ int qube__m_system_info(struct qube__admin_call *c);
 int qube__m_get_all(struct qube__admin_call *c);
 int qube__m_host_info(struct qube__admin_call *c);
 int qube__m_op_start(struct qube__admin_call *c);
+int qube__m_op_shutdown(struct qube__admin_call *c);
+int qube__m_op_kill(struct qube__admin_call *c);
 int qube__m_op_clone(struct qube__admin_call *c);
 int qube__m_op_import(struct qube__admin_call *c);
 int qube__m_op_call(struct qube__admin_call *c);

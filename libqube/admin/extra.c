@@ -256,6 +256,22 @@ static void frame(struct qube__admin_call *c, const char *event)
 	c->stream(c);
 }
 
+/* In the end, so that what ran between two frames is seen as well. */
+static void trace_frames(struct qube__admin_call *c)
+{
+	for (size_t i = 0; i < c->op->n_stages; i++) {
+		const struct qube_op_stage *s = &c->op->stages[i];
+		char start[24];
+		char ns[24];
+		const char *pairs[6] = { "stage", s->name, "start", start, "duration", ns };
+
+		snprintf(start, sizeof(start), "%llu", (unsigned long long)s->start_ns);
+		snprintf(ns, sizeof(ns), "%llu", (unsigned long long)s->duration_ns);
+		qube__wire_admin_event(&c->reply, "", "stage", pairs, 3);
+		c->stream(c);
+	}
+}
+
 static void on_streamed(void *user, qube_op *op)
 {
 	struct qube__admin_call *c = user;
@@ -266,6 +282,7 @@ static void on_streamed(void *user, qube_op *op)
 
 	qube__timer_stop(&c->host->ctx.loop, &c->tick);
 	frame(c, "progress");
+	trace_frames(c);
 	if (op->state == QUBE_OP_DONE) {
 		frame(c, "done");
 	} else {

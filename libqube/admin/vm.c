@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "core/domain.h"
 #include "core/rules.h"
 
 #include <stdlib.h>
@@ -286,6 +287,40 @@ static int do_kill(struct qube__admin_call *c, struct qube__waiter *w)
 int qube__m_vm_kill(struct qube__admin_call *c)
 {
 	return later(c, do_kill);
+}
+
+/* --- the same as operations, with their traces --- */
+
+static int run_end(struct qube__admin_call *c, const struct shutdown_words *w)
+{
+	struct qube_domain_shutdown_opts o = { .size = sizeof(o) };
+	qube_domain *d = NULL;
+	int r = qube__host_domain_open(&d, &c->host->ctx, c->dest->name);
+
+	if (r == 0)
+		r = qube__admin_make_op(c);
+	if (r == 0 && w) {
+		o.flags = w->flags;
+		o.timeout_ms = w->timeout_ms;
+		r = qube__admin_run_op(c, qube__host_domain_shutdown(d, &o, c->op), NULL);
+	} else if (r == 0) {
+		r = qube__admin_run_op(c, qube__host_domain_kill(d, c->op), NULL);
+	}
+	qube_domain_unref(d);
+	return r;
+}
+
+int qube__m_op_shutdown(struct qube__admin_call *c)
+{
+	struct shutdown_words words;
+	int r = parse_words(&words, c->req.arg);
+
+	return r < 0 ? r : run_end(c, &words);
+}
+
+int qube__m_op_kill(struct qube__admin_call *c)
+{
+	return run_end(c, NULL);
 }
 
 int qube__m_vm_pause(struct qube__admin_call *c)

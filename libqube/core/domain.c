@@ -148,6 +148,13 @@ int qube__host_domain_start(qube_domain *d, uint32_t flags, qube_op *op)
 	return life_result(l, r);
 }
 
+/* The guest's end, then its volumes' (machine_gone). */
+static void trace_end(struct qube__vm *vm, qube_op *op)
+{
+	qube__life_trace(vm->run, op);
+	qube__op_part(op, "/guest");
+}
+
 int qube__host_domain_shutdown(qube_domain *d, const struct qube_domain_shutdown_opts *o,
 			       qube_op *op)
 {
@@ -162,6 +169,8 @@ int qube__host_domain_shutdown(qube_domain *d, const struct qube_domain_shutdown
 	if (r == 0)
 		r = qube__life_shutdown(qube__host_of(d->ctx), vm, &l->waiter, o->flags,
 					o->timeout_ms);
+	if (r == 0)
+		trace_end(vm, op);
 	return life_result(l, r);
 }
 
@@ -177,6 +186,8 @@ int qube__host_domain_kill(qube_domain *d, qube_op *op)
 	r = qube__host_vm_of(&vm, d);
 	if (r == 0)
 		r = qube__life_kill(qube__host_of(d->ctx), vm, &l->waiter);
+	if (r == 0)
+		trace_end(vm, op);
 	return life_result(l, r);
 }
 

@@ -52,6 +52,7 @@ static int open_driver(struct qube__host *h)
 		.libexec_dir = h->libexec_dir,
 		.user = h,
 		.on_machine = qube__life_on_machine,
+		.on_stage = qube__life_on_stage,
 		.guest_log = guest_log,
 		.log = driver_log,
 		.take = qube__adopt_take,

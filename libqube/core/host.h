@@ -170,6 +170,10 @@ int qube__life_kill(struct qube__host *h, struct qube__vm *vm, struct qube__wait
 int qube__life_pause(struct qube__host *h, struct qube__vm *vm, bool pause);
 /* Tells its waiters, at once if it is over. */
 void qube__waiter_drop(struct qube__waiter *w);
+/* A part of what the driver does for a run. */
+void qube__life_on_stage(void *user, void *machine_user, const char *name);
+/* op is told the parts of what r does from now on, unless a start is. */
+void qube__life_trace(struct qube__run *r, qube_op *op);
 void qube__life_on_machine(void *user, struct qube__machine *m, void *machine_user,
 			   enum qube__machine_event event, int status);
 /* From link.c: the agent answers, or the control channel ended. */

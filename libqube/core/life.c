@@ -48,6 +48,24 @@ static void stage(struct qube__run *r, const char *name)
 		qube__op_stage(r->trace, name);
 }
 
+static void part(struct qube__run *r, const char *name)
+{
+	if (r->trace)
+		qube__op_part(r->trace, name);
+}
+
+void qube__life_on_stage(void *user, void *machine_user, const char *name)
+{
+	(void)user;
+	part(machine_user, name);
+}
+
+void qube__life_trace(struct qube__run *r, qube_op *op)
+{
+	if (r && !r->trace)
+		r->trace = qube__op_hold(op);
+}
+
 void qube__life_set_state(struct qube__run *r, uint32_t state)
 {
 	r->vm->state = state;
@@ -213,6 +231,7 @@ static void create_machine(struct qube__run *r)
 	qube__vm_prop_read(&user, vm, QUBE__PROP_DEFAULT_USER);
 	spec.default_user = user.text && *user.text ? user.text : NULL;
 	stage(r, "create");
+	part(r, "/launch");
 	qube__ctx_log(&r->host->ctx, 7, "creating '%s' (%s)", vm->name, role_names[spec.role]);
 	if (set_limits(&spec, vm) < 0 ||
 	    r->host->ops->create(r->host->driver, &r->machine, r, &spec) < 0) {
@@ -282,6 +301,11 @@ static void finish_early(struct qube__run *r)
 	}
 }
 
+static void on_stage(void *user, const char *name)
+{
+	part(user, name);
+}
+
 static void on_prepared(void *user, int code)
 {
 	struct qube__run *r = user;
@@ -302,7 +326,7 @@ static void prepare_next(struct qube__run *r)
 		enum qube__slot slot = slots[r->slot++];
 		struct qube__volume_spec spec;
 		struct qube__pool *pool;
-		struct qube__pool_cb cb = { .user = r, .done = on_prepared };
+		struct qube__pool_cb cb = { .user = r, .stage = on_stage, .done = on_prepared };
 		int ret = qube__volumes_spec(&spec, &pool, r->host, r->vm, slot);
 
 		if (ret == 0)
@@ -454,6 +478,7 @@ static void connect_agent(struct qube__run *r)
 		return;
 	}
 	stage(r, "agent");
+	part(r, "/connect");
 	qube__fault(QUBE__FAULT_START_RUNNING);
 	clock_gettime(CLOCK_REALTIME, &now);
 	r->vm->start_time_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
@@ -466,12 +491,15 @@ static void connect_agent(struct qube__run *r)
 	    qube__link_guest_add(r->host, r, fd) < 0) {
 		qube__life_fail(r);
 		qube__life_unwind(r);
+		return;
 	}
+	part(r, "/hello");
 }
 
 static void machine_gone(struct qube__run *r)
 {
 	r->gone = true;
+	part(r, "/settle");
 	qube__fault(QUBE__FAULT_STOP_GONE);
 	if (r->vm->state == QUBE__STATE_TRANSIENT && !r->failed) {
 		qube__fail_detail(QUBE_E_STATE, QUBE_D_VM_ERROR, "'%s' ended while it started",

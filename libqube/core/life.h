@@ -21,5 +21,4 @@ void qube__life_settle(struct qube__run *r);
 void qube__life_on_deadline(struct qube__timer *t);
 /* Another connection to an agent that was lost, up to a ceiling. */
 void qube__life_reconnect(struct qube__run *r);
-
 #endif

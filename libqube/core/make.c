@@ -257,6 +257,13 @@ static void clone_progress(void *user, uint64_t done, uint64_t total)
 	c->op->total_bytes = total;
 }
 
+static void clone_stage(void *user, const char *name)
+{
+	struct clone *c = user;
+
+	qube__op_part(c->op, name);
+}
+
 static void clone_volume_done(void *user, int code)
 {
 	struct clone *c = user;
@@ -275,6 +282,7 @@ static int clone_slot(struct clone *c, enum qube__slot slot)
 	struct qube__pool_cb cb = {
 		.user = c,
 		.progress = clone_progress,
+		.stage = clone_stage,
 		.done = clone_volume_done,
 	};
 	struct qube__volume_spec spec;
@@ -405,6 +413,13 @@ static void import_progress(void *user, uint64_t done, uint64_t total)
 	im->op->done_bytes = done;
 	if (total)
 		im->op->total_bytes = total;
+}
+
+static void import_stage(void *user, const char *name)
+{
+	struct import *im = user;
+
+	qube__op_part(im->op, name);
 }
 
 static void import_note(void *user, const char *line)
@@ -558,6 +573,7 @@ int qube__host_import(struct qube__host *h, const struct qube_template_import_op
 	};
 	struct qube__pool_cb cb = {
 		.progress = import_progress,
+		.stage = import_stage,
 		.note = import_note,
 		.done = import_done,
 	};

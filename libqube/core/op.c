@@ -7,6 +7,7 @@
 #include "core/ctx.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 int qube__op_create_inner(qube_op **out, qube_ctx *ctx)
 {
@@ -110,33 +111,95 @@ void qube__op_cancel_all(qube_ctx *ctx)
 	}
 }
 
-static void end_stage(qube_op *op)
+const char *qube__op_stage_name(const char *name)
 {
-	struct qube_op_stage *s;
+	static const char *const known[] = {
+		"request", "prepare",  "volumes", "create",  "run",	 "agent",   "up",
+		"call",	   "shutdown", "kill",	  "plan",    "copy",	 "define",  "root",
+		"private", "volatile", "measure", "export",  "import",	 "/launch", "/mounts",
+		"/clone",  "/trees",   "/root",	  "/jail",   "/connect", "/hello",  "/accept",
+		"/guest",   "/settle", "/verify", "/unpack",	 "/write",  "/settings",
+		"/flush",  "/copy",    "/other",
+	};
 
-	if (!op->n_stages)
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (!strcmp(known[i], name))
+			return known[i];
+	return *name == '/' ? "/other" : "other";
+}
+
+static bool is_part(const struct qube_op_stage *s)
+{
+	return *s->name == '/';
+}
+
+/* Ends the part that runs, and with whole the stage that it belongs to. */
+static void end_stage(qube_op *op, bool whole)
+{
+	uint64_t now = qube__now_ns() - op->began_ns;
+
+	for (size_t i = op->n_stages; i > op->n_told; i--) {
+		struct qube_op_stage *s = &op->stages[i - 1];
+
+		if (!s->duration_ns && (whole || is_part(s)))
+			s->duration_ns = now > s->start_ns ? now - s->start_ns : 1;
+		if (!is_part(s))
+			break;
+	}
+}
+
+static void begin_stage(qube_op *op, const char *name)
+{
+	if (op->n_stages == sizeof(op->stages) / sizeof(op->stages[0]))
 		return;
-	s = &op->stages[op->n_stages - 1];
-	if (!s->duration_ns)
-		s->duration_ns = qube__now_ns() - op->began_ns - s->start_ns;
+	op->stages[op->n_stages++] = (struct qube_op_stage){
+		.name = qube__op_stage_name(name),
+		.start_ns = qube__now_ns() - op->began_ns,
+	};
 }
 
 void qube__op_stage(qube_op *op, const char *name)
 {
-	end_stage(op);
+	end_stage(op, true);
+	begin_stage(op, name);
+}
+
+void qube__op_part(qube_op *op, const char *name)
+{
+	/* After the end there is no stage that it could be a part of. */
+	if (op->state != QUBE_OP_RUNNING || !op->n_stages)
+		return;
+	end_stage(op, false);
+	begin_stage(op, name);
+}
+
+void qube__op_told(qube_op *op, const char *name, uint64_t start_ns, uint64_t duration_ns)
+{
+	if (!op->n_told)
+		op->n_stages = 0;
 	if (op->n_stages == sizeof(op->stages) / sizeof(op->stages[0]))
 		return;
 	op->stages[op->n_stages++] = (struct qube_op_stage){
-		.name = name,
-		.start_ns = qube__now_ns() - op->began_ns,
+		.name = qube__op_stage_name(name),
+		.start_ns = start_ns,
+		.duration_ns = duration_ns,
 	};
+	op->n_told = op->n_stages;
+}
+
+static const char *running_stage(const qube_op *op)
+{
+	for (size_t i = op->n_stages; i > 0; i--)
+		if (!is_part(&op->stages[i - 1]))
+			return op->stages[i - 1].name;
+	return "";
 }
 
 void qube__op_finish(qube_op *op, int code)
 {
 	if (op->state != QUBE_OP_RUNNING)
 		return;
-	end_stage(op);
+	end_stage(op, true);
 	op->state = code < 0 ? QUBE_OP_FAILED : QUBE_OP_DONE;
 	if (code < 0)
 		qube__err_save(&op->err);
@@ -248,7 +311,7 @@ QUBE_API int qube_op_progress_fetch(qube_op *op, struct qube_op_progress *out)
 {
 	struct qube_op_progress p = {
 		.state = op->state,
-		.stage = op->n_stages ? op->stages[op->n_stages - 1].name : "",
+		.stage = running_stage(op),
 		.done_bytes = op->done_bytes,
 		.total_bytes = op->total_bytes,
 		.total_files = op->total_files,

@@ -23,8 +23,9 @@ struct qube_op {
 	struct qube_op_callback cb;
 	struct qube__list ready; /* ctx->ready while its callback is due */
 	uint64_t began_ns;
-	struct qube_op_stage stages[16];
+	struct qube_op_stage stages[48];
 	size_t n_stages;
+	size_t n_told; /* of them told by another host, and ended */
 	uint64_t done_bytes;
 	uint64_t total_bytes;
 	uint64_t total_files;
@@ -42,8 +43,14 @@ qube_op *qube__op_hold(qube_op *op);
 void qube__op_drop(qube_op *op);
 /* Asks everything that still runs to stop; the context closes. */
 void qube__op_cancel_all(qube_ctx *ctx);
-/* The stage that runs now; ends the one before. name: static. */
+/* The stage that runs now; ends the one before. name: one of the known ones. */
 void qube__op_stage(qube_op *op, const char *name);
+/* The part of that stage that runs now, its name with a '/'; ends the part before. */
+void qube__op_part(qube_op *op, const char *name);
+/* What another host measured, at the end of what is known. */
+void qube__op_told(qube_op *op, const char *name, uint64_t start_ns, uint64_t duration_ns);
+/* Static storage: the stage or part called so, "other" or "/other" if none is. */
+const char *qube__op_stage_name(const char *name);
 /* code < 0: the thread's record is kept in the op. Drops the worker's reference. */
 void qube__op_finish(qube_op *op, int code);
 /* The end of a public call that made op: blocks when the caller wants no handle, else hands it

@@ -225,6 +225,13 @@ static void on_usage(void *user, uint64_t bytes)
 	w->op->done_bytes = bytes;
 }
 
+static void on_stage(void *user, const char *name)
+{
+	struct work *w = user;
+
+	qube__op_part(w->op, name);
+}
+
 static void on_done(void *user, int code)
 {
 	struct work *w = user;
@@ -300,7 +307,9 @@ int qube__host_volume_measure(struct qube__host *h, struct qube__vm *vm, const c
 int qube__host_volume_stream(struct qube__host *h, struct qube__vm *vm, const char *name, int fd,
 			     bool in, qube_op *op)
 {
-	struct qube__pool_cb cb = { .progress = on_progress, .note = on_note, .done = on_done };
+	struct qube__pool_cb cb = {
+		.progress = on_progress, .note = on_note, .stage = on_stage, .done = on_done
+	};
 	struct qube__volume_spec spec;
 	struct qube__pool *pool;
 	struct work *w = NULL;

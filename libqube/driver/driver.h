@@ -94,6 +94,8 @@ struct qube__driver_env {
 	 */
 	void (*on_machine)(void *user, struct qube__machine *m, void *machine_user,
 			   enum qube__machine_event event, int status);
+	/* What create() does now: a known part of a stage (core/op.c). Optional. */
+	void (*on_stage)(void *user, void *machine_user, const char *name);
 	/* One line that a guest's agent or programs wrote; harmless to print. NULL: to log. */
 	void (*guest_log)(void *user, void *machine_user, const char *line);
 	/* Called from open() for each machine that runs already and is certainly what it was:

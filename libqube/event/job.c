@@ -249,6 +249,8 @@ static void report(struct qube__job *j, const struct qube__job_reply *reply)
 		j->cb.plan(j->cb.user, reply);
 	if (reply->kind == QUBE__JOB_PROGRESS && j->cb.progress)
 		j->cb.progress(j->cb.user, reply->done, reply->total);
+	if (reply->kind == QUBE__JOB_STAGE && j->cb.stage)
+		j->cb.stage(j->cb.user, (uint32_t)reply->done);
 	if (reply->kind == QUBE__JOB_NOTE && j->cb.note)
 		j->cb.note(j->cb.user, reply->text);
 }

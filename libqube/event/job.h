@@ -19,6 +19,8 @@ struct qube__job_cb {
 	void (*progress)(void *user, uint64_t done, uint64_t total);
 	/* Optional: what an import is going to copy, before anything is written. */
 	void (*plan)(void *user, const struct qube__job_reply *plan);
+	/* Optional: what it does now, QUBE__JOB_AT_*. */
+	void (*stage)(void *user, uint32_t stage);
 	/* Optional: one harmless line about something that was left out. */
 	void (*note)(void *user, const char *line);
 	/* Exactly once for a job that was started, also canceled or at destroy; the job is gone

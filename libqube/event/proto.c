@@ -180,8 +180,9 @@ int qube__job_reply_parse(struct qube__job_reply *out, const void *untrusted, si
 	reply.skipped = qube__rd_le64(&r);
 	text_len = qube__rd_le32(&r);
 	if (r.bad || text_len >= sizeof(reply.text) || reply.kind < QUBE__JOB_PROGRESS ||
-	    reply.kind > QUBE__JOB_PLAN || reply.code > 0 || reply.code < QUBE_E_CANCELED ||
-	    reply.os_errno < 0 || reply.os_errno > 4095)
+	    reply.kind > QUBE__JOB_STAGE ||
+	    (reply.kind == QUBE__JOB_STAGE && reply.done >= QUBE__JOB_STAGES) || reply.code > 0 ||
+	    reply.code < QUBE_E_CANCELED || reply.os_errno < 0 || reply.os_errno > 4095)
 		return QUBE_E_PROTO;
 	text = qube__rd_take(&r, text_len);
 	if (!text || !qube__rd_done(&r))

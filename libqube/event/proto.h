@@ -66,7 +66,18 @@ enum qube__job_answer {
 	QUBE__JOB_PROGRESS = 1, /* done, total */
 	QUBE__JOB_NOTE = 2,	/* text: something left out, for the log */
 	QUBE__JOB_DONE = 3,	/* code, os_errno, text; done (bytes), files ... */
+	QUBE__JOB_STAGE = 5,	/* done: what it does now, QUBE__JOB_AT_* */
 	QUBE__JOB_PLAN = 4,	/* IMPORT_*: packages, files, total (bytes) */
+};
+
+enum {
+	QUBE__JOB_AT_COPY = 0,
+	QUBE__JOB_AT_VERIFY = 1,
+	QUBE__JOB_AT_UNPACK = 2,
+	QUBE__JOB_AT_WRITE = 3,
+	QUBE__JOB_AT_SETTINGS = 4,
+	QUBE__JOB_AT_FLUSH = 5,
+	QUBE__JOB_STAGES = 6,
 };
 
 struct qube__job_reply {

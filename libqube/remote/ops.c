@@ -24,6 +24,7 @@ struct watched {
 	struct qube__buf in;
 	char method[64];
 	const char *fallback;
+	char arg[QUBE__ADMIN_ARG_MAX + 1];
 	char dest[QUBE__ADMIN_PEER_MAX + 1];
 };
 
@@ -39,26 +40,11 @@ static void watched_end(struct watched *w, int code)
 	qube__op_finish(op, code);
 }
 
-/* Names of stages live as long as the library. */
-static const char *stage_name(const char *s)
-{
-	static const char *const known[] = { "prepare", "volumes", "create",  "run",	  "agent",
-					     "up",	"call",	   "kill",    "plan",	  "copy",
-					     "define",	"root",	   "private", "shutdown", "measure",
-					     "export",	"import" };
-
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (!strcmp(known[i], s))
-			return known[i];
-	return "other";
-}
-
 /* "exit 3" and "stage NAME START NS" lines; of a volume "usage=BYTES". */
 static void read_trace(qube_op *op, char *text)
 {
 	char *save = NULL;
 
-	op->n_stages = 0;
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		char name[32];
 		unsigned long long start;
@@ -69,13 +55,8 @@ static void read_trace(qube_op *op, char *text)
 			op->exit_code = code;
 		else if (sscanf(line, "usage=%llu", &ns) == 1)
 			op->done_bytes = ns;
-		else if (sscanf(line, "stage %31s %llu %llu", name, &start, &ns) == 3 &&
-			 op->n_stages < sizeof(op->stages) / sizeof(op->stages[0]))
-			op->stages[op->n_stages++] = (struct qube_op_stage){
-				.name = stage_name(name),
-				.start_ns = start,
-				.duration_ns = ns,
-			};
+		else if (sscanf(line, "stage %31s %llu %llu", name, &start, &ns) == 3)
+			qube__op_told(op, name, start, ns);
 	}
 }
 
@@ -124,8 +105,14 @@ static const char *text_of(const struct qube__wire_admin_event *e, const char *k
 
 static void read_progress(qube_op *op, const struct qube__wire_admin_event *e)
 {
-	const char *stage = stage_name(text_of(e, "stage"));
+	const char *stage = qube__op_stage_name(text_of(e, "stage"));
 
+	if (!strcmp(e->event, "stage")) {
+		qube__op_told(op, stage, number(e, "start"), number(e, "duration"));
+		return;
+	}
+	if (op->n_told || !*text_of(e, "stage"))
+		return;
 	if (!op->n_stages || strcmp(op->stages[op->n_stages - 1].name, stage))
 		qube__op_stage(op, stage);
 	op->done_bytes = number(e, "done");
@@ -177,7 +164,8 @@ static int ask_again(struct watched *w)
 	qube__buf_consume(&w->in, w->in.len);
 	qube__text_copy(w->method, sizeof(w->method), w->fallback);
 	w->fallback = NULL;
-	r = qube__remote_send(&w->fd, ctx, w->method, NULL, w->dest, NULL, 0, NULL, 0);
+	r = qube__remote_send(&w->fd, ctx, w->method, *w->arg ? w->arg : NULL, w->dest, NULL, 0,
+			      NULL, 0);
 	if (r == 0)
 		r = qube__io_nonblock(w->fd);
 	if (r == 0)
@@ -258,6 +246,7 @@ int qube__remote_op(qube_ctx *ctx, qube_op *op, const struct qube__remote_req *r
 	w->fallback = req->fallback;
 	qube__text_copy(w->method, sizeof(w->method), req->method);
 	qube__text_copy(w->dest, sizeof(w->dest), req->dest);
+	qube__text_copy(w->arg, sizeof(w->arg), req->arg ? req->arg : "");
 	qube__op_stage(op, "request");
 	r = qube__remote_send(&w->fd, ctx, req->method, req->arg, req->dest, req->payload, req->len,
 			      req->fds, req->n_fds);

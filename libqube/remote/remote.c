@@ -279,7 +279,11 @@ static int domain_start(qube_domain *d, uint32_t flags, qube_op *op)
 
 static int domain_shutdown(qube_domain *d, const struct qube_domain_shutdown_opts *o, qube_op *op)
 {
-	struct qube__remote_req req = { .method = "admin.vm.Shutdown", .dest = d->name };
+	struct qube__remote_req req = {
+		.method = "qube.Shutdown",
+		.fallback = "admin.vm.Shutdown",
+		.dest = d->name,
+	};
 	char arg[64];
 	char time[32] = "";
 
@@ -298,7 +302,11 @@ static int domain_shutdown(qube_domain *d, const struct qube_domain_shutdown_opt
 
 static int domain_kill(qube_domain *d, qube_op *op)
 {
-	const struct qube__remote_req req = { .method = "admin.vm.Kill", .dest = d->name };
+	const struct qube__remote_req req = {
+		.method = "qube.Kill",
+		.fallback = "admin.vm.Kill",
+		.dest = d->name,
+	};
 
 	return qube__remote_op(d->ctx, op, &req);
 }

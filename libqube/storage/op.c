@@ -76,6 +76,19 @@ static void on_note(void *user, const char *line)
 		op->cb.note(op->cb.user, line);
 }
 
+static void on_stage(void *user, uint32_t stage)
+{
+	static const char *const names[QUBE__JOB_STAGES] = {
+		[QUBE__JOB_AT_COPY] = "/copy",	       [QUBE__JOB_AT_VERIFY] = "/verify",
+		[QUBE__JOB_AT_UNPACK] = "/unpack",     [QUBE__JOB_AT_WRITE] = "/write",
+		[QUBE__JOB_AT_SETTINGS] = "/settings", [QUBE__JOB_AT_FLUSH] = "/flush",
+	};
+	struct qube__pool_op *op = user;
+
+	if (op->cb.stage && stage < QUBE__JOB_STAGES)
+		op->cb.stage(op->cb.user, names[stage]);
+}
+
 static void on_plan(void *user, const struct qube__job_reply *plan)
 {
 	struct qube__pool_op *op = user;
@@ -115,6 +128,7 @@ int qube__tree_op_job_on(struct qube__pool_op *op, struct qube__helper *helper,
 		.progress = on_progress,
 		.plan = on_plan,
 		.note = on_note,
+		.stage = on_stage,
 		.done = on_done,
 	};
 	int r = qube__job_start(&op->job, helper, req, fds, &cb);

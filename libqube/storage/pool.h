@@ -65,6 +65,7 @@ struct qube__pool_cb {
 	void *user;
 	void (*progress)(void *user, uint64_t done, uint64_t total); /* optional */
 	void (*note)(void *user, const char *line);		     /* optional */
+	void (*stage)(void *user, const char *name); /* optional; a part, as core/op.c knows it */
 	/* Once, from dispatch. code < 0: the thread's record says why. */
 	void (*done)(void *user, int code);
 };

@@ -44,8 +44,11 @@ LOG = (
 )
 TRACE = (
     "stage prepare 0 20000000\nstage volumes 20000000 5000000\nstage create 25000000 175000000\n"
-    "stage run 200000000 100000\nstage agent 200100000 199900000\nstage up 400000000 50000\n"
+    "stage /launch 25000000 25000000\nstage /trees 50000000 100000000\n"
+    "stage /jail 150000000 50000000\nstage run 200000000 100000\n"
+    "stage agent 200100000 199900000\nstage /\x1b[m 200100000 199900000\nstage up 400000000 0\n"
 )
+KILL = "stage kill 0 8000000\nstage /guest 0 6000000\nstage /settle 6000000 2000000\n"
 
 
 def stats_of(name, now):
@@ -78,6 +81,7 @@ def answers():
         "qube.Unenforced": ok(),
         "qube.Log": ok(LOG),
         "qube.Start": ok(TRACE),
+        "qube.Kill": ok(KILL),
         "qube.Start off": refusal("QubesVMError", "it will not"),
     }
     for name, (_, state) in QUBES.items():
@@ -238,6 +242,7 @@ def traces(s):
     with Stub(answers()) as stub:
         s.plain(stub, "trace", "start", "a", "--trace", stream="stderr")
         s.plain(stub, "trace-json", "start", "a", "--trace", "--json", stream="stderr")
+        s.plain(stub, "trace-kill", "kill", "a", "--trace", stream="stderr")
 
 
 def events(s):

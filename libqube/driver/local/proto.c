@@ -269,7 +269,7 @@ int qube__box_reply_decode(struct qube__box_reply *out, const void *untrusted, s
 
 	/* A HELLO is how a version is told: its form stays, its number may be any. */
 	if ((!take_head(&r, &reply.version, &reply.type) && reply.type != QUBE__BOX_HELLO) ||
-	    reply.type < QUBE__BOX_BORN || reply.type > QUBE__BOX_HELLO || !reply.version)
+	    reply.type < QUBE__BOX_BORN || reply.type > QUBE__BOX_STAGE || !reply.version)
 		return QUBE_E_PROTO;
 	reply.status = (int32_t)qube__rd_le32(&r);
 	reply.os_errno = (int32_t)qube__rd_le32(&r);

@@ -49,7 +49,18 @@ enum qube__box_type {
 	QUBE__BOX_FAILED = 19,	/* text says at what, os_errno why; the sender ends */
 	QUBE__BOX_EXITED = 20,	/* the box is empty but for PID 1, which ends; status */
 	QUBE__BOX_LOG = 21,	/* a line of PID 1's own for the log; status is the priority */
+	QUBE__BOX_STAGE = 23,	/* before HELD; status is one of the stages below */
 	QUBE__BOX_HELLO = 22,	/* to a later driver; with TAIL. text: "RELEASE NAME" of the box */
+};
+
+/* Status of a STAGE. */
+enum {
+	QUBE__BOX_AT_MOUNTS = 0, /* the launcher makes what it works in */
+	QUBE__BOX_AT_CLONE = 1,	 /* the box and its namespaces */
+	QUBE__BOX_AT_TREES = 2,	 /* overlays and shifted ids */
+	QUBE__BOX_AT_ROOT = 3,	 /* the box assembles its root */
+	QUBE__BOX_AT_JAIL = 4,	 /* and drops its rights */
+	QUBE__BOX_STAGES = 5,
 };
 
 /* Status of a HELLO. */

@@ -223,6 +223,16 @@ static void greeted(struct qube__local_machine *m, const struct qube__box_reply 
 		report(m, QUBE__MACHINE_HALTING);
 }
 
+static void tell_stage(struct qube__local_machine *m, int32_t stage)
+{
+	static const char *const names[QUBE__BOX_STAGES] = { "/mounts", "/clone", "/trees", "/root",
+							     "/jail" };
+
+	if (m->state == QUBE__LOCAL_CREATING && stage >= 0 && stage < QUBE__BOX_STAGES &&
+	    m->d->env.on_stage)
+		m->d->env.on_stage(m->d->env.user, m->user, names[stage]);
+}
+
 static void take_reply(struct qube__local_machine *m, const struct qube__box_reply *r, int *fd)
 {
 	switch (r->type) {
@@ -249,6 +259,9 @@ static void take_reply(struct qube__local_machine *m, const struct qube__box_rep
 		break;
 	case QUBE__BOX_EXITED:
 		m->status = r->status;
+		break;
+	case QUBE__BOX_STAGE:
+		tell_stage(m, r->status);
 		break;
 	case QUBE__BOX_HELLO:
 		greeted(m, r, fd);

@@ -41,6 +41,29 @@ QTEST(cli_trace, draws_each_stage_where_it_ran)
 	free(text);
 }
 
+QTEST(cli_trace, draws_parts_under_their_stage)
+{
+	static const struct qube_op_stage stages[] = {
+		{ "create", 0, 80000000 },
+		{ "/launch", 0, 20000000 },
+		{ "/trees", 20000000, 60000000 },
+		{ "run", 80000000, 20000000 },
+	};
+	char *text = draw(stages, 4);
+
+	QT_STR(text, "STAGE                     START ms   DURATION ms     %\n"
+		     "create                       0.000        80.000    80  |##########"
+		     "######################        |\n"
+		     "  launch                     0.000        20.000    20  |========"
+		     "                                |\n"
+		     "  trees                     20.000        60.000    60  |        "
+		     "========================        |\n"
+		     "run                         80.000        20.000    20  |          "
+		     "                      ########|\n"
+		     "all                                      100.000\n");
+	free(text);
+}
+
 QTEST(cli_trace, of_no_stages_is_empty)
 {
 	char *text = draw(NULL, 0);

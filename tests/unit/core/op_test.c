@@ -5,6 +5,8 @@
 #include "qtest.h"
 #include "rig.h"
 
+#include "core/op.h"
+
 struct heard {
 	int calls;
 	int frees;
@@ -168,6 +170,8 @@ QTEST(op, what_can_be_canceled_is_and_the_rest_says_no)
 
 QTEST(op, a_start_is_traced_stage_by_stage)
 {
+	static const char *const names[] = { "prepare", "create",   "/launch", "run",
+					     "agent",	"/connect", "up" };
 	struct qube_op_stage st[16];
 	struct qube_op_progress p = { .size = sizeof(p) };
 	struct qube_op_progress small = { .size = 8 };
@@ -179,19 +183,100 @@ QTEST(op, a_start_is_traced_stage_by_stage)
 	QT_INT(qube_domain_start(d, &op), 0);
 	QT_INT(qube_op_wait(op, 1000), 0);
 	n = qube_op_trace(op, st, 16);
-	QT_INT(n, 5);
-	QT_STR(st[0].name, "prepare");
-	QT_STR(st[1].name, "create");
-	QT_STR(st[2].name, "run");
-	QT_STR(st[3].name, "agent");
-	QT_STR(st[4].name, "up");
-	for (size_t i = 1; i < n; i++)
-		QT_TRUE(st[i].start_ns >= st[i - 1].start_ns + st[i - 1].duration_ns);
-	QT_INT(qube_op_trace(op, st, 1), 5);
+	QT_INT(n, 7);
+	for (size_t i = 0; i < n; i++)
+		QT_STR(st[i].name, names[i]);
+	QT_INT(qube_op_trace(op, st, 1), 7);
 	QT_INT(qube_op_progress_fetch(op, &p), 0);
 	QT_INT(p.state, QUBE_OP_DONE);
 	QT_STR(p.stage, "up");
 	QT_INT(qube_op_progress_fetch(op, &small), QUBE_E_INVALID);
+}
+
+/* Each begins where the one before it at its level ended, or later, and ends within its stage. */
+static bool is_nested(const struct qube_op_stage *st, size_t n)
+{
+	uint64_t end[2] = { 0, 0 };
+	const struct qube_op_stage *stage = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		bool part = *st[i].name == '/';
+
+		if (!st[i].duration_ns || st[i].start_ns < end[part])
+			return false;
+		end[part] = st[i].start_ns + st[i].duration_ns;
+		if (part && (!stage || st[i].start_ns < stage->start_ns ||
+			     end[1] > stage->start_ns + stage->duration_ns))
+			return false;
+		if (!part)
+			stage = &st[i];
+	}
+	return true;
+}
+
+QTEST(op, parts_lie_within_their_stages)
+{
+	struct qube_op_stage st[16];
+	CTX ctx = rig_open();
+	DOMAIN d = rig_domain(ctx, "work");
+	OP op = NULL;
+	OP stop = NULL;
+	size_t n;
+
+	QT_INT(qube_domain_start(d, &op), 0);
+	QT_INT(qube_op_wait(op, 1000), 0);
+	n = qube_op_trace(op, st, 16);
+	QT_INT(n, 7);
+	QT_TRUE(is_nested(st, n));
+	QT_INT(qube_domain_shutdown(d, NULL, &stop), 0);
+	QT_INT(qube_op_wait(stop, 1000), 0);
+	n = qube_op_trace(stop, st, 16);
+	QT_INT(n, 3);
+	QT_STR(st[0].name, "shutdown");
+	QT_STR(st[1].name, "/guest");
+	QT_STR(st[2].name, "/settle");
+	QT_TRUE(is_nested(st, n));
+}
+
+QTEST(op, what_another_host_told_is_left_as_it_is)
+{
+	struct qube_op_stage st[4];
+	CTX ctx = rig_open();
+	OP op = NULL;
+	size_t n;
+
+	QT_INT(qube__op_create(&op, ctx), 0);
+	qube__op_stage(op, "request");
+	qube__op_told(op, "kill", UINT64_MAX / 2, 0);
+	qube__op_told(op, "/nonsense", 7, 8);
+	qube__op_told(op, "nonsense", 9, 10);
+	qube__op_finish(op, 0);
+	qube__op_part(op, "/copy");
+	n = qube_op_trace(op, st, 4);
+	QT_INT(n, 3);
+	QT_STR(st[0].name, "kill");
+	QT_INT(st[0].start_ns, UINT64_MAX / 2);
+	QT_INT(st[0].duration_ns, 0);
+	QT_STR(st[1].name, "/other");
+	QT_STR(st[2].name, "other");
+	QT_INT(st[2].duration_ns, 10);
+}
+
+QTEST(op, more_stages_than_fit_are_left_out)
+{
+	CTX ctx = rig_open();
+	OP op = NULL;
+
+	QT_INT(qube__op_create(&op, ctx), 0);
+	qube__op_part(op, "/copy");
+	QT_INT(qube_op_trace(op, NULL, 0), 0);
+	for (int i = 0; i < 100; i++) {
+		qube__op_stage(op, "copy");
+		qube__op_part(op, "/flush");
+		qube__op_told(op, "copy", 1, 1);
+	}
+	QT_TRUE(qube_op_trace(op, NULL, 0) <= 48);
+	qube__op_finish(op, 0);
 }
 
 QTEST(op, an_operation_keeps_its_own_error)

@@ -75,3 +75,17 @@ QTEST(job_proto, refuses_text_with_control_characters)
 	buf[len - 1] = '\x1b';
 	QT_INT(qube__job_reply_parse(&got, buf, (size_t)len), QUBE_E_PROTO);
 }
+
+QTEST(job_proto, a_stage_is_one_that_is_known)
+{
+	struct qube__job_reply reply = { .kind = QUBE__JOB_STAGE, .done = QUBE__JOB_AT_FLUSH };
+	struct qube__job_reply got;
+	uint8_t buf[1024];
+	int len = qube__job_reply_encode(buf, sizeof(buf), &reply);
+
+	QT_INT(qube__job_reply_parse(&got, buf, (size_t)len), 0);
+	QT_INT(got.done, QUBE__JOB_AT_FLUSH);
+	reply.done = QUBE__JOB_STAGES;
+	len = qube__job_reply_encode(buf, sizeof(buf), &reply);
+	QT_INT(qube__job_reply_parse(&got, buf, (size_t)len), QUBE_E_PROTO);
+}
