@@ -3,6 +3,7 @@
  * What every kind of context has. */
 #include "core/ctx.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "core/op.h"
 
@@ -306,11 +307,9 @@ void qube__ctx_emit(qube_ctx *ctx, const char *subject, const char *name, ...)
 		.keys = keys,
 		.values = values,
 	};
-	struct timespec ts;
 	va_list ap;
 
-	clock_gettime(CLOCK_REALTIME, &ts);
-	ev.time_ms = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	ev.time_ms = qube__wall_ms();
 	va_start(ap, name);
 	while (ev.n_fields < PAIRS_MAX) {
 		const char *key = va_arg(ap, const char *);

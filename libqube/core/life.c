@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
 	/* First host id of qid 0's range; each qube has 65,536 of its own. */
@@ -471,7 +470,6 @@ static void run_machine(struct qube__run *r)
 static void connect_agent(struct qube__run *r)
 {
 	qube__autofd fd = -1;
-	struct timespec now;
 
 	if (r->failed) {
 		qube__life_unwind(r);
@@ -480,8 +478,7 @@ static void connect_agent(struct qube__run *r)
 	stage(r, "agent");
 	part(r, "/connect");
 	qube__fault(QUBE__FAULT_START_RUNNING);
-	clock_gettime(CLOCK_REALTIME, &now);
-	r->vm->start_time_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	r->vm->start_time_ms = qube__wall_ms();
 	r->vm->xid = (int64_t)r->vm->qid;
 	if (r->host->ops->isolation == QUBE__ISOLATION_NONE) {
 		qube__life_guest_up(r); /* fake: nobody is there to say hello */

@@ -5,6 +5,7 @@
 #include "core/host.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/io.h"
 #include "base/text.h"
@@ -78,7 +79,7 @@ void qube__life_log(struct qube__host *h, const char *name, const char *line)
 	char text[1200];
 	char when[32];
 	struct tm tm;
-	time_t now = time(NULL);
+	time_t now = qube__wall_s();
 	struct stat st;
 	int n;
 

@@ -4,13 +4,13 @@
 #include "remote/request.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/io.h"
 #include "base/text.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static const struct {
 	const char *event;
@@ -58,11 +58,9 @@ static void tell(struct qube__remote *r, const struct qube__wire_admin_event *e)
 		.values = e->value,
 		.n_fields = e->n_pairs > 8 ? 8 : e->n_pairs,
 	};
-	struct timespec ts;
 	struct qube__list *pos;
 
-	clock_gettime(CLOCK_REALTIME, &ts);
-	ev.time_ms = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	ev.time_ms = qube__wall_ms();
 	qube__list_foreach (pos, &r->handles) {
 		qube_domain *d = qube__container_of(pos, qube_domain, link);
 

@@ -4,6 +4,7 @@
 #include "storage/tree.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/fault.h"
 #include "base/io.h"
@@ -13,7 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 enum { FILE_NAME_MAX = QUBE__OWNER_MAX + 8 };
 
@@ -238,7 +238,7 @@ static int complete(struct qube__pool *p, struct qube__volume_file *f, const cha
 	memcpy(state->layers[0], f->pending, sizeof(f->pending));
 	memcpy(state->layers[1], now->layers[0], now->n_layers * sizeof(now->layers[0]));
 	state->n_layers = now->n_layers + 1;
-	state->time = time(NULL);
+	state->time = qube__wall_s();
 	r = qube__volume_file_push(f, state, keep);
 	if (r < 0)
 		return qube__fail(r, "volume %s of %s has too many layers", name, owner);

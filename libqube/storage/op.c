@@ -4,6 +4,7 @@
 #include "storage/tree.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/fault.h"
 #include "base/text.h"
@@ -12,7 +13,6 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <stdio.h>
-#include <time.h>
 
 static void release(struct qube__pool_op *op)
 {
@@ -203,7 +203,7 @@ static int finish_import(struct qube__pool_op *op, const struct qube__job_reply 
 	qube__fault(QUBE__FAULT_IMPORT_LAYER);
 	f->n_states = 1;
 	f->states[0].number = 1;
-	f->states[0].time = time(NULL);
+	f->states[0].time = qube__wall_s();
 	f->states[0].n_layers = 1;
 	memcpy(f->states[0].layers[0], op->temp, sizeof(op->temp));
 	r = qube__tree_write_file(p, f, op->owner, op->name);

@@ -5,13 +5,13 @@
 #include "storage/tree.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/fault.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 static int new_stream(struct qube__pool_op **out, struct qube__pool *p,
 		      const struct qube__volume_spec *v, int fd, const struct qube__pool_cb *cb,
@@ -146,7 +146,7 @@ static int finish_layers(struct qube__pool_op *op, const struct qube__job_reply 
 	if (r < 0)
 		return r;
 	memcpy(state->layers[state->n_layers++], op->temp, sizeof(op->temp));
-	state->time = time(NULL);
+	state->time = qube__wall_s();
 	r = qube__volume_file_push(f, state, op->keep);
 	if (r == 0)
 		r = qube__tree_write_file(p, f, op->owner, op->name);
@@ -228,7 +228,7 @@ int qube__volume_clear(struct qube__pool *p, const struct qube__volume_spec *v)
 	r = f && state ? qube__tree_read_file(p, f, v->owner, v->name) : qube__fail_nomem();
 	if (r < 0)
 		return r;
-	state->time = time(NULL);
+	state->time = qube__wall_s();
 	r = qube__volume_file_push(f, state, v->revisions_to_keep);
 	if (r == 0)
 		r = qube__tree_write_file(p, f, v->owner, v->name);

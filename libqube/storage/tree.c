@@ -4,6 +4,7 @@
 #include "storage/tree.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/fault.h"
 #include "base/text.h"
@@ -13,7 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 static bool on_disk(struct qube__pool *p, const struct qube__volume_spec *v)
 {
@@ -42,7 +42,7 @@ int qube__volume_create(struct qube__pool *p, const struct qube__volume_spec *v)
 		return qube__fail_nomem();
 	f->n_states = 1;
 	f->states[0].number = 1;
-	f->states[0].time = time(NULL);
+	f->states[0].time = qube__wall_s();
 	return qube__tree_write_file(p, f, v->owner, v->name);
 }
 
@@ -180,7 +180,7 @@ static int clone_layers(struct qube__pool *p, const struct qube__volume_spec *ds
 	f->pending[0] = '\0';
 	f->n_states = 1;
 	f->states[0].number = 1;
-	f->states[0].time = time(NULL);
+	f->states[0].time = qube__wall_s();
 	return qube__tree_write_file(p, f, dst->owner, dst->name);
 }
 
@@ -271,7 +271,7 @@ int qube__volume_revert(struct qube__pool *p, const struct qube__volume_spec *v,
 				      (unsigned long long)revision);
 	if (r < 0)
 		return r;
-	state->time = time(NULL);
+	state->time = qube__wall_s();
 	/* The one that is left stays in any case, so that this can be taken back. */
 	r = qube__volume_file_push(f, state, v->revisions_to_keep > 0 ? v->revisions_to_keep : 1);
 	if (r == 0)

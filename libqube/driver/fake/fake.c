@@ -4,6 +4,7 @@
  * letter, reports from the loop included, so that what works on it was not lucky. */
 #include "driver/driver.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/list.h"
 
@@ -25,7 +26,8 @@ struct fake_machine {
 	struct fake *d;
 	void *user;
 	enum state state;
-	uint64_t start_ms;
+	uint64_t start_ms; /* of the wall */
+	uint64_t began_ms; /* the same, monotonic */
 	struct qube__posted posted;
 	struct qube__list link;
 };
@@ -77,14 +79,6 @@ static void fake_close(struct qube__driver *base)
 	unref(d);
 }
 
-static uint64_t realtime_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000u + (uint64_t)ts.tv_nsec / 1000000u;
-}
-
 static void report(struct qube__posted *p)
 {
 	struct fake_machine *m = qube__container_of(p, struct fake_machine, posted);
@@ -95,7 +89,8 @@ static void report(struct qube__posted *p)
 		event = QUBE__MACHINE_HELD;
 	} else if (m->state == STARTING) {
 		m->state = RUNNING;
-		m->start_ms = realtime_ms();
+		m->start_ms = qube__wall_ms();
+		m->began_ms = qube__now_ms();
 		event = QUBE__MACHINE_RUNNING;
 	} else {
 		m->state = STOPPED;
@@ -188,6 +183,7 @@ static int fake_stats(struct qube__machine *base, struct qube__machine_stats *ou
 
 	if (m->state != RUNNING && m->state != PAUSED)
 		return qube__fail(QUBE_E_STATE, "the machine is not running");
+	m->start_ms = qube__wall_begin(m->start_ms, qube__wall_ms(), qube__now_ms() - m->began_ms);
 	/* Made up, and the same at each run. Bytes of disks it does not know, as some machines. */
 	*out = (struct qube__machine_stats){ .known = QUBE_STATS_MEMORY | QUBE_STATS_CPU |
 						      QUBE_STATS_PIDS | QUBE_STATS_START,

@@ -287,11 +287,13 @@ static int local_unpause(struct qube__machine *base)
 static int local_stats(struct qube__machine *base, struct qube__machine_stats *out)
 {
 	struct qube__local_machine *m = of_machine(base);
-	struct qube__machine_stats stats = { .known = QUBE_STATS_START,
-					     .start_time_ms = m->start_ms };
+	struct qube__machine_stats stats = { .known = QUBE_STATS_START };
 
 	if (m->state != QUBE__LOCAL_RUNNING)
 		return qube__fail(QUBE_E_STATE, "the machine is not running");
+	m->start_ms = qube__wall_begin(m->start_ms, qube__wall_ms(),
+				       qube__local_age_ms(m->record->pid_start));
+	stats.start_time_ms = m->start_ms;
 	qube__local_cgroup_stats(m, &stats);
 	*out = stats;
 	return 0;

@@ -125,6 +125,8 @@ int qube__local_record_parse(struct qube__local_record *out, const char *untrust
 int qube__local_record_fill(struct qube__local_machine *m, const struct qube__machine_spec *spec);
 int qube__local_record_write(struct qube__local_machine *m);
 /* When a process began; QUBE_E_NOENT. */
+/* How old a process is that began then: of the clock that runs from the boot on. */
+uint64_t qube__local_age_ms(uint64_t pid_start);
 int qube__local_pid_start(uint64_t *out, pid_t pid);
 
 /* adopt.c */

@@ -6,6 +6,7 @@
 #include "driver/local/local.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/text.h"
 
@@ -212,13 +213,11 @@ int qube__local_record_fill(struct qube__local_machine *m, const struct qube__ma
 int qube__local_record_write(struct qube__local_machine *m)
 {
 	qube__autofree char *text = malloc(QUBE__LOCAL_RECORD_MAX);
-	struct timespec ts;
 	int r;
 
 	if (!text)
 		return qube__fail_nomem();
-	clock_gettime(CLOCK_REALTIME, &ts);
-	m->record->started_ms = (uint64_t)ts.tv_sec * 1000u + (uint64_t)ts.tv_nsec / 1000000u;
+	m->record->started_ms = qube__wall_ms();
 	m->record->pid = (uint64_t)m->box.pid;
 	r = qube__local_pid_start(&m->record->pid_start, m->box.pid);
 	if (r < 0)
@@ -227,6 +226,18 @@ int qube__local_record_write(struct qube__local_machine *m)
 	if (r < 0)
 		return qube__fail(r, "the record of %s is too long", m->name);
 	return qube__io_replace_file(m->dir_fd, "record", text, (size_t)r, 0600, 0);
+}
+
+uint64_t qube__local_age_ms(uint64_t pid_start)
+{
+	long ticks = sysconf(_SC_CLK_TCK);
+	uint64_t began = pid_start * 1000 / (uint64_t)(ticks > 0 ? ticks : 100);
+	struct timespec ts;
+	uint64_t now;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	now = (uint64_t)ts.tv_sec * 1000u + (uint64_t)ts.tv_nsec / 1000000u;
+	return now > began ? now - began : 0;
 }
 
 /* The 22nd field of stat, counted behind the name, which may hold anything. */

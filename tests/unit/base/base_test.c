@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/io.h"
 #include "base/opts.h"
@@ -266,4 +267,18 @@ QTEST(spawn, reports_the_killing_signal)
 	QT_INT(qube__spawn(&c, &s), 0);
 	kill(c.pid, SIGTERM);
 	QT_INT(wait_child(&c), 128 + SIGTERM);
+}
+
+QTEST(clock, a_begin_that_was_noted_is_kept_while_it_fits)
+{
+	QT_INT(qube__wall_begin(1000000, 1005000, 5000), 1000000);
+	QT_INT(qube__wall_begin(1000000, 1005000, 4001), 1000000);
+	QT_INT(qube__wall_begin(1000000, 1005000, 6000), 1000000);
+}
+
+QTEST(clock, a_begin_goes_along_with_a_clock_that_is_set)
+{
+	QT_INT(qube__wall_begin(1000000, 4605000, 5000), 4600000);
+	QT_INT(qube__wall_begin(1000000, 505000, 5000), 500000);
+	QT_INT(qube__wall_begin(1000000, 3000, 5000), 0);
 }

@@ -123,3 +123,49 @@ QTEST(loop, again_keeps_the_descriptor_readable_until_drained)
 	close(p[0]);
 	close(p[1]);
 }
+
+/* The linker hands our objects' clock to this one: the wall's is set, the monotonic one is not. */
+int __real_clock_gettime(clockid_t id, struct timespec *ts);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
+static time_t wall_offset;
+static int wall_reads;
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
+{
+	int r = __real_clock_gettime(id, ts);
+
+	if (id == CLOCK_REALTIME) {
+		ts->tv_sec += wall_offset;
+		wall_reads++;
+	}
+	return r;
+}
+
+QTEST(loop, a_clock_that_is_set_moves_no_timer)
+{
+	static const time_t jumps[] = { 0, 86400, -86400, 86400 * 365, -86400 * 365 };
+	struct qube__loop l;
+	uint64_t before = qube__wall_ms();
+
+	wall_offset = 7200;
+	QT_TRUE(qube__wall_ms() - before >= 7200000); /* it is our clock that is read */
+	QT_INT(qube__loop_init(&l), 0);
+	qube__timer_init(&timers[0], on_timer);
+	for (size_t i = 0; i < sizeof(jumps) / sizeof(jumps[0]); i++) {
+		uint64_t begin = qube__now_ms();
+
+		fired = 0;
+		wall_reads = 0;
+		qube__timer_set(&l, &timers[0], begin + 30);
+		wall_offset = jumps[i];
+		QT_TRUE(qube__loop_dispatch(&l, 10) >= 0);
+		QT_INT(fired, 0);
+		wall_offset = -jumps[i];
+		while (!fired && qube__now_ms() < begin + 5000)
+			QT_TRUE(qube__loop_dispatch(&l, 5000) >= 0);
+		QT_INT(fired, 1);
+		QT_TRUE(qube__now_ms() >= begin + 30 && qube__now_ms() < begin + 3000);
+		QT_INT(wall_reads, 0);
+	}
+	qube__loop_fini(&l);
+}
