@@ -6,7 +6,7 @@ include(CMakePackageConfigHelpers)
 set(QUBE_PROGRAMS qube)			# for people: BINDIR
 set(QUBE_DAEMONS qubed)			# SBINDIR
 set(QUBE_HELPERS qube-box qube-worker)	# started by the library: LIBEXECDIR/qube
-set(QUBE_GUEST qube-agent qube-rpc qube-pty)	# put into guests: LIBEXECDIR/qube/guest
+set(QUBE_GUEST qube-agent qube-rpc qube-pty qube-copy)	# put into guests: LIBEXECDIR/qube/guest
 set(QUBE_LIBEXECDIR ${CMAKE_INSTALL_LIBEXECDIR}/qube)
 
 # Below a prefix that the dynamic linker does not search, programs find the library from where they are

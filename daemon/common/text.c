@@ -3,7 +3,8 @@
  * Text: quoting for a shell, escaping for a terminal, numbers for people. */
 #include "common/text.h"
 
-#include <stdbool.h>
+#include <ctype.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,6 +150,21 @@ void cli_format_size(char *out, size_t cap, uint64_t bytes)
 		u++;
 	}
 	snprintf(out, cap, "%.1f %s", n, units[u]);
+}
+
+bool cli_parse_size(uint64_t *out, const char *text)
+{
+	static const char units[] = "KMGT";
+	char *end;
+	unsigned long long n = strtoull(text, &end, 10);
+	const char *unit = *end && !end[1] ? strchr(units, *end) : NULL;
+	int shift = unit ? 10 * (int)(unit - units + 1) : 0;
+
+	if (!isdigit((unsigned char)*text) || (*text == '0' && isdigit((unsigned char)text[1])) ||
+	    (*end && !unit) || n == ULLONG_MAX || n > (ULLONG_MAX >> shift))
+		return false;
+	*out = n << shift;
+	return true;
 }
 
 void cli_format_count(char *out, size_t cap, uint64_t n)

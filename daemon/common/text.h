@@ -4,6 +4,7 @@
 #ifndef QUBE_CLI_TEXT_H
 #define QUBE_CLI_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,8 @@ char *cli_quote_args(char *const *args, int n);
 
 /* "182.3 MiB", "512 bytes". */
 void cli_format_size(char *out, size_t cap, uint64_t bytes);
+/* "512", or with K, M, G or T behind it: "10G". False: it is none. */
+bool cli_parse_size(uint64_t *out, const char *text);
 /* "4,212". */
 void cli_format_count(char *out, size_t cap, uint64_t n);
 

@@ -85,6 +85,7 @@ enum {
 	O_DEBIAN,
 	O_MIRROR,
 	O_KEYRING,
+	O_MAX_SIZE,
 	O_N_OPTIONS
 };
 _Static_assert((int)O_N_OPTIONS <= (int)CLI_OPTS_MAX, "a set has a bit for each option");
@@ -202,6 +203,7 @@ int cmd_shutdown(struct cli *c);
 int cmd_kill(struct cli *c);
 int cmd_pause(struct cli *c);
 int cmd_unpause(struct cli *c);
+int cmd_copy(struct cli *c);
 int cmd_run(struct cli *c);
 int cmd_call(struct cli *c);
 int cmd_prefs(struct cli *c);

@@ -5,9 +5,9 @@
 #include "table.h"
 #include "common/text.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -218,29 +218,18 @@ int cmd_volume_revert(struct cli *c)
 	return with_volume(c, revert);
 }
 
-/* "10G" as bytes in text; other texts as they are. */
-static const char *in_bytes(char out[32], const char *text)
-{
-	static const char units[] = "KMGT";
-	char *end;
-	unsigned long long n = strtoull(text, &end, 10);
-	const char *unit = end > text && *end && !end[1] ? strchr(units, *end) : NULL;
-	int shift = unit ? 10 * (int)(unit - units + 1) : 0;
-
-	if (!unit || !isdigit((unsigned char)*text) || n > (ULLONG_MAX >> shift))
-		return text;
-	snprintf(out, 32, "%llu", n << shift);
-	return out;
-}
-
 static int change(struct cli *c, qube_domain *d, const char *volume)
 {
 	const char *key = c->o.pos[2];
 	const char *value = c->o.pos[3];
-	char bytes[32];
+	char text[32];
+	uint64_t bytes;
 
-	if (strcmp(key, "size") == 0)
-		value = in_bytes(bytes, value);
+	/* What is no size is for the library to refuse. */
+	if (strcmp(key, "size") == 0 && cli_parse_size(&bytes, value)) {
+		snprintf(text, sizeof(text), "%" PRIu64, bytes);
+		value = text;
+	}
 	return qube_domain_volume_set(d, volume, key, value) < 0 ? cli_fail_last(c) : 0;
 }
 

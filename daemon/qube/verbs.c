@@ -33,7 +33,8 @@ const struct cli_optdef cli_optdefs[O_N_OPTIONS] = {
 	[O_POOL] = { "pool", 0, CLI_ARG_NEEDED, "NAME", "pool of its volumes" },
 	[O_PROPERTY] = { "property", 'p', CLI_ARG_NEEDED, "NAME=VALUE",
 			 "set a property; may be repeated" },
-	[O_FORCE] = { "force", 'f', CLI_ARG_NONE, NULL, "even if paused or serving others" },
+	[O_FORCE] = { "force", 'f', CLI_ARG_NONE, NULL,
+		      "even if paused or serving others; of cp: replace what is there" },
 	[O_OR_KILL] = { "or-kill", 0, CLI_ARG_NONE, NULL, "kill it when the time is up" },
 	[O_TIMEOUT] = { "timeout", 0, CLI_ARG_NEEDED, "SECONDS", "give up after that time" },
 	[O_STATE] = { "state", 0, CLI_ARG_NEEDED, "STATE", "running, halted, paused, ..." },
@@ -73,6 +74,8 @@ const struct cli_optdef cli_optdefs[O_N_OPTIONS] = {
 	[O_MIRROR] = { "mirror", 0, CLI_ARG_NEEDED, "URL", "of that archive, or of another" },
 	[O_KEYRING] = { "keyring", 0, CLI_ARG_NEEDED, "FILE",
 			"of those who sign the archive; default: apt's" },
+	[O_MAX_SIZE] = { "max-size", 0, CLI_ARG_NEEDED, "SIZE",
+			 "refuse to take more than that out of a qube" },
 	[O_MAN] = { "man", 0, CLI_ARG_NONE, NULL, "the verbs as a section of the manual page" },
 	[O_SORT] = { "sort", 0, CLI_ARG_NEEDED, "COLUMN", "cpu, memory, name, pids or uptime" },
 	[O_INTERVAL] = { "interval", 0, CLI_ARG_NEEDED, "SECONDS",
@@ -140,6 +143,21 @@ const struct cli_verb cli_verbs[] = {
 	  "TERMINALS. The exit status is the command's.",
 	  CALL_OPTIONS | CLI_BIT(O_PTY) | CLI_BIT(O_DETACH),
 	  CLI_V_GUESTS | CLI_V_CALL | CLI_V_QUBES, 1, -1, cmd_run, NULL },
+	{ "cp", "SOURCE... TARGET", "copy files and directories into a qube or out of it",
+	  "One side is QUBE:PATH, where PATH without a slash in front begins at the user's home; "
+	  "the other is a path of the host (./a:b, if its name has a colon). Directories are "
+	  "copied with what is in them. If TARGET is a directory the copy is made in it, else it "
+	  "gets that name. What is there already is not touched: it is an error, unless --force "
+	  "replaces files by files and joins directories. A copy is there whole, or not at all. "
+	  "It belongs to who runs this, or to the user inside; others may not write to it, and it "
+	  "is never setuid. Symbolic links come along if they lead to what is copied with them; "
+	  "other links, sockets, pipes and devices are left out, which is told, and the exit "
+	  "status is 1. What a qube sends is hostile: it is taken apart in a jail, and what is no "
+	  "stream of files, or has a name that leads elsewhere, is refused. Nothing is copied from "
+	  "qube to qube: that is for the policy to allow.",
+	  CLI_BIT(O_USER) | CLI_BIT(O_NO_START) | CLI_BIT(O_FORCE) | CLI_BIT(O_MAX_SIZE) |
+		  CLI_BIT(O_TRACE),
+	  CLI_V_GUESTS, 2, -1, cmd_copy, NULL },
 	{ "call", "QUBE SERVICE[+ARGUMENT]", "call a service of a qube",
 	  "As run, but a service by its name: this is the host calling, so no policy is asked. "
 	  "With --disposable QUBE is left out.",

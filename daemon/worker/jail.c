@@ -54,21 +54,34 @@ static int empty_root(void)
 	return 0;
 }
 
-static int drop_capabilities(bool layers)
+static uint64_t wanted_capabilities(const struct worker_role *role)
 {
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[2] = { { 0 } };
 	uint64_t keep = 1ull << CAP_CHOWN | 1ull << CAP_DAC_OVERRIDE | 1ull << CAP_FOWNER |
 			1ull << CAP_FSETID | 1ull << CAP_SETFCAP;
 
-	if (layers) /* trusted.overlay.* */
+	/* Root may write where others own; nobody else has more than the kernel lets him. */
+	if (role->as)
+		return role->uid ? 0 : 1ull << CAP_DAC_OVERRIDE;
+	if (role->layers) /* trusted.overlay.* */
 		keep |= 1ull << CAP_SYS_ADMIN;
+	return keep;
+}
+
+static int drop_capabilities(const struct worker_role *role)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = { { 0 } };
+	uint64_t keep = wanted_capabilities(role);
+
 	for (int cap = 0; cap < 64; cap++) {
 		if (keep & 1ull << cap)
 			continue;
 		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 && errno != EINVAL)
 			return qube__fail_os("cannot drop capability %d", cap);
 	}
+	if (role->as && (setresgid(role->gid, role->gid, role->gid) < 0 ||
+			 setresuid(role->uid, role->uid, role->uid) < 0))
+		return qube__fail_os("cannot become the user who copies");
 	data[0].effective = data[0].permitted = (uint32_t)keep;
 	data[1].effective = data[1].permitted = (uint32_t)(keep >> 32);
 	if (syscall(SYS_capset, &head, data) < 0)
@@ -188,7 +201,7 @@ static int set_limit(int what, rlim_t to)
 	return setrlimit((__rlimit_resource_t)what, &limit);
 }
 
-int worker_jail(int channel, bool layers)
+int worker_jail(int channel, const struct worker_role *role)
 {
 	int r;
 
@@ -204,7 +217,7 @@ int worker_jail(int channel, bool layers)
 		return r;
 	if (setgroups(0, NULL) < 0)
 		return qube__fail_os("cannot drop groups");
-	r = drop_capabilities(layers);
+	r = drop_capabilities(role);
 	if (r < 0)
 		return r;
 	return FILTERED ? filter_calls() : 0;

@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -30,6 +31,10 @@ static int run_job(struct worker_job *job, const struct qube__job_request *req, 
 		return worker_copy_tree(job, fds[0], fds[1], name);
 	case QUBE__JOB_EXPORT:
 		return worker_export(job, fds[0], fds[1]);
+	case QUBE__JOB_SEND:
+		return worker_send(job, fds[0], fds[1], name);
+	case QUBE__JOB_RECEIVE:
+		return worker_receive(job, fds[0], fds[1], name, req->number);
 	case QUBE__JOB_FLATTEN:
 		qube__fault(QUBE__FAULT_WORKER_FLATTEN);
 		return worker_flatten(job, fds[0], fds[1], name, req->args + 1, req->n_args - 1);
@@ -79,20 +84,40 @@ static int serve_one(uint8_t *untrusted, size_t cap, int jail_code)
 	return worker_done(&job, r);
 }
 
+static int parse_role(struct worker_role *role, const char *arg)
+{
+	unsigned int uid;
+	unsigned int gid;
+	char rest;
+
+	if (strcmp(arg, "--layers") == 0) {
+		role->layers = true;
+		return 0;
+	}
+	if (sscanf(arg, "--as=%u:%u%c", &uid, &gid, &rest) != 2)
+		return -1;
+	role->as = true;
+	role->uid = uid;
+	role->gid = gid;
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	static uint8_t untrusted[QUBE__JOB_MSG_MAX];
-	bool layers = argc > 1 && strcmp(argv[1], "--layers") == 0;
+	struct worker_role role = { 0 };
 	struct pollfd p = { .fd = CHANNEL, .events = POLLIN };
 	int jail_code;
 
+	if (argc > 1 && parse_role(&role, argv[1]) < 0)
+		_exit(2);
 	signal(SIGPIPE, SIG_IGN);
 	/* Names in archives are bytes, most often UTF-8; the table is loaded while there is a root.
 	 */
 	setlocale(LC_CTYPE, "C.UTF-8");
 	if (sodium_init() < 0)
 		_exit(1);
-	jail_code = worker_jail(CHANNEL, layers);
+	jail_code = worker_jail(CHANNEL, &role);
 	for (;;) {
 		if (poll(&p, 1, -1) < 0 && errno != EINTR)
 			_exit(1);

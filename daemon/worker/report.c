@@ -85,6 +85,17 @@ int worker_tick(struct worker_job *job)
 	return send_reply(job, &reply);
 }
 
+int worker_wait(struct worker_job *job, int fd, short events)
+{
+	/* Only bytes of the channel wake us: somebody wants this to end, or is gone. */
+	struct pollfd p[2] = { { .fd = fd, .events = events },
+			       { .fd = job->sock, .events = POLLIN } };
+
+	if (poll(p, 2, 1000) < 0 && errno != EINTR)
+		return qube__fail_os("cannot wait");
+	return p[1].revents ? check_cancel(job) : 0;
+}
+
 void worker_plan(struct worker_job *job)
 {
 	struct qube__job_reply reply = reply_of(job, QUBE__JOB_PLAN);

@@ -32,6 +32,8 @@ struct worker_job {
 
 /* report.c: 0, QUBE_E_CANCELED when the library asked to stop, QUBE_E_CLOSED when it is gone. */
 int worker_tick(struct worker_job *job);
+/* Waits until fd is ready for poll's events, or for a moment. As worker_tick. */
+int worker_wait(struct worker_job *job, int fd, short events);
 void worker_plan(struct worker_job *job);
 void worker_stage(struct worker_job *job, uint32_t stage); /* QUBE__JOB_AT_* */
 void worker_note(struct worker_job *job, const char *fmt, ...)
@@ -75,6 +77,10 @@ int worker_copy_end(struct worker_copy *w, int parent, int r);
 int worker_flatten(struct worker_job *job, int layers, int parent, const char *name,
 		   const char *const *list, size_t n);
 
+/* transfer.c: a file or directory into and out of a qube, as the user who asked. */
+int worker_send(struct worker_job *job, int what, int out, const char *name);
+int worker_receive(struct worker_job *job, int in, int dir, const char *name, uint64_t max_bytes);
+
 /* export.c: a tree as a tar file. */
 int worker_export(struct worker_job *job, int root, int out);
 
@@ -117,7 +123,15 @@ int worker_remove_tree(struct worker_job *job, int parent, const char *name);
 int worker_import(struct worker_job *job, int host, int parent, const char *name,
 		  const char *const *packages, size_t n_packages, uint64_t keep_free);
 
+/* What a worker is for. */
+struct worker_role {
+	bool layers; /* it makes and removes layers */
+	bool as;     /* it copies files for uid and gid, with their rights alone */
+	uid_t uid;
+	gid_t gid;
+};
+
 /* jail.c: gives up everything that a job does not need. */
-int worker_jail(int channel, bool layers);
+int worker_jail(int channel, const struct worker_role *role);
 
 #endif

@@ -7,6 +7,7 @@
 #define QUBE_QUBE_H
 
 #include <qube/admin.h>
+#include <qube/copy.h>
 #include <qube/ctx.h>
 #include <qube/domain.h>
 #include <qube/error.h>

@@ -45,6 +45,8 @@ struct qube__admin_call {
 	bool from_host;
 	struct qube__buf reply;
 	int fds[QUBE__CALL_FDS]; /* -1 or owned */
+	uid_t uid;		 /* sockets: of who is at the other end */
+	gid_t gid;
 	struct qube__waiter waiter;
 	qube_op *op;					      /* for methods that are operations */
 	void (*finish)(struct qube__admin_call *c, int code); /* the transport's */
@@ -153,6 +155,9 @@ int qube__m_op_import(struct qube__admin_call *c);
 int qube__m_op_call(struct qube__admin_call *c);
 int qube__m_log(struct qube__admin_call *c);
 int qube__m_unenforced(struct qube__admin_call *c);
+/* copy.c */
+int qube__m_copy_in(struct qube__admin_call *c);
+int qube__m_copy_out(struct qube__admin_call *c);
 /* stats.c */
 int qube__m_stats(struct qube__admin_call *c);
 int qube__m_vm_stats(struct qube__admin_call *c);

@@ -244,15 +244,18 @@ static void frame(struct qube__admin_call *c, const char *event)
 	char done[24];
 	char total[24];
 	char files[24];
+	char exit_code[16];
 	struct qube_op_progress p = { .size = sizeof(p) };
-	const char *pairs[8] = { "stage", "", "done", done, "total", total, "files", files };
+	const char *pairs[10] = { "stage", "",	    "done", done,   "total",
+				  total,   "files", files,  "exit", exit_code };
 
 	qube_op_progress_fetch(c->op, &p);
 	pairs[1] = p.stage;
 	snprintf(done, sizeof(done), "%llu", (unsigned long long)p.done_bytes);
 	snprintf(total, sizeof(total), "%llu", (unsigned long long)p.total_bytes);
 	snprintf(files, sizeof(files), "%llu", (unsigned long long)p.total_files);
-	qube__wire_admin_event(&c->reply, "", event, pairs, 4);
+	snprintf(exit_code, sizeof(exit_code), "%d", c->op->exit_code);
+	qube__wire_admin_event(&c->reply, "", event, pairs, c->op->exit_code < 0 ? 4 : 5);
 	c->stream(c);
 }
 

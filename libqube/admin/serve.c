@@ -243,16 +243,22 @@ static void on_ready(struct qube__source *s, uint32_t revents)
 int qube__admin_serve(struct qube__host *h, int fd)
 {
 	qube__autofd own = fd;
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
 	struct conn *c;
 	int r;
 
 	if (h->n_conns >= CONNS_MAX)
 		return qube__fail(QUBE_E_LIMIT, "more than %d connections", CONNS_MAX);
+	if (getsockopt(own, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		return qube__fail_os("cannot tell who calls");
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return qube__fail_nomem();
 	c->host = h;
 	qube__admin_call_init(&c->call, h);
+	c->call.uid = peer.uid;
+	c->call.gid = peer.gid;
 	c->call.from_host = true;
 	c->call.finish = conn_finish;
 	c->call.stream = conn_stream;

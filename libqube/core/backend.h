@@ -7,6 +7,7 @@
 #define QUBE_CORE_BACKEND_H
 
 #include <qube/admin.h>
+#include <qube/copy.h>
 #include <qube/domain.h>
 #include <qube/host.h>
 #include <qube/label.h>
@@ -59,6 +60,8 @@ struct qube__backend {
 	int (*domain_wait)(qube_domain *d, uint32_t state, qube_op *op);
 	int (*domain_clone)(qube_domain *d, const char *name, qube_op *op);
 	int (*domain_call)(qube_domain *d, const struct qube_call_opts *o, qube_op *op);
+	/* Sets the op's exit code: 1 if something was left out. */
+	int (*domain_copy)(qube_domain *d, bool in, const struct qube_copy_opts *o, qube_op *op);
 	int (*template_import)(qube_ctx *ctx, const struct qube_template_import_opts *o,
 			       qube_op *op);
 	int (*domain_pause)(qube_domain *d);

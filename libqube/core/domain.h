@@ -22,6 +22,7 @@ int qube__host_domain_kill(qube_domain *d, qube_op *op);
 int qube__host_domain_wait(qube_domain *d, uint32_t state, qube_op *op);
 int qube__host_domain_clone(qube_domain *d, const char *name, qube_op *op);
 int qube__host_domain_call(qube_domain *d, const struct qube_call_opts *o, qube_op *op);
+int qube__host_domain_copy(qube_domain *d, bool in, const struct qube_copy_opts *o, qube_op *op);
 int qube__host_template_import(qube_ctx *ctx, const struct qube_template_import_opts *o,
 			       qube_op *op);
 int qube__host_domain_pause(qube_domain *d);

@@ -74,6 +74,7 @@ static void host_close(qube_ctx *ctx)
 		h->close_conns(h);
 	if (h->model)
 		qube__life_end_all(h);
+	qube__copies_close(h);
 	if (h->sock >= 0 || h->packet)
 		qube__link_close(h);
 	if (h->driver)
@@ -218,6 +219,7 @@ int qube__host_open(qube_ctx **out, const struct qube_ctx_opts *opts)
 	h->sock = -1;
 	qube__list_init(&h->runs);
 	qube__list_init(&h->clones);
+	qube__list_init(&h->copies);
 	qube__list_init(&h->calls);
 	qube__list_init(&h->asks);
 	qube__list_init(&h->outbox);
@@ -412,6 +414,7 @@ const struct qube__backend qube__host_backend = {
 	.domain_wait = qube__host_domain_wait,
 	.domain_clone = qube__host_domain_clone,
 	.domain_call = qube__host_domain_call,
+	.domain_copy = qube__host_domain_copy,
 	.template_import = qube__host_template_import,
 	.domain_pause = qube__host_domain_pause,
 	.domain_unpause = qube__host_domain_unpause,

@@ -63,6 +63,7 @@ struct qube__host {
 	size_t n_pools;
 	struct qube__list runs;	  /* struct qube__run of every qube that is not halted */
 	struct qube__list clones; /* under way: both qubes stay halted and stay */
+	struct qube__list copies; /* of files, under way */
 	uint32_t next_guest;
 
 	/* broker */
@@ -262,6 +263,17 @@ int qube__host_feature(struct qube__host *h, struct qube__vm *vm, const char *na
 void qube__host_tell_followers(struct qube__host *h, const struct qube__vm *of, uint32_t row);
 int qube__host_volume_info(struct qube_volume_info *out, struct qube__host *h, struct qube__vm *vm,
 			   const char *name);
+/* --- copy.c: files into and out of a qube, for a user of the host --- */
+struct qube__host_copy {
+	const struct qube_copy_opts *opts; /* checked by api/, or as api/ does */
+	bool in;
+	int works_fd; /* kept open, in a copy, until all is done or undone; -1: none */
+	uid_t uid;
+	gid_t gid;
+};
+int qube__host_copy(struct qube__host *h, struct qube__vm *vm, const struct qube__host_copy *req,
+		    qube_op *op);
+void qube__copies_close(struct qube__host *h);
 /* --- volume_ops.c --- */
 /* A volume by its name; QUBE_E_NOENT, or QUBE_E_NOTSUP where none are kept. */
 int qube__host_volume_at(struct qube__volume_spec *spec, struct qube__pool **pool,

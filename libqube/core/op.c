@@ -206,6 +206,8 @@ void qube__op_finish(qube_op *op, int code)
 	op->cancel = NULL;
 	op->work = NULL;
 	qube__list_remove(&op->link);
+	if (op->over)
+		op->over(op->over_user, op);
 	if (op->cb.fn) {
 		qube__op_hold(op); /* the ready list's */
 		qube__list_append(&op->ctx->ready, &op->ready);

@@ -29,6 +29,10 @@ struct qube_op {
 	uint64_t done_bytes;
 	uint64_t total_bytes;
 	uint64_t total_files;
+	/* Of an op inside another's work: told from the loop when it is over. May only take note.
+	 */
+	void (*over)(void *user, struct qube_op *op);
+	void *over_user;
 	/* Asks the worker to stop; it finishes the op later. NULL: cannot be canceled. */
 	int (*cancel)(struct qube_op *op);
 	void *work; /* the worker's own */

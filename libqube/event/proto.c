@@ -21,6 +21,8 @@ int qube__job_type_fds(uint32_t type)
 	case QUBE__JOB_FLATTEN:
 	case QUBE__JOB_IMPORT_HOST:
 	case QUBE__JOB_IMPORT_ARCHIVE:
+	case QUBE__JOB_SEND:
+	case QUBE__JOB_RECEIVE:
 		return 2;
 	case QUBE__JOB_REMOVE_TREE:
 	case QUBE__JOB_USAGE:
@@ -41,6 +43,8 @@ static bool flags_known(uint32_t type, uint32_t flags)
 					    QUBE__JOB_NO_DEFAULTS)) == 0;
 	case QUBE__JOB_IMPORT_ARCHIVE:
 		return (flags & ~(uint32_t)QUBE__JOB_KEEP_SETID) == 0;
+	case QUBE__JOB_RECEIVE:
+		return (flags & ~(uint32_t)QUBE__JOB_REPLACE) == 0;
 	default:
 		return flags == 0;
 	}
@@ -50,6 +54,8 @@ static bool args_plausible(uint32_t type, uint32_t n)
 {
 	switch (type) {
 	case QUBE__JOB_COPY_TREE:
+	case QUBE__JOB_SEND:
+	case QUBE__JOB_RECEIVE:
 		return n == 1;
 	case QUBE__JOB_IMPORT_HOST:
 		return n >= 1;

@@ -40,6 +40,12 @@ enum qube__job_type {
 	QUBE__JOB_FLATTEN = 8,
 	/* fd 0: the root of a tree; fd 1: what a tar file of it is written to. */
 	QUBE__JOB_EXPORT = 9,
+	/* fd 0: a file or directory; fd 1: what it is written to as a stream of wire/copy.h, in
+	 * which it is called args[0]. */
+	QUBE__JOB_SEND = 10,
+	/* fd 0: such a stream; fd 1: directory in which args[0] is made. number: bytes that are
+	 * taken at most, 0: what fits. */
+	QUBE__JOB_RECEIVE = 11,
 	/* Ends the running job; no descriptor. Answered by that job's DONE. */
 	QUBE__JOB_CANCEL = 6,
 };
@@ -51,6 +57,8 @@ enum {
 	QUBE__JOB_PLAN_ONLY = 4,
 	/* IMPORT_HOST: nothing but the packages named (and what they depend on). */
 	QUBE__JOB_NO_DEFAULTS = 8,
+	/* RECEIVE: what has the name already is replaced; directories are joined. */
+	QUBE__JOB_REPLACE = 16,
 };
 
 struct qube__job_request {

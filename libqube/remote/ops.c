@@ -21,6 +21,7 @@ struct watched {
 	struct qube__remote *remote;
 	qube_op *op;
 	int fd;
+	int undone_fd; /* -1: a cancel ends at once */
 	struct qube__buf in;
 	char method[64];
 	const char *fallback;
@@ -35,6 +36,7 @@ static void watched_end(struct watched *w, int code)
 	qube__source_remove(&w->remote->ctx.loop, &w->source);
 	qube__list_remove(&w->link);
 	qube__close_fd(&w->fd);
+	qube__close_fd(&w->undone_fd);
 	qube__buf_fini(&w->in);
 	free(w);
 	qube__op_finish(op, code);
@@ -118,6 +120,8 @@ static void read_progress(qube_op *op, const struct qube__wire_admin_event *e)
 	op->done_bytes = number(e, "done");
 	op->total_bytes = number(e, "total");
 	op->total_files = number(e, "files");
+	if (*text_of(e, "exit"))
+		op->exit_code = (int32_t)(number(e, "exit") & 0xff);
 }
 
 /* 1: the last frame was there and *code is the outcome. */
@@ -224,10 +228,30 @@ static void on_ready(struct qube__source *s, uint32_t revents)
 		continue;
 }
 
-static int cancel(qube_op *op)
+static void canceled(struct watched *w)
 {
 	qube__fail(QUBE_E_CANCELED, "the operation was canceled");
-	watched_end(op->work, QUBE_E_CANCELED);
+	watched_end(w, QUBE_E_CANCELED);
+}
+
+/* Nothing is ever written to it. */
+static void on_undone(struct qube__source *s, uint32_t revents)
+{
+	(void)revents;
+	canceled(qube__container_of(s, struct watched, source));
+}
+
+static int cancel(qube_op *op)
+{
+	struct watched *w = op->work;
+	qube_ctx *ctx = &w->remote->ctx;
+
+	qube__source_remove(&ctx->loop, &w->source);
+	qube__close_fd(&w->fd);
+	op->cancel = NULL;
+	if (w->undone_fd < 0 ||
+	    qube__source_add(&ctx->loop, &w->source, w->undone_fd, EPOLLIN, on_undone) < 0)
+		canceled(w);
 	return 0;
 }
 
@@ -239,6 +263,7 @@ int qube__remote_op(qube_ctx *ctx, qube_op *op, const struct qube__remote_req *r
 	if (!w)
 		return qube__fail_nomem();
 	w->fd = -1;
+	w->undone_fd = -1;
 	qube__list_init(&w->link);
 	qube__buf_init(&w->in, ANSWER_MAX);
 	w->remote = qube__remote_of(ctx);
@@ -259,6 +284,8 @@ int qube__remote_op(qube_ctx *ctx, qube_op *op, const struct qube__remote_req *r
 		free(w);
 		return r;
 	}
+	if (req->undone_fd)
+		w->undone_fd = qube__steal_fd(req->undone_fd);
 	qube__list_append(&w->remote->requests, &w->link);
 	op->work = w;
 	op->cancel = req->cancelable ? cancel : NULL;

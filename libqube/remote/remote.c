@@ -434,6 +434,7 @@ static const struct qube__backend backend = {
 	.domain_wait = qube__remote_wait,
 	.domain_clone = domain_clone,
 	.domain_call = domain_call,
+	.domain_copy = qube__remote_domain_copy,
 	.template_import = template_import,
 	.domain_pause = domain_pause,
 	.domain_unpause = domain_unpause,

@@ -50,6 +50,9 @@ struct qube__remote_req {
 	const int *fds;
 	size_t n_fds;
 	bool cancelable; /* closing the connection ends it there */
+	/* Or NULL. At its end once the host has undone what was canceled: the op waits for that.
+	 * Taken when the request was sent. */
+	int *undone_fd;
 };
 /* Finishes op when the answer to the request is there. */
 int qube__remote_op(qube_ctx *ctx, qube_op *op, const struct qube__remote_req *req);

@@ -36,6 +36,7 @@ int qube__remote_volume_revert(qube_domain *d, const char *name, const char *rev
 int qube__remote_volume_set(qube_domain *d, const char *name, const char *key, const char *value);
 int qube__remote_volume_clear(qube_domain *d, const char *name);
 int qube__remote_volume_measure(qube_domain *d, const char *name, qube_op *op);
+int qube__remote_domain_copy(qube_domain *d, bool in, const struct qube_copy_opts *o, qube_op *op);
 int qube__remote_volume_export(qube_domain *d, const char *name, int fd, qube_op *op);
 int qube__remote_volume_import(qube_domain *d, const char *name, int fd, qube_op *op);
 int qube__remote_notes_fetch(char **out, qube_domain *d);

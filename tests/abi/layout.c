@@ -4,6 +4,7 @@
  * programs that are already built: lines are added, none is changed. */
 #include <qube/admin.h>
 #include <qube/broker.h>
+#include <qube/copy.h>
 #include <qube/ctx.h>
 #include <qube/domain.h>
 #include <qube/error.h>
@@ -47,6 +48,19 @@ SAME(offsetof(struct qube_broker_opts, reserved0), 16);
 SAME(offsetof(struct qube_broker_opts, reserved1), 20);
 SAME(QUBE_BROKER_NO_JAIL, 1);
 SAME(QUBE_BROKER_JAIL_IF_SUPPORTED, 2);
+
+/* copy.h */
+SAME(sizeof(struct qube_copy_opts), 48);
+SAME(offsetof(struct qube_copy_opts, size), 0);
+SAME(offsetof(struct qube_copy_opts, flags), 4);
+SAME(offsetof(struct qube_copy_opts, path), 8);
+SAME(offsetof(struct qube_copy_opts, name), 16);
+SAME(offsetof(struct qube_copy_opts, user), 24);
+SAME(offsetof(struct qube_copy_opts, max_bytes), 32);
+SAME(offsetof(struct qube_copy_opts, fd), 40);
+SAME(offsetof(struct qube_copy_opts, reserved0), 44);
+SAME(QUBE_COPY_NO_START, 1);
+SAME(QUBE_COPY_REPLACE, 2);
 
 /* ctx.h */
 SAME(sizeof(struct qube_ctx_opts), 96);

@@ -119,6 +119,33 @@ QTEST(cli_text, cuts_escaped_text_to_fit)
 	}
 }
 
+QTEST(cli_text, parses_sizes)
+{
+	static const char *const none[] = { "",
+					    "K",
+					    "-1",
+					    " 1",
+					    "1 ",
+					    "1KB",
+					    "1k",
+					    "0x1",
+					    "010",
+					    "1.5G",
+					    "+1",
+					    "16777216T",
+					    "18446744073709551615" };
+	uint64_t n = 0;
+
+	QT_TRUE(cli_parse_size(&n, "512") && n == 512);
+	QT_TRUE(cli_parse_size(&n, "0") && n == 0);
+	QT_TRUE(cli_parse_size(&n, "3K") && n == 3072);
+	QT_TRUE(cli_parse_size(&n, "16777215T") && n == 16777215ull << 40);
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+		n = 7;
+		QT_TRUE(!cli_parse_size(&n, none[i]) && n == 7);
+	}
+}
+
 QTEST(cli_text, formats_sizes_and_counts)
 {
 	char out[32];

@@ -58,6 +58,7 @@ QTEST(ctx, every_call_refuses_unknown_flags_and_reserved_fields)
 	struct qube_domain_create_opts c = { .size = sizeof(c), .flags = 2, .name = "x" };
 	struct qube_domain_shutdown_opts s = { .size = sizeof(s), .flags = 64 };
 	struct qube_call_opts call = { .size = sizeof(call), .flags = 64, .service = "a" };
+	struct qube_copy_opts copy = { .size = sizeof(copy), .path = "", .name = "n", .flags = 64 };
 	struct qube_template_import_opts t = { .size = sizeof(t), .flags = 64, .name = "t" };
 	struct qube_property p = { .size = 3 };
 	struct qube_volume_info v = { .size = 3 };
@@ -79,6 +80,17 @@ QTEST(ctx, every_call_refuses_unknown_flags_and_reserved_fields)
 	call.flags = 0;
 	call.reserved0 = 1;
 	QT_INT(qube_domain_call(d, &call, NULL), QUBE_E_INVALID);
+	QT_INT(qube_domain_copy_in(d, &copy, NULL), QUBE_E_INVALID);
+	copy.flags = 0;
+	copy.reserved0 = 1;
+	QT_INT(qube_domain_copy_out(d, &copy, NULL), QUBE_E_INVALID);
+	copy.reserved0 = 0;
+	copy.name = "a/b";
+	QT_INT(qube_domain_copy_out(d, &copy, NULL), QUBE_E_INVALID);
+	copy.name = "..";
+	QT_INT(qube_domain_copy_out(d, &copy, NULL), QUBE_E_INVALID);
+	copy.name = NULL;
+	QT_INT(qube_domain_copy_in(d, &copy, NULL), QUBE_E_INVALID);
 	QT_INT(qube_template_import(ctx, &t, NULL), QUBE_E_INVALID);
 	QT_INT(qube_domain_property_fetch(&p, d, "name"), QUBE_E_INVALID);
 	QT_INT(qube_domain_volume_info_fetch(&v, d, "root"), QUBE_E_INVALID);
@@ -102,9 +114,12 @@ QTEST(ctx, a_fake_host_says_what_it_cannot)
 		.flags = QUBE_TEMPLATE_IMPORT_HOST,
 		.name = "t",
 	};
+	struct qube_copy_opts copy = { .size = sizeof(copy), .path = "", .name = "n", .fd = -1 };
 	CTX ctx = rig_open();
 	DOMAIN d = rig_domain(ctx, "work");
 
+	QT_INT(qube_domain_copy_in(d, &copy, NULL), QUBE_E_NOTSUP);
+	QT_INT(qube_domain_copy_out(d, &copy, NULL), QUBE_E_NOTSUP);
 	QT_INT(qube_ctx_get_isolation(ctx), QUBE_ISOLATION_NONE);
 	QT_INT(qube_template_import(ctx, &t, NULL), QUBE_E_NOTSUP);
 	QT_INT(qube_domain_start(d, NULL), 0);

@@ -100,3 +100,37 @@ QTEST(jail, threat_17_the_worker_has_no_root_no_network_and_few_rights)
 	qube__helper_destroy(h);
 	qube__loop_fini(&loop);
 }
+
+QTEST(jail, threat_17_a_worker_that_copies_is_the_user_who_asked)
+{
+	struct qube__job_request req = { .type = QUBE__JOB_SEND,
+					 .n_args = 1,
+					 .args = { "shadow" } };
+	int done = 0;
+	struct qube__job_cb cb = { .user = &done, .done = on_done };
+	int fds[2] = { open("/etc", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+		       open("/dev/null", O_WRONLY | O_CLOEXEC) };
+	struct qube__helper *h;
+	struct qube__loop loop;
+	char path[64];
+	int pid;
+
+	QT_INT(qube__loop_init(&loop), 0);
+	QT_INT(qube__helper_create(&h, &loop, QUBE_TEST_WORKER, "--as=65533:65532"), 0);
+	QT_INT(qube__job_start(NULL, h, &req, fds, &cb), 0);
+	QT_INT(wait_until(&loop, is_set, &done), 0);
+	QT_TRUE(done_code < 0); /* of /etc he may not read all */
+	pid = qube__helper_pid(h);
+	QT_STR(field(pid, "Uid:"), "65533");
+	QT_STR(field(pid, "Gid:"), "65532");
+	QT_STR(field(pid, "Groups:"), "NStgid:"); /* none */
+	QT_STR(field(pid, "CapEff:"), "0000000000000000");
+	QT_STR(field(pid, "CapPrm:"), "0000000000000000");
+	QT_STR(field(pid, "CapBnd:"), "0000000000000000");
+	snprintf(path, sizeof(path), "/proc/%d/root", pid);
+	QT_INT(count_entries(path), 0);
+	close(fds[0]);
+	close(fds[1]);
+	qube__helper_destroy(h);
+	qube__loop_fini(&loop);
+}
