@@ -203,6 +203,7 @@ int cmd_shutdown(struct cli *c);
 int cmd_kill(struct cli *c);
 int cmd_pause(struct cli *c);
 int cmd_unpause(struct cli *c);
+int cmd_console(struct cli *c);
 int cmd_copy(struct cli *c);
 int cmd_run(struct cli *c);
 int cmd_call(struct cli *c);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * run and call. The guest gets pipes, never our own descriptors; what it writes to a terminal of
- * ours passes the filter. */
+ * run, call and console. The guest gets pipes, never our own descriptors; what it writes to a
+ * terminal of ours passes the filter. */
 #include "cli.h"
 #include "relay.h"
 #include "term.h"
@@ -20,6 +20,7 @@ struct call {
 	const char *service; /* NULL with command */
 	bool disposable;
 	bool pty;
+	bool console; /* a terminal that its user can leave */
 	bool detach;
 };
 
@@ -160,6 +161,11 @@ static int serve_call(struct call *k, struct cli_relay *relay)
 	cli_term_restore(&term);
 	if (code)
 		return code;
+	if (relay->left) {
+		qube_op_unref(done);
+		cli_note(k->c, "left the console of '%s'", qube_domain_get_name(k->d));
+		return 0;
+	}
 	code = k->detach ? 0 : qube_op_get_exit_code(done);
 	qube_op_unref(done);
 	if (!k->pty)
@@ -177,8 +183,10 @@ static int run_call(struct call *k)
 		return cli_fail_text(k->c, CLI_NO_CALL, "out of memory");
 	if (cli_relay_init(relay, k->pty ? CLI_FILTER_SCREEN : CLI_FILTER_PLAIN, !k->pty) < 0)
 		code = cli_fail_text(k->c, CLI_NO_CALL, "cannot make pipes: %m");
-	else
+	else {
+		relay->keys = k->console;
 		code = serve_call(k, relay);
+	}
 	if (k->disposable)
 		code = remove_disposable(k, code);
 	cli_relay_fini(relay);
@@ -242,6 +250,21 @@ int cmd_run(struct cli *c)
 	if (!k.command)
 		return cli_fail_text(c, CLI_NO_CALL, "out of memory");
 	return execute(&k, qube);
+}
+
+int cmd_console(struct cli *c)
+{
+	/* The agent's shell is the user's own; this one knows that somebody sits before it. */
+	static const char shell[] = "exec \"${SHELL:-/bin/sh}\" -l";
+	struct call k = { .c = c, .pty = true, .console = true };
+
+	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
+		return cli_usage(c, "a console is for a terminal; for programs there is qube run");
+	k.command = wrap_pty(shell);
+	if (!k.command)
+		return cli_fail_text(c, CLI_NO_CALL, "out of memory");
+	cli_note(c, "press Ctrl-] three times to leave");
+	return execute(&k, c->o.pos[0]);
 }
 
 int cmd_call(struct cli *c)

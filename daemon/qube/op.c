@@ -35,7 +35,7 @@ struct watch {
 	bool planned;	/* the plan was told */
 	int interrupts;
 	bool timed_out;
-	bool no_reader; /* of what the call writes: it was canceled */
+	bool no_reader; /* of what the call writes, or who read it left: it was canceled */
 };
 
 static int64_t now_ms(void)
@@ -209,7 +209,7 @@ static bool wait_round(struct watch *w, int signals)
 		return false;
 	if (w->opts->relay)
 		cli_relay_serve(w->opts->relay, fds + 2, n);
-	if (w->opts->relay && w->opts->relay->broken && !w->no_reader) {
+	if (w->opts->relay && !w->no_reader && (w->opts->relay->broken || w->opts->relay->left)) {
 		w->no_reader = true;
 		if (qube_op_cancel(w->op) < 0 && qube_op_get_state(w->op) == QUBE_OP_RUNNING)
 			return false;
@@ -271,6 +271,8 @@ static int finish(struct watch *w, bool left)
 		cli_relay_drain(w->opts->relay, 2000);
 	if (cli_given(&w->c->o, O_TRACE))
 		print_trace(w->c, w->op);
+	if (w->opts->relay && w->opts->relay->left)
+		return 0;
 	/* Like any program that writes to a pipe which nobody reads: it ends, silently. */
 	if (w->no_reader && qube_op_get_state(w->op) != QUBE_OP_DONE)
 		return CLI_NO_READER;

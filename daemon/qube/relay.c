@@ -113,6 +113,17 @@ static void read_some(struct cli_stream *s)
 	s->len = s->filter ? cli_filter(&s->state, s->data, untrusted, (size_t)n) : (size_t)n;
 }
 
+/* The keys are passed on as they come: who stops after two meant the guest. */
+static void look_for_keys(struct cli_relay *r)
+{
+	const struct cli_stream *s = &r->stream[0];
+
+	for (size_t i = s->at; i < s->len; i++) {
+		r->n_keys = s->data[i] == CLI_RELAY_KEY ? r->n_keys + 1 : 0;
+		r->left = r->left || r->n_keys == CLI_RELAY_KEYS;
+	}
+}
+
 static void write_some(struct cli_stream *s)
 {
 	size_t len = s->len - s->at;
@@ -138,9 +149,11 @@ void cli_relay_serve(struct cli_relay *r, const struct pollfd *fds, size_t n)
 				r->broken = r->broken || (i == 1 && s->to < 0);
 			} else if (fds[k].fd == s->to && (fds[k].revents & (POLLERR | POLLHUP)))
 				end_stream(s);
-			else if (fds[k].fd == s->from && (fds[k].events & POLLIN))
+			else if (fds[k].fd == s->from && (fds[k].events & POLLIN)) {
 				read_some(s);
-			else
+				if (i == 0 && r->keys)
+					look_for_keys(r);
+			} else
 				continue;
 			break;
 		}

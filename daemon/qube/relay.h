@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 enum { CLI_RELAY_PIECE = 65536, CLI_RELAY_STREAMS = 3, CLI_RELAY_POLLFDS = 6 };
+enum { CLI_RELAY_KEY = 0x1d /* Ctrl-] */, CLI_RELAY_KEYS = 3 };
 
 struct cli_stream {
 	int from;	/* -1: ended, or never there */
@@ -27,6 +28,9 @@ struct cli_relay {
 	struct cli_stream stream[CLI_RELAY_STREAMS]; /* input, output, errors */
 	int guest_fd[CLI_RELAY_STREAMS];	     /* the guest's ends; -1 once closed */
 	bool broken; /* the reader of our standard output went away */
+	bool keys;   /* three times Ctrl-] in a row is for us: left */
+	bool left;
+	unsigned int n_keys; /* in a row so far */
 };
 
 /* Makes the pipes. mode: CLI_FILTER_* for outputs that are terminals. With separate_stderr unset

@@ -143,6 +143,16 @@ const struct cli_verb cli_verbs[] = {
 	  "TERMINALS. The exit status is the command's.",
 	  CALL_OPTIONS | CLI_BIT(O_PTY) | CLI_BIT(O_DETACH),
 	  CLI_V_GUESTS | CLI_V_CALL | CLI_V_QUBES, 1, -1, cmd_run, NULL },
+	{ "console", "QUBE", "open a shell with a terminal in a qube",
+	  "The login shell of the qube's default user, or of --user, on a terminal of its own "
+	  "inside; the qube is started if it is halted. It is what run --pty gives to a command: "
+	  "what the qube writes is filtered, so that it draws and does no more. Ctrl-] three "
+	  "times in a row leaves, and hangs up what runs on that terminal. A local qube has no "
+	  "serial console: while its agent does not answer there is none, and what it says "
+	  "then is in qube logs. The exit status is that of the shell, 0 after leaving, or 125 if "
+	  "there was none.",
+	  CLI_BIT(O_USER) | CLI_BIT(O_NO_START), CLI_V_GUESTS | CLI_V_CALL | CLI_V_QUBES, 1, 1,
+	  cmd_console, NULL },
 	{ "cp", "SOURCE... TARGET", "copy files and directories into a qube or out of it",
 	  "One side is QUBE:PATH, where PATH without a slash in front begins at the user's home; "
 	  "the other is a path of the host (./a:b, if its name has a colon). Directories are "

@@ -166,3 +166,36 @@ QTEST(cli_relay, drains_what_is_on_its_way)
 	QT_INT(read(g.out, got, sizeof(got)), 4);
 	rig_fini(&g);
 }
+
+QTEST(cli_relay, is_left_by_three_keys_in_a_row_where_that_is_asked_for)
+{
+	static const struct {
+		const char *first;
+		const char *second;
+		bool left;
+	} typed[] = { { "\x1d\x1d", "\x1d", true },
+		      { "a\x1d\x1d\x1d"
+			"b",
+			"", true },
+		      { "\x1d\x1d", "a\x1d", false },
+		      { "\x1d\x1d"
+			"a\x1d\x1d",
+			"", false } };
+
+	for (size_t i = 0; i < 2 * sizeof(typed) / sizeof(typed[0]); i++) {
+		char got[16] = "";
+		struct rig g;
+
+		rig_init(&g);
+		g.r->keys = i % 2 == 0;
+		QT_TRUE(write(g.in, typed[i / 2].first, strlen(typed[i / 2].first)) > 0);
+		serve(&g);
+		QT_TRUE(write(g.in, typed[i / 2].second, strlen(typed[i / 2].second)) >= 0);
+		serve(&g);
+		QT_INT(g.r->left, i % 2 == 0 && typed[i / 2].left);
+		/* The guest has every key, as it cannot be known what will follow. */
+		QT_INT(read(g.r->guest_fd[0], got, sizeof(got)),
+		       (ssize_t)(strlen(typed[i / 2].first) + strlen(typed[i / 2].second)));
+		rig_fini(&g);
+	}
+}
