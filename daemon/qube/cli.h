@@ -166,13 +166,15 @@ int cli_finish_output(struct cli *c, int code);
 
 /* op.c */
 struct cli_relay;
+struct cli_resize;
 struct cli_op_opts {
-	const char *title;	 /* of the progress; NULL: no progress is shown */
-	bool stages;		 /* tell stages also where there is no terminal */
-	bool plan;		 /* tell what will be copied once it is known */
-	int64_t timeout_ms;	 /* 0: none */
-	bool gone_is_fine;	 /* it is to be taken down, and may have gone by itself */
-	struct cli_relay *relay; /* streams to serve meanwhile; NULL: none */
+	const char *title;	   /* of the progress; NULL: no progress is shown */
+	bool stages;		   /* tell stages also where there is no terminal */
+	bool plan;		   /* tell what will be copied once it is known */
+	int64_t timeout_ms;	   /* 0: none */
+	bool gone_is_fine;	   /* it is to be taken down, and may have gone by itself */
+	struct cli_relay *relay;   /* streams to serve meanwhile; NULL: none */
+	struct cli_resize *resize; /* of a terminal inside, to keep at the size of ours */
 };
 /* Serves the context until the operation is finished. Takes op over. Ctrl-C cancels it, a second
  * one leaves it. 0, or an exit code after the failure was told; out, if not NULL, is set to the

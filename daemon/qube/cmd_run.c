@@ -4,6 +4,7 @@
  * terminal of ours passes the filter. */
 #include "cli.h"
 #include "relay.h"
+#include "resize.h"
 #include "term.h"
 #include "common/text.h"
 
@@ -22,21 +23,25 @@ struct call {
 	bool pty;
 	bool console; /* a terminal that its user can leave */
 	bool detach;
+	struct cli_resize resize; /* with pty */
 };
 
 /* The command line in the guest's shell that gives command a terminal of our size. */
-static char *wrap_pty(const char *command)
+static char *wrap_pty(struct call *k, const char *command)
 {
-	static const char format[] =
-		"TERM=xterm exec /run/qube/guest/qube-pty --rows %u --cols %u -- sh -c %s";
+	static const char format[] = "QUBE_PTY_ID=%s TERM=xterm exec /run/qube/guest/qube-pty "
+				     "--rows %u --cols %u -- sh -c %s";
+	struct cli_resize *size = &k->resize;
 	char *args[] = { (char *)command };
 	char *quoted = cli_quote_args(args, 1);
-	unsigned int rows;
-	unsigned int cols;
 	char *out = NULL;
 
-	cli_term_size(&rows, &cols);
-	if (quoted && asprintf(&out, format, rows, cols, quoted) < 0)
+	if (cli_resize_init(size) < 0) {
+		free(quoted);
+		return NULL;
+	}
+	cli_term_size(&size->rows, &size->cols);
+	if (quoted && asprintf(&out, format, size->id, size->rows, size->cols, quoted) < 0)
 		out = NULL;
 	free(quoted);
 	return out;
@@ -155,10 +160,15 @@ static int serve_call(struct call *k, struct cli_relay *relay)
 	code = start_call(k, relay, &op);
 	if (code)
 		return code;
-	if (k->pty)
+	if (k->pty) {
 		cli_term_raw(&term);
+		k->resize.d = k->d;
+		k->resize.user = cli_given(&k->c->o, O_USER) ? k->c->o.value[O_USER] : NULL;
+		watch.resize = &k->resize;
+	}
 	code = cli_op_run(k->c, op, &watch, &done);
 	cli_term_restore(&term);
+	cli_resize_fini(&k->resize);
 	if (code)
 		return code;
 	if (relay->left) {
@@ -243,7 +253,7 @@ int cmd_run(struct cli *c)
 		return cli_usage(c, "--detach goes with neither --pty nor --disposable");
 	k.command = cli_quote_command(rest, n_rest);
 	if (k.command && k.pty) {
-		wrapped = wrap_pty(k.command);
+		wrapped = wrap_pty(&k, k.command);
 		free(k.command);
 		k.command = wrapped;
 	}
@@ -260,7 +270,7 @@ int cmd_console(struct cli *c)
 
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
 		return cli_usage(c, "a console is for a terminal; for programs there is qube run");
-	k.command = wrap_pty(shell);
+	k.command = wrap_pty(&k, shell);
 	if (!k.command)
 		return cli_fail_text(c, CLI_NO_CALL, "out of memory");
 	cli_note(c, "press Ctrl-] three times to leave");

@@ -5,6 +5,7 @@
 #include "cli.h"
 #include "bar.h"
 #include "relay.h"
+#include "resize.h"
 #include "term.h"
 #include "trace.h"
 #include "common/text.h"
@@ -180,7 +181,7 @@ static bool interrupt(struct watch *w)
 
 static int timeout_of(const struct watch *w)
 {
-	int64_t left = -1;
+	int64_t left = w->opts->resize ? cli_resize_wait(w->opts->resize, now_ms()) : -1;
 
 	if (w->opts->timeout_ms && !w->timed_out) {
 		left = w->began_ms + w->opts->timeout_ms - now_ms();
@@ -202,10 +203,14 @@ static bool wait_round(struct watch *w, int signals)
 		{ .fd = signals, .events = POLLIN },
 	};
 	size_t n = w->opts->relay ? cli_relay_poll(w->opts->relay, fds + 2) : 0;
+	int signo = 0;
 
 	if (poll(fds, (nfds_t)(2 + n), timeout_of(w)) < 0 && errno != EINTR)
 		return false;
-	if (fds[1].revents && cli_signals_read(signals) && !interrupt(w))
+	if (fds[1].revents)
+		signo = cli_signals_read(signals);
+	/* That one only wakes us. */
+	if (signo && signo != SIGWINCH && !interrupt(w))
 		return false;
 	if (w->opts->relay)
 		cli_relay_serve(w->opts->relay, fds + 2, n);
@@ -216,6 +221,8 @@ static bool wait_round(struct watch *w, int signals)
 	}
 	if (qube_ctx_dispatch(w->c->ctx, 0) < 0)
 		return false;
+	if (w->opts->resize)
+		cli_resize_turn(w->opts->resize, now_ms());
 	if (w->opts->timeout_ms && !w->timed_out && now_ms() - w->began_ms >= w->opts->timeout_ms) {
 		w->timed_out = true;
 		if (qube_op_get_state(w->op) == QUBE_OP_RUNNING && qube_op_cancel(w->op) < 0)
@@ -294,7 +301,7 @@ static int finish(struct watch *w, bool left)
 int cli_op_run(struct cli *c, qube_op *op, const struct cli_op_opts *opts, qube_op **out)
 {
 	struct watch w = { .c = c, .op = op, .opts = opts, .began_ms = now_ms() };
-	int signals = cli_signals_open();
+	int signals = cli_signals_open_with(opts->resize ? SIGWINCH : 0);
 	bool left = false;
 	int r;
 

@@ -146,7 +146,8 @@ const struct cli_verb cli_verbs[] = {
 	{ "console", "QUBE", "open a shell with a terminal in a qube",
 	  "The login shell of the qube's default user, or of --user, on a terminal of its own "
 	  "inside; the qube is started if it is halted. It is what run --pty gives to a command: "
-	  "what the qube writes is filtered, so that it draws and does no more. Ctrl-] three "
+	  "it follows the size of ours, and what the qube writes is filtered, so that it draws and "
+	  "does no more. Ctrl-] three "
 	  "times in a row leaves, and hangs up what runs on that terminal. A local qube has no "
 	  "serial console: while its agent does not answer there is none, and what it says "
 	  "then is in qube logs. The exit status is that of the shell, 0 after leaving, or 125 if "

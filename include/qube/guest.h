@@ -89,16 +89,36 @@ QUBE_API int qube_guest_call(const struct qube_guest_call_opts *opts, int32_t *e
  * @param[in]  env        its environment
  * @param[in]  rows       of the terminal; 0: 24
  * @param[in]  cols       of the terminal; 0: 80
+ * @param[in]  id         by which qube_guest_pty_resize() finds it, 1 to 64 letters and digits;
+ *                        NULL: it keeps its size
  * @param[in]  in_fd      borrowed
  * @param[in]  out_fd     borrowed
  * @param[out] exit_code  of the command, 128 + signal
  * @return 0, or
- * @retval QUBE_E_SYSTEM  no terminal, or the command cannot be executed
+ * @retval QUBE_E_INVALID  no command, or an id that is none
+ * @retval QUBE_E_EXISTS   there is a terminal of that id
+ * @retval QUBE_E_SYSTEM   no terminal, or the command cannot be executed
  * @par Thread  Any one.
  * @par Since   0.1
  */
 QUBE_API int qube_guest_pty(const char *const *argv, const char *const *env, uint16_t rows,
-			    uint16_t cols, int in_fd, int out_fd, int32_t *exit_code);
+			    uint16_t cols, const char *id, int in_fd, int out_fd,
+			    int32_t *exit_code);
+
+/**
+ * Give a terminal of qube_guest_pty() another size; what runs on it gets SIGWINCH. Terminals of the
+ * same user only, or of any for root.
+ *
+ * @param[in] id    of the terminal
+ * @param[in] rows  1 to 4096
+ * @param[in] cols  1 to 4096
+ * @return 0, or
+ * @retval QUBE_E_INVALID  an id or a size that is none
+ * @retval QUBE_E_NOENT    there is no terminal of that id
+ * @par Thread  Any one.
+ * @par Since   0.1
+ */
+QUBE_API int qube_guest_pty_resize(const char *id, uint16_t rows, uint16_t cols);
 
 #ifdef __cplusplus
 }

@@ -170,12 +170,20 @@ int qube_guest_call(const struct qube_guest_call_opts *opts, int32_t *exit_code)
 }
 
 int qube_guest_pty(const char *const *argv, const char *const *env, uint16_t rows, uint16_t cols,
-		   int in_fd, int out_fd, int32_t *exit_code)
+		   const char *id, int in_fd, int out_fd, int32_t *exit_code)
 {
 	static const char *const no_env[] = { NULL };
 
 	qube__err_enter(__func__);
 	if (!argv || !argv[0] || !exit_code)
 		return qube__fail(QUBE_E_INVALID, "no command, or no place for its exit code");
-	return qube__pty_run(argv, env ? env : no_env, rows, cols, in_fd, out_fd, exit_code);
+	return qube__pty_run(argv, env ? env : no_env, rows, cols, id, in_fd, out_fd, exit_code);
+}
+
+int qube_guest_pty_resize(const char *id, uint16_t rows, uint16_t cols)
+{
+	qube__err_enter(__func__);
+	if (!id)
+		return qube__fail(QUBE_E_INVALID, "no id");
+	return qube__pty_resize(id, rows, cols);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * A command on a terminal of its own. A plain poll() loop over four descriptors: the process that
+ * A command on a terminal of its own. A plain poll() loop over five descriptors: the process that
  * calls this does nothing else. */
 #include "rpc/pty.h"
 
@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/io.h"
+#include "base/rw.h"
 #include "base/spawn.h"
 
 #include <fcntl.h>
@@ -15,11 +16,14 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <termios.h>
 
-enum { PIECE = 16 * 1024, DRAIN_MS = 200 };
+enum { PIECE = 16 * 1024, DRAIN_MS = 200, ID_MAX = 64, SIDE_MAX = 4096, SIZE_BYTES = 8 };
 
 struct flow {
 	char data[PIECE];
@@ -35,10 +39,109 @@ struct pty {
 	int master;
 	int in_fd;
 	int out_fd;
+	int size_fd; /* where other sizes are told; -1: nowhere */
 	int32_t code;
 	bool running;
 	uint64_t drain_until;
 };
+
+/* --- the size --- */
+
+static int address_of(struct sockaddr_un *a, socklen_t *len, const char *id)
+{
+	static const char prefix[] = "qube-pty/";
+	static const char ok[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+	size_t n = strlen(id);
+
+	if (!n || n > ID_MAX || strspn(id, ok) != n)
+		return qube__fail(QUBE_E_INVALID, "an id is of 1 to %d letters and digits", ID_MAX);
+	memset(a, 0, sizeof(*a));
+	a->sun_family = AF_UNIX;
+	/* Abstract: of this qube alone, without a file that could be anything. */
+	memcpy(a->sun_path + 1, prefix, sizeof(prefix) - 1);
+	memcpy(a->sun_path + sizeof(prefix), id, n);
+	*len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + sizeof(prefix) + n);
+	return 0;
+}
+
+static int open_size(const char *id)
+{
+	qube__autofd fd = -1;
+	struct sockaddr_un a;
+	socklen_t len;
+	int on = 1;
+	int r = address_of(&a, &len, id);
+
+	if (r < 0)
+		return r;
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
+		return qube__fail_os("cannot make a socket");
+	if (bind(fd, (struct sockaddr *)&a, len) < 0)
+		return errno == EADDRINUSE ?
+			       qube__fail(QUBE_E_EXISTS, "there is a terminal of that id") :
+			       qube__fail_os("cannot name a socket");
+	return qube__steal_fd(&fd);
+}
+
+static bool side_ok(uint32_t n)
+{
+	return n >= 1 && n <= SIDE_MAX;
+}
+
+/* A message of the same user, or of root, of the right form; others are dropped. */
+static void take_size(struct pty *p)
+{
+	uint8_t untrusted[SIZE_BYTES + 1];
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(struct ucred))];
+	struct iovec iov = { .iov_base = untrusted, .iov_len = sizeof(untrusted) };
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = control,
+			      .msg_controllen = sizeof(control) };
+	ssize_t n = recvmsg(p->size_fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&msg);
+	struct qube__rd rd = qube__rd_init(untrusted, n < 0 ? 0 : (size_t)n);
+	uint32_t rows = qube__rd_le32(&rd);
+	uint32_t cols = qube__rd_le32(&rd);
+	struct winsize size = { .ws_row = (uint16_t)rows, .ws_col = (uint16_t)cols };
+	struct ucred who;
+
+	if (!qube__rd_done(&rd) || !side_ok(rows) || !side_ok(cols) || !c ||
+	    c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_CREDENTIALS)
+		return;
+	memcpy(&who, CMSG_DATA(c), sizeof(who));
+	if (who.uid == geteuid() || who.uid == 0)
+		ioctl(p->master, TIOCSWINSZ, &size);
+}
+
+int qube__pty_resize(const char *id, uint16_t rows, uint16_t cols)
+{
+	uint8_t message[SIZE_BYTES];
+	struct qube__wr w = qube__wr_init(message, sizeof(message));
+	qube__autofd fd = -1;
+	struct sockaddr_un a;
+	socklen_t len;
+	int r = address_of(&a, &len, id);
+
+	if (r < 0)
+		return r;
+	if (!side_ok(rows) || !side_ok(cols))
+		return qube__fail(QUBE_E_INVALID, "a terminal has 1 to %d rows and columns",
+				  SIDE_MAX);
+	qube__wr_le32(&w, rows);
+	qube__wr_le32(&w, cols);
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return qube__fail_os("cannot make a socket");
+	if (sendto(fd, message, w.len, MSG_DONTWAIT, (struct sockaddr *)&a, len) < 0)
+		return errno == ECONNREFUSED ?
+			       qube__fail(QUBE_E_NOENT, "there is no terminal of that id") :
+			       qube__fail_os("cannot tell the size");
+	return 0;
+}
+
+/* --- the relay --- */
 
 static int open_master(struct pty *p, int *slave, uint16_t rows, uint16_t cols)
 {
@@ -125,6 +228,8 @@ static void turn(struct pty *p, const struct pollfd *fds)
 		if (!p->out.open)
 			hang_up(p);
 	}
+	if (fds[4].revents)
+		take_size(p);
 }
 
 static int relay(struct pty *p)
@@ -133,16 +238,17 @@ static int relay(struct pty *p)
 		bool want_in = p->in.open && !full(&p->in);
 		short master = (short)((full(&p->in) ? POLLOUT : 0) |
 				       (p->out.open && !full(&p->out) ? POLLIN : 0));
-		struct pollfd fds[4] = {
+		struct pollfd fds[5] = {
 			{ p->running ? p->child.pidfd : -1, POLLIN, 0 },
 			{ master ? p->master : -1, master, 0 },
 			{ want_in ? p->in_fd : -1, POLLIN, 0 },
 			{ p->out.open ? p->out_fd : -1, full(&p->out) ? POLLOUT : 0, 0 },
+			{ p->size_fd, POLLIN, 0 },
 		};
 
 		if (!p->running && !full(&p->out) && !p->out.open)
 			break;
-		if (poll(fds, 4, p->running || full(&p->out) ? -1 : 20) < 0 && errno != EINTR)
+		if (poll(fds, 5, p->running || full(&p->out) ? -1 : 20) < 0 && errno != EINTR)
 			return qube__fail_os("cannot wait for the terminal");
 		turn(p, fds);
 		if (full(&p->out) && !p->out.open)
@@ -152,11 +258,12 @@ static int relay(struct pty *p)
 }
 
 int qube__pty_run(const char *const *argv, const char *const *env, uint16_t rows, uint16_t cols,
-		  int in_fd, int out_fd, int32_t *exit_code)
+		  const char *id, int in_fd, int out_fd, int32_t *exit_code)
 {
 	qube__autofree struct pty *p = calloc(1, sizeof(*p));
 	qube__autofd slave = -1;
 	qube__autofd master = -1;
+	qube__autofd size = -1;
 	int in_flags = fcntl(in_fd, F_GETFL);
 	int out_flags = fcntl(out_fd, F_GETFL);
 	int fds[3];
@@ -176,6 +283,9 @@ int qube__pty_run(const char *const *argv, const char *const *env, uint16_t rows
 	p->in.open = p->out.open = true;
 	r = open_master(p, &slave, rows, cols);
 	master = p->master;
+	if (r == 0 && id)
+		r = size = open_size(id);
+	p->size_fd = size;
 	if (r < 0)
 		return r;
 	fds[0] = fds[1] = fds[2] = slave;

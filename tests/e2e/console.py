@@ -165,4 +165,88 @@ def test_a_qube_that_ends_ends_its_console(host):
         expect(termios.tcgetattr(t.master)[3] & termios.ECHO, "the terminal is still raw")
 
 
+def sized(t, rows, cols):
+    """Another size, and what the terminal inside has in the end."""
+    t.resize(rows, cols)
+    want = b"%d %d" % (rows, cols)
+    until(lambda: answer(t, b"stty size") == want, f"the terminal inside has {rows} x {cols}")
+
+
+def test_its_size_follows_ours(host):
+    with Terminal(host, "console", "work") as t:
+        equal(answer(t, b"stty size"), b"30 90", "at the beginning")
+        equal(answer(t, b"env | grep -c QUBE_PTY"), b"0", "of the id in the environment")
+        sized(t, 40, 120)
+        t.type(b"sh -c 'trap \"echo win''ch\" WINCH; echo g''o; while :; do sleep 0.01; done'\r")
+        t.wait_for(b"go\r")
+        t.resize(41, 121)
+        t.wait_for(b"winch")
+        t.type(b"\x03")
+        # Many at once: the last one counts.
+        for n in range(50):
+            t.resize(20 + n, 100 + n)
+        sized(t, 25, 80)
+        t.type(b"exit\r")
+        t.end()
+    script = "echo up; while :; do stty size; sleep 0.05; done"
+    with Terminal(host, "run", "--pty", "--user", "root", "work", "--", script) as t:
+        t.wait_for(b"30 90")
+        t.resize(33, 133)
+        t.wait_for(b"33 133")
+        # Typing goes on undisturbed: not a byte of it is ours.
+        t.type(b"\x03")
+        expect(t.end() in (130, 2), "interrupted")
+
+
+def test_a_size_that_changes_while_the_qube_starts_is_not_lost(host):
+    host.qube("kill", "other")
+    until(lambda: host.state_of("other") == "Halted", "it is halted")
+    with Terminal(host, "console", "other") as t:
+        t.wait_for(b"three times to leave")
+        t.resize(42, 142)
+        until(lambda: answer(t, b"stty size") == b"42 142", "the size is told")
+        t.type(b"\x1d\x1d\x1d")
+        t.end()
+
+
+# A login shell of a qube whose qube-pty is one of before, and counts how it is asked.
+OLD = """#!/usr/bin/python3 -Es
+import os, pty, sys
+command = sys.argv[-1]
+with open("/var/old/asked", "a") as f:
+    f.write(command + "\\n")
+if "--resize" in command:
+    sys.exit(2)
+if "qube-pty" in command:
+    os.environ.pop("QUBE_PTY_ID", None)
+    sys.exit(os.waitstatus_to_exitcode(pty.spawn(["/bin/sh", "-c", command.split(" -- ", 1)[1]])))
+os.execv("/bin/sh", ["sh"] + sys.argv[1:])
+"""
+
+
+def threat_21_a_qube_that_cannot_be_told_is_not_asked_for_ever(host):
+    host.sh_ok(
+        "work",
+        "mkdir -p /var/old && cat >/var/old/shell && chmod 755 /var/old/shell && "
+        "echo old:x:1000:1000::/var/old:/var/old/shell >>/etc/passwd && chown -R user /var/old",
+        "root",
+        OLD.encode(),
+    )
+    with Terminal(host, "run", "--pty", "--user", "old", "work", "--", "cat") as t:
+        t.type(b"first\r")
+        t.wait_for(b"first\r\nfirst")
+        for n in range(5):
+            t.resize(50 + n, 100)
+            until(
+                lambda: "--resize" in host.sh("work", "cat /var/old/asked", "root").text,
+                "it was asked",
+            )
+        t.type(b"second\r")
+        t.wait_for(b"second\r\nsecond")
+        t.type(b"\x04")
+        t.end()
+    asked = host.sh_ok("work", "cat /var/old/asked", "root").text
+    equal(asked.count("--resize"), 1, "how often it was asked")
+
+
 main(globals(), setup)

@@ -6,6 +6,9 @@
 
 #include "base/spawn.h"
 
+#include <qube/error.h>
+#include <qube/guest.h>
+
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -183,4 +186,52 @@ QTEST(guest, threat_15_a_command_has_a_terminal_of_its_own)
 	rig_close(&r);
 	close(raw[0]);
 	close(raw[1]);
+}
+
+/* A terminal that tells its size whenever it is told of another. */
+QTEST(guest, a_terminal_gets_another_size)
+{
+	static const char script[] =
+		"trap 'stty size' WINCH; echo up; while :; do sleep 0.01; done";
+	const char *argv[] = { BIN "/qube-pty", "--rows", "33", "--cols", "77", "--", "sh", "-c",
+			       script,		NULL };
+	char id[32];
+	const char *env[] = { "PATH=/usr/bin:/bin", id, NULL };
+	int in[2];
+	int res[2];
+	int fds[3] = { -1, -1, -1 };
+	struct qube__spawn s = { .path = argv[0], .exec_fd = -1, .argv = argv, .envp = env };
+	struct qube__child c;
+	ssize_t n = 0;
+
+	snprintf(id, sizeof(id), "QUBE_PTY_ID=t%d", (int)getpid());
+	QT_INT(qube_guest_pty_resize(id + 12, 10, 20), QUBE_E_NOENT);
+	QT_INT(pipe2(in, O_CLOEXEC), 0);
+	QT_INT(pipe2(res, O_CLOEXEC), 0);
+	fds[0] = in[0];
+	fds[1] = res[1];
+	s.fds = fds;
+	s.n_fds = 3;
+	QT_INT(qube__spawn(&c, &s), 0);
+	close(in[0]);
+	close(res[1]);
+	for (out[0] = '\0'; !strstr(out, "up"); out[n > 0 ? n : 0] = '\0') {
+		n = read(res[0], out, sizeof(out) - 1);
+		QT_TRUE(n > 0);
+	}
+	QT_INT(qube_guest_pty_resize(id + 12, 44, 55), 0);
+	for (out[0] = '\0'; !strstr(out, "44 55"); out[n > 0 ? n : 0] = '\0') {
+		n = read(res[0], out, sizeof(out) - 1);
+		QT_TRUE(n > 0);
+	}
+	QT_INT(qube_guest_pty_resize(id + 12, 0, 55), QUBE_E_INVALID);
+	QT_INT(qube_guest_pty_resize(id + 12, 44, 4097), QUBE_E_INVALID);
+	QT_INT(qube_guest_pty_resize("", 44, 40), QUBE_E_INVALID);
+	QT_INT(qube_guest_pty_resize("a/b", 44, 40), QUBE_E_INVALID);
+	close(in[1]);
+	while (read(res[0], out, sizeof(out)) > 0)
+		;
+	close(res[0]);
+	QT_INT(qube__child_reap(&c), 129);
+	QT_INT(qube_guest_pty_resize(id + 12, 10, 20), QUBE_E_NOENT);
 }
