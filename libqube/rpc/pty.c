@@ -42,6 +42,7 @@ struct pty {
 	int size_fd; /* where other sizes are told; -1: nowhere */
 	int32_t code;
 	bool running;
+	bool hung_up;
 	uint64_t drain_until;
 };
 
@@ -161,6 +162,9 @@ static int open_master(struct pty *p, int *slave, uint16_t rows, uint16_t cols)
 static void hang_up(struct pty *p)
 {
 	p->in.open = false;
+	if (!p->hung_up)
+		p->drain_until = qube__now_ms() + DRAIN_MS;
+	p->hung_up = true;
 	if (p->running) {
 		kill(-p->child.pid, SIGHUP);
 		kill(-p->child.pid, SIGCONT);
@@ -232,7 +236,26 @@ static void turn(struct pty *p, const struct pollfd *fds)
 		take_size(p);
 }
 
-static int relay(struct pty *p)
+/* Somebody who missed the signal while he was about to read would read for ever: a terminal that is
+ * gone ends that. */
+static void leave_late(struct pty *p, int *master)
+{
+	if (!p->hung_up || !p->running || p->master < 0 || qube__now_ms() < p->drain_until)
+		return;
+	qube__close_fd(master);
+	p->master = -1;
+	p->in.start = p->in.end;
+	p->out.open = false;
+}
+
+static int timeout_of(const struct pty *p)
+{
+	if (p->running && p->hung_up && p->master >= 0)
+		return 20;
+	return p->running || full(&p->out) ? -1 : 20;
+}
+
+static int relay(struct pty *p, int *master_fd)
 {
 	while (p->running || (p->out.open && qube__now_ms() < p->drain_until) || full(&p->out)) {
 		bool want_in = p->in.open && !full(&p->in);
@@ -248,9 +271,10 @@ static int relay(struct pty *p)
 
 		if (!p->running && !full(&p->out) && !p->out.open)
 			break;
-		if (poll(fds, 5, p->running || full(&p->out) ? -1 : 20) < 0 && errno != EINTR)
+		if (poll(fds, 5, timeout_of(p)) < 0 && errno != EINTR)
 			return qube__fail_os("cannot wait for the terminal");
 		turn(p, fds);
+		leave_late(p, master_fd);
 		if (full(&p->out) && !p->out.open)
 			p->out.start = p->out.end;
 	}
@@ -296,7 +320,7 @@ int qube__pty_run(const char *const *argv, const char *const *env, uint16_t rows
 	p->running = true;
 	fcntl(in_fd, F_SETFL, in_flags | O_NONBLOCK);
 	fcntl(out_fd, F_SETFL, out_flags | O_NONBLOCK);
-	r = relay(p);
+	r = relay(p, &master);
 	fcntl(in_fd, F_SETFL, in_flags);
 	fcntl(out_fd, F_SETFL, out_flags);
 	if (r < 0) {

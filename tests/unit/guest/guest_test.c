@@ -12,9 +12,12 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define BIN QUBE_TEST_BIN_DIR
@@ -188,50 +191,115 @@ QTEST(guest, threat_15_a_command_has_a_terminal_of_its_own)
 	close(raw[1]);
 }
 
-/* A terminal that tells its size whenever it is told of another. */
-QTEST(guest, a_terminal_gets_another_size)
+/* A command on a terminal, that says "up" when it is. */
+struct terminal {
+	struct qube__child child;
+	int in;
+	int out;
+};
+
+static bool says(struct terminal *t, const char *text)
 {
-	static const char script[] =
-		"trap 'stty size' WINCH; echo up; while :; do sleep 0.01; done";
-	const char *argv[] = { BIN "/qube-pty", "--rows", "33", "--cols", "77", "--", "sh", "-c",
-			       script,		NULL };
-	char id[32];
-	const char *env[] = { "PATH=/usr/bin:/bin", id, NULL };
-	int in[2];
-	int res[2];
-	int fds[3] = { -1, -1, -1 };
-	struct qube__spawn s = { .path = argv[0], .exec_fd = -1, .argv = argv, .envp = env };
-	struct qube__child c;
 	ssize_t n = 0;
 
-	snprintf(id, sizeof(id), "QUBE_PTY_ID=t%d", (int)getpid());
-	QT_INT(qube_guest_pty_resize(id + 12, 10, 20), QUBE_E_NOENT);
-	QT_INT(pipe2(in, O_CLOEXEC), 0);
-	QT_INT(pipe2(res, O_CLOEXEC), 0);
+	for (out[0] = '\0'; n >= 0 && !strstr(out, text); out[n > 0 ? n : 0] = '\0') {
+		n = read(t->out, out, sizeof(out) - 1);
+		if (n == 0)
+			return false;
+	}
+	return n >= 0;
+}
+
+static bool begin_terminal(struct terminal *t, const char *script, const char *env)
+{
+	const char *argv[] = { BIN "/qube-pty", "--rows", "33", "--cols", "77", "--", "sh", "-c",
+			       script,		NULL };
+	const char *envp[] = { "PATH=/usr/bin:/bin", env, NULL };
+	int fds[3] = { -1, -1, -1 };
+	struct qube__spawn s = {
+		.path = argv[0], .exec_fd = -1, .argv = argv, .envp = envp, .fds = fds, .n_fds = 3
+	};
+	int in[2];
+	int res[2];
+
+	if (pipe2(in, O_CLOEXEC) < 0 || pipe2(res, O_CLOEXEC) < 0)
+		return false;
 	fds[0] = in[0];
 	fds[1] = res[1];
-	s.fds = fds;
-	s.n_fds = 3;
-	QT_INT(qube__spawn(&c, &s), 0);
+	if (qube__spawn(&t->child, &s) < 0)
+		return false;
 	close(in[0]);
 	close(res[1]);
-	for (out[0] = '\0'; !strstr(out, "up"); out[n > 0 ? n : 0] = '\0') {
-		n = read(res[0], out, sizeof(out) - 1);
-		QT_TRUE(n > 0);
-	}
-	QT_INT(qube_guest_pty_resize(id + 12, 44, 55), 0);
-	for (out[0] = '\0'; !strstr(out, "44 55"); out[n > 0 ? n : 0] = '\0') {
-		n = read(res[0], out, sizeof(out) - 1);
-		QT_TRUE(n > 0);
-	}
-	QT_INT(qube_guest_pty_resize(id + 12, 0, 55), QUBE_E_INVALID);
-	QT_INT(qube_guest_pty_resize(id + 12, 44, 4097), QUBE_E_INVALID);
+	t->in = in[1];
+	t->out = res[0];
+	return says(t, "up");
+}
+
+/* Its input ends: its exit code. */
+static int end_terminal(struct terminal *t)
+{
+	close(t->in);
+	while (read(t->out, out, sizeof(out)) > 0)
+		;
+	close(t->out);
+	return qube__child_reap(&t->child);
+}
+
+QTEST(guest, a_terminal_gets_another_size)
+{
+	struct terminal t;
+	char env[32];
+	const char *id = env + strlen("QUBE_PTY_ID=");
+
+	snprintf(env, sizeof(env), "QUBE_PTY_ID=t%d", (int)getpid());
+	QT_INT(qube_guest_pty_resize(id, 10, 20), QUBE_E_NOENT);
+	QT_TRUE(begin_terminal(&t, "trap 'stty size' WINCH; echo up; while :; do sleep 0.01; done",
+			       env));
+	QT_INT(qube_guest_pty_resize(id, 44, 55), 0);
+	QT_TRUE(says(&t, "44 55"));
+	QT_INT(qube_guest_pty_resize(id, 0, 55), QUBE_E_INVALID);
+	QT_INT(qube_guest_pty_resize(id, 44, 4097), QUBE_E_INVALID);
 	QT_INT(qube_guest_pty_resize("", 44, 40), QUBE_E_INVALID);
 	QT_INT(qube_guest_pty_resize("a/b", 44, 40), QUBE_E_INVALID);
-	close(in[1]);
-	while (read(res[0], out, sizeof(out)) > 0)
-		;
-	close(res[0]);
-	QT_INT(qube__child_reap(&c), 129);
-	QT_INT(qube_guest_pty_resize(id + 12, 10, 20), QUBE_E_NOENT);
+	QT_INT(end_terminal(&t), 129);
+	QT_INT(qube_guest_pty_resize(id, 10, 20), QUBE_E_NOENT);
+}
+
+/* What is no size, and what another user sends, changes nothing. */
+QTEST(guest, a_terminal_takes_no_other_message)
+{
+	static const uint8_t bad[][10] = { { 0 },
+					   { 1, 0, 0, 0, 0, 0, 0, 0 },
+					   { 1, 16, 0, 0, 1, 0, 0, 0 },
+					   { 9, 0, 0, 0, 9, 0, 0, 0, 0 },
+					   { 9, 0, 1, 0, 9 } };
+	static const size_t len[] = { 0, 8, 8, 9, 7 };
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct terminal t;
+	char env[32];
+	socklen_t a_len;
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	snprintf(env, sizeof(env), "QUBE_PTY_ID=b%d", (int)getpid());
+	a_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
+			    (size_t)snprintf(a.sun_path + 1, sizeof(a.sun_path) - 1, "qube-pty/%s",
+					     env + strlen("QUBE_PTY_ID=")));
+	QT_TRUE(begin_terminal(&t, "echo up; while read x; do stty size; done", env));
+	for (size_t i = 0; i < sizeof(len) / sizeof(len[0]); i++)
+		QT_INT(sendto(fd, bad[i], len[i], 0, (struct sockaddr *)&a, a_len),
+		       (ssize_t)len[i]);
+	QT_INT(write(t.in, "x\n", 2), 2);
+	QT_TRUE(says(&t, "33 77"));
+	close(fd);
+	end_terminal(&t);
+}
+
+/* Who does not get the signal, or not yet when he begins to read, sees the end anyway. */
+QTEST(guest, a_terminal_that_is_hung_up_ends_a_read)
+{
+	struct terminal t;
+
+	QT_TRUE(begin_terminal(&t, "trap '' HUP; echo up; while read x; do :; done; exit 7",
+			       "LANG=C"));
+	QT_INT(end_terminal(&t), 7);
 }
