@@ -213,7 +213,6 @@ static int call_send(struct qube__call *c, struct qube__run *r)
 	int ret;
 
 	qube__op_stage(c->op, "call");
-	qube__op_part(c->op, "/accept");
 	if (!r->guest)
 		return qube__fail(QUBE_E_CLOSED, "'%s' has no agent that answers", r->vm->name);
 	ret = qube__link_send(c->host, &msg, c->fds);
