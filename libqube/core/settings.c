@@ -42,15 +42,19 @@ void qube__host_tell_followers(struct qube__host *h, const struct qube__vm *of, 
 			tell_row(h, NULL, row);
 		return;
 	}
-	if (row != QUBE__PROP_TEMPLATE) {
+	/* Most rows concern their own qube alone: nobody else is looked at. */
+	if (qube__prop_from_template(row)) {
 		tell_row(h, of, row);
-	} else {
+	} else if (row == QUBE__PROP_TEMPLATE) {
 		for (uint32_t id = 0; id < QUBE__PROP_VM_COUNT; id++) {
 			if (!qube__prop_from_template(id) || of->prop[id])
 				continue;
 			tell(h, of, id);
 			tell_row(h, of, id);
 		}
+		/* A disposable's own disposables are its template's. */
+		if (of->vm_class == QUBE__CLASS_DISP && !of->prop[QUBE__PROP_DEFAULT_DISPVM])
+			tell(h, of, QUBE__PROP_DEFAULT_DISPVM);
 	}
 	/* The most memory is reckoned from the memory at start. */
 	if (row == QUBE__PROP_MEMORY && !of->prop[QUBE__PROP_MAXMEM]) {

@@ -233,4 +233,12 @@ QTEST(rights, threat_24_whom_a_default_gives_something_is_told_of)
 	QT_TRUE(told(&t, "work property-reset:memory name=memory\n"));
 	QT_TRUE(told(&t, "named property-reset:memory name=memory\n"));
 	QT_TRUE(told(&t, "named property-reset:maxmem name=maxmem\n"));
+	t = (struct text){ 0 };
+	QT_INT(qube_domain_property_set(work, "autostart", "True"), 0);
+	QT_INT(qube_domain_property_set(net, "template_for_dispvms", "True"), 0);
+	QT_INT(qube_domain_property_set(named, "template", "net"), 0);
+	rig_drain(ctx);
+	QT_TRUE(told(&t, "named property-reset:default_dispvm name=default_dispvm\n"));
+	QT_TRUE(told(&t, "named property-reset:memory name=memory\n"));
+	QT_TRUE(!told(&t, "dvm property-reset") && !told(&t, "deb property-reset"));
 }
