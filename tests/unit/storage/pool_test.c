@@ -423,7 +423,7 @@ QTEST(pool, threat_33_a_full_disk_is_said_and_loses_nothing)
 	struct qube__volume_spec copy = private_of("copy");
 	struct qube__pool_cb cb;
 	struct waiter w;
-	struct fixture f;
+	struct fixture f = { 0 };
 	char *big = calloc(1, 6 * 1024 * 1024);
 
 	scratch_make();
