@@ -179,8 +179,7 @@ static void take_order(struct init *in)
 		halt(in, o.grace_ms);
 	} else if (o.type == QUBE__BOX_RUN && in->phase == HELD) {
 		in->phase = RUNNING;
-		qube__fault(QUBE__FAULT_BOX_RUN);
-		if (start_agent(in) < 0) {
+		if (qube__fault_fails(QUBE__FAULT_BOX_RUN) || start_agent(in) < 0) {
 			box_fail("cannot start the agent");
 			in->status = 1;
 			kill_all(in);

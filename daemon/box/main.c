@@ -54,9 +54,8 @@ static int read_spec(struct qube__box_spec *spec)
 {
 	ssize_t n = recv(QUBE__BOX_FD_DRIVER, spec_bytes, sizeof(spec_bytes), MSG_TRUNC);
 
-	if (n < 0)
+	if (n < 0 || qube__fault_fails(QUBE__FAULT_BOX_SPEC))
 		return box_fail("cannot read the specification");
-	qube__fault(QUBE__FAULT_BOX_SPEC);
 	if ((size_t)n > sizeof(spec_bytes) ||
 	    qube__box_spec_decode(spec, spec_bytes, (size_t)n) < 0)
 		return box_refuse("the specification of %zd bytes makes no sense", n);
@@ -219,12 +218,11 @@ static void box_main(const struct qube__box_spec *spec, int sync, const struct b
 	if (receive_trees(sync, &trees) < 0 || box_enter_root(spec, &trees, &own) < 0)
 		_exit(1);
 	close_trees(&trees);
-	qube__fault(QUBE__FAULT_BOX_ROOT);
 	box_reply(QUBE__BOX_STAGE, QUBE__BOX_AT_JAIL, -1);
-	if (box_make_home(spec->user) < 0 || box_jail(spec) < 0)
+	if (qube__fault_fails(QUBE__FAULT_BOX_ROOT) || box_make_home(spec->user) < 0 ||
+	    box_jail(spec) < 0)
 		_exit(1);
-	qube__fault(QUBE__FAULT_BOX_JAILED);
-	if (send(sync, "k", 1, MSG_NOSIGNAL) != 1)
+	if (qube__fault_fails(QUBE__FAULT_BOX_JAILED) || send(sync, "k", 1, MSG_NOSIGNAL) != 1)
 		_exit(1);
 	/* Also what is left of the box's own mounts. */
 	syscall(SYS_close_range, QUBE__BOX_FD_COUNT, ~0U, 0);
@@ -284,8 +282,8 @@ static int attend(const struct qube__box_spec *spec, pid_t pid, int pidfd, int s
 
 	if (box_reply(QUBE__BOX_BORN, (int32_t)pid, pidfd) < 0)
 		return -1;
-	qube__fault(QUBE__FAULT_BOX_BORN);
-	userns = map_ids(pid, spec->id_base);
+	userns = qube__fault_fails(QUBE__FAULT_BOX_BORN) ? box_fail("cannot map ids") :
+							   map_ids(pid, spec->id_base);
 	if (userns < 0)
 		return -1;
 	if (send(sync, "m", 1, MSG_NOSIGNAL) != 1)
@@ -294,8 +292,7 @@ static int attend(const struct qube__box_spec *spec, pid_t pid, int pidfd, int s
 	if (prepare_trees(spec, userns, &trees) < 0)
 		return -1;
 	box_reply(QUBE__BOX_STAGE, QUBE__BOX_AT_ROOT, -1);
-	qube__fault(QUBE__FAULT_BOX_TREES);
-	if (send_trees(sync, &trees) < 0)
+	if (qube__fault_fails(QUBE__FAULT_BOX_TREES) || send_trees(sync, &trees) < 0)
 		return -1;
 	if (recv(sync, &byte, 1, 0) != 1)
 		return -1; /* the box failed, and said so */
@@ -354,6 +351,7 @@ int main(void)
 	    enter_scratch(&spec) < 0 || box_devices_open(&devices) < 0 ||
 	    borrow_ids(spec.id_base) < 0 || box_limit(&spec) < 0)
 		return 1;
-	qube__fault(QUBE__FAULT_BOX_SCRATCH);
+	if (qube__fault_fails(QUBE__FAULT_BOX_SCRATCH))
+		return 1;
 	return launch(&spec, &devices) < 0 ? 1 : 0;
 }

@@ -6,7 +6,9 @@
 #include "base/fault.h"
 
 #include "base/clock.h"
+#include "base/error.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
@@ -25,6 +27,7 @@ struct arming {
 	_Atomic uint32_t armed;
 	_Atomic uint32_t reached;
 	_Atomic uint32_t go;
+	_Atomic uint32_t error; /* an errno: the place that is armed fails, and goes on */
 };
 
 static struct arming *arming;
@@ -68,23 +71,49 @@ static void __attribute__((constructor)) map_file(void)
 	close(fd);
 }
 
-void qube__fault(enum qube__fault point)
+/* Inside a qube the test reads of it in the log. */
+static bool say_inside(enum qube__fault point)
 {
 	char text[32];
+	int n = snprintf(text, sizeof(text), "fault %d reached\n", (int)point);
+
+	return write(STDERR_FILENO, text, (size_t)n) == n;
+}
+
+static bool is_armed(enum qube__fault point)
+{
+	return arming && arming->armed == (uint32_t)point;
+}
+
+void qube__fault(enum qube__fault point)
+{
 	uint64_t end;
 
-	if (!arming || arming->armed != (uint32_t)point)
+	if (!is_armed(point) || arming->error)
 		return;
-	if (inside) {
-		int n = snprintf(text, sizeof(text), "fault %d reached\n", (int)point);
-
-		if (write(STDERR_FILENO, text, (size_t)n) == n)
-			kill(getpid(), SIGKILL);
-	}
+	if (inside && say_inside(point))
+		kill(getpid(), SIGKILL);
 	/* No system call from here on: there are filters that kill. */
 	arming->armed = 0;
 	arming->reached = (uint32_t)point;
 	end = qube__now_ms() + HELD_MS;
 	while (!arming->go && qube__now_ms() < end)
 		;
+}
+
+bool qube__fault_fails(enum qube__fault point)
+{
+	qube__fault(point);
+	if (!is_armed(point) || !arming->error)
+		return false;
+	if (inside) {
+		say_inside(point);
+	} else {
+		arming->armed = 0;
+		arming->reached = (uint32_t)point;
+	}
+	errno = (int)arming->error;
+	qube__fail_os("a failure that a test asked for");
+	errno = (int)arming->error;
+	return true;
 }

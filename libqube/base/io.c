@@ -103,15 +103,14 @@ int qube__io_replace_file(int dirfd, const char *name, const void *data, size_t 
 	if (fd < 0)
 		return qube__fail_os("cannot create %s", temp);
 	r = write_synced(fd, temp, data, len, durable);
-	qube__fault(QUBE__FAULT_STORE_WRITTEN);
-	if (r == 0 && renameat(dirfd, temp, dirfd, name) < 0)
+	if (r == 0 && (qube__fault_fails(QUBE__FAULT_STORE_WRITTEN) ||
+		       renameat(dirfd, temp, dirfd, name) < 0))
 		r = qube__fail_os("cannot rename %s", temp);
 	if (r < 0) {
 		unlinkat(dirfd, temp, 0);
 		return r;
 	}
-	qube__fault(QUBE__FAULT_STORE_RENAMED);
-	if (durable && fsync(dirfd) < 0)
+	if (qube__fault_fails(QUBE__FAULT_STORE_RENAMED) || (durable && fsync(dirfd) < 0))
 		return qube__fail_os("cannot flush the directory of %s", name);
 	return 0;
 }

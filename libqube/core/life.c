@@ -254,9 +254,10 @@ static int start_volume(struct qube__run *r, enum qube__slot slot)
 	if (ret < 0)
 		return ret;
 	spec.discard = r->discard && slot == QUBE__SLOT_ROOT;
-	qube__fault(QUBE__FAULT_START_VOLUMES);
 	qube__volume_run_fini(&r->volumes[slot]);
-	ret = qube__volume_start(&r->volumes[slot], pool, &spec);
+	ret = qube__fault_fails(QUBE__FAULT_START_VOLUMES) ?
+		      QUBE_E_SYSTEM :
+		      qube__volume_start(&r->volumes[slot], pool, &spec);
 	if (ret == 0)
 		r->started |= 1u << slot;
 	return ret;
@@ -459,9 +460,8 @@ static void run_machine(struct qube__run *r)
 		return;
 	}
 	stage(r, "run");
-	qube__fault(QUBE__FAULT_START_HELD);
 	qube__ctx_emit(&r->host->ctx, r->vm->name, "domain-spawn", "start_guid", "True", NULL);
-	if (r->host->ops->run(r->machine) < 0) {
+	if (qube__fault_fails(QUBE__FAULT_START_HELD) || r->host->ops->run(r->machine) < 0) {
 		qube__life_fail(r);
 		qube__life_unwind(r);
 	}
@@ -477,14 +477,14 @@ static void connect_agent(struct qube__run *r)
 	}
 	stage(r, "agent");
 	part(r, "/connect");
-	qube__fault(QUBE__FAULT_START_RUNNING);
 	r->vm->start_time_ms = qube__wall_ms();
 	r->vm->xid = (int64_t)r->vm->qid;
 	if (r->host->ops->isolation == QUBE__ISOLATION_NONE) {
 		qube__life_guest_up(r); /* fake: nobody is there to say hello */
 		return;
 	}
-	if (r->host->ops->control_connect(r->machine, &fd) < 0 ||
+	if (qube__fault_fails(QUBE__FAULT_START_RUNNING) ||
+	    r->host->ops->control_connect(r->machine, &fd) < 0 ||
 	    qube__link_guest_add(r->host, r, fd) < 0) {
 		qube__life_fail(r);
 		qube__life_unwind(r);

@@ -168,8 +168,9 @@ int qube__host_create(struct qube__vm **out, struct qube__host *h,
 		return r;
 	qube__host_log_drop(h, vm->name);
 	vm->held = o->flags & QUBE_DOMAIN_CREATE_BOUND;
-	qube__fault(QUBE__FAULT_CREATE_DEFINED);
-	r = root_of ? same_size(vm, root_of) : 0;
+	r = qube__fault_fails(QUBE__FAULT_CREATE_DEFINED) ? QUBE_E_SYSTEM : 0;
+	if (r == 0 && root_of)
+		r = same_size(vm, root_of);
 	if (r == 0)
 		r = make_volumes(h, vm, root_of);
 	if (r < 0) {
@@ -447,8 +448,8 @@ static int define_template(struct import *im)
 	int r;
 
 	qube__op_stage(im->op, "define");
-	qube__fault(QUBE__FAULT_IMPORT_VOLUME);
-	r = qube__vm_create(&vm, h->model, &n);
+	r = qube__fault_fails(QUBE__FAULT_IMPORT_VOLUME) ? QUBE_E_SYSTEM :
+							   qube__vm_create(&vm, h->model, &n);
 	if (r < 0)
 		return r;
 	qube__host_log_drop(h, vm->name);

@@ -283,8 +283,8 @@ int qube__life_shutdown(struct qube__host *h, struct qube__vm *vm, struct qube__
 		qube__ctx_emit(&h->ctx, vm->name, "domain-pre-shutdown", "force",
 			       flags & QUBE_DOMAIN_SHUTDOWN_FORCE ? "True" : "False", NULL);
 		qube__life_set_state(r, QUBE__STATE_HALTING);
-		qube__fault(QUBE__FAULT_STOP_ASKED);
-		ret = h->ops->shutdown(r->machine);
+		ret = qube__fault_fails(QUBE__FAULT_STOP_ASKED) ? QUBE_E_SYSTEM :
+								  h->ops->shutdown(r->machine);
 		if (ret < 0) {
 			shutdown_failed(r);
 			return ret;

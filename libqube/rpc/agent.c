@@ -391,7 +391,8 @@ static int start(struct qube__agent *a, int *control_fd)
 	int listening = is_listening(*control_fd);
 	int r;
 
-	qube__fault(QUBE__FAULT_AGENT_BEGUN);
+	if (qube__fault_fails(QUBE__FAULT_AGENT_BEGUN))
+		return QUBE_E_SYSTEM;
 	if (listening < 0)
 		return listening;
 	if (a->opts.trigger_socket[0]) {

@@ -446,8 +446,7 @@ void qube__agent_exec(struct qube__agent *a, const struct qube__qrexec_params *p
 	struct qube__child child = { .pidfd = -1 };
 	int32_t code;
 
-	qube__fault(QUBE__FAULT_AGENT_EXEC);
-	if (!c || a->stopping) {
+	if (qube__fault_fails(QUBE__FAULT_AGENT_EXEC) || !c || a->stopping) {
 		free(c);
 		qube__close_fd(&fds[0]);
 		qube__close_fd(&fds[1]);

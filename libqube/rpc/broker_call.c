@@ -487,8 +487,8 @@ void qube__bcall_host(struct qube__broker *b, const struct qube__rpc_host_call *
 	struct bcall *c = NULL;
 	const char *why = NULL;
 
-	qube__fault(QUBE__FAULT_BROKER_CALL);
-	if (!g || g->waiting || g->state != QUBE__QREXEC_AT_WORK)
+	if (qube__fault_fails(QUBE__FAULT_BROKER_CALL) || !g || g->waiting ||
+	    g->state != QUBE__QREXEC_AT_WORK)
 		why = "the qube is not connected";
 	if (!why) {
 		c = call_create(b, NULL, g);

@@ -449,9 +449,10 @@ int qube__bguest_create(struct qube__broker *b, const struct qube__rpc_guest_add
 	qube__timer_init(&g->deadline, on_deadline);
 	qube__timer_init(&g->retry, on_retry);
 	qube__list_append(&b->guests, &g->link);
-	qube__fault(QUBE__FAULT_BROKER_GUEST);
 	t->ops->get_fds(t, &fd, &send_fd);
-	r = qube__source_add(b->loop, &g->src, fd, EPOLLIN, on_guest);
+	r = qube__fault_fails(QUBE__FAULT_BROKER_GUEST) ?
+		    QUBE_E_SYSTEM :
+		    qube__source_add(b->loop, &g->src, fd, EPOLLIN, on_guest);
 	if (r < 0) {
 		qube__bguest_end(g, NULL);
 		return r;

@@ -280,16 +280,14 @@ int qube__tree_commit(struct qube__pool *p, const char *owner, const char *name,
 	r = qube__tree_write_file(p, f, owner, name);
 	if (r < 0)
 		return r;
-	qube__fault(QUBE__FAULT_COMMIT_SAID);
-	if (renameat2(run, "upper", p->layers, f->pending, RENAME_NOREPLACE) < 0)
+	if (qube__fault_fails(QUBE__FAULT_COMMIT_SAID) ||
+	    renameat2(run, "upper", p->layers, f->pending, RENAME_NOREPLACE) < 0)
 		return qube__tree_fail(p, "keep the writes of", owner);
 	memcpy(layer, f->pending, sizeof(layer));
-	if (fsync(p->layers) < 0 || fsync(run) < 0) {
+	if (fsync(p->layers) < 0 || fsync(run) < 0 || qube__fault_fails(QUBE__FAULT_COMMIT_MOVED))
 		r = qube__tree_fail(p, "keep the writes of", owner);
-	} else {
-		qube__fault(QUBE__FAULT_COMMIT_MOVED);
+	else
 		r = complete(p, f, owner, name, keep);
-	}
 	return r < 0 ? take_back(p, f, owner, name, run, layer) : r;
 }
 
@@ -350,9 +348,10 @@ int qube__tree_recover(struct qube__pool *p)
 	DIR *d;
 	int fd;
 
-	qube__fault(QUBE__FAULT_OPEN_RECOVERED);
 	if (r < 0)
 		return r;
+	if (qube__fault_fails(QUBE__FAULT_OPEN_RECOVERED))
+		return QUBE_E_SYSTEM;
 	fd = openat(p->run, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	d = fd < 0 ? NULL : fdopendir(fd);
 	if (!d) {

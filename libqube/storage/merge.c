@@ -50,8 +50,9 @@ static int finish_merge(struct qube__pool_op *op, const struct qube__job_reply *
 	r = qube__tree_place_layer(op);
 	if (r < 0)
 		return r;
-	qube__fault(QUBE__FAULT_FLATTEN_LAYER);
-	r = qube__tree_write_file(p, f, op->owner, op->name);
+	r = qube__fault_fails(QUBE__FAULT_FLATTEN_LAYER) ?
+		    QUBE_E_SYSTEM :
+		    qube__tree_write_file(p, f, op->owner, op->name);
 	if (r < 0)
 		qube__tree_trash(p, p->layers, op->temp);
 	if (r == 0)

@@ -200,13 +200,14 @@ static int finish_import(struct qube__pool_op *op, const struct qube__job_reply 
 	r = qube__tree_place_layer(op);
 	if (r < 0)
 		return r;
-	qube__fault(QUBE__FAULT_IMPORT_LAYER);
 	f->n_states = 1;
 	f->states[0].number = 1;
 	f->states[0].time = qube__wall_s();
 	f->states[0].n_layers = 1;
 	memcpy(f->states[0].layers[0], op->temp, sizeof(op->temp));
-	r = qube__tree_write_file(p, f, op->owner, op->name);
+	r = qube__fault_fails(QUBE__FAULT_IMPORT_LAYER) ?
+		    QUBE_E_SYSTEM :
+		    qube__tree_write_file(p, f, op->owner, op->name);
 	if (r < 0)
 		qube__tree_trash(p, p->layers, op->temp);
 	return r;

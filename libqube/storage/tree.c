@@ -96,9 +96,9 @@ int qube__volumes_remove(struct qube__pool *p, const char *owner)
 	layered = has_any_file(p, owner);
 	there = fstatat(p->volumes, owner, &st, AT_SYMLINK_NOFOLLOW) == 0;
 	r = qube__tree_trash(p, p->volumes, owner);
-	qube__fault(QUBE__FAULT_REMOVE_TRASHED);
 	/* A new name has nothing to remove, and a flush costs what a start costs. */
-	if (r == 0 && there && fsync(p->volumes) < 0)
+	if (r == 0 &&
+	    (qube__fault_fails(QUBE__FAULT_REMOVE_TRASHED) || (there && fsync(p->volumes) < 0)))
 		r = qube__tree_fail(p, "remove the volumes of", owner);
 	if (r == 0)
 		r = qube__tree_trash(p, p->run, owner);
@@ -137,9 +137,9 @@ static int finish_clone(struct qube__pool_op *op, const struct qube__job_reply *
 
 	(void)result;
 	if (owner < 0 || renameat2(p->tmp, op->temp, owner, op->name, RENAME_NOREPLACE) < 0 ||
-	    fsync(owner) < 0 || fsync(p->volumes) < 0)
+	    fsync(owner) < 0 || fsync(p->volumes) < 0 ||
+	    qube__fault_fails(QUBE__FAULT_CLONE_PLACED))
 		return qube__tree_fail(p, "place a volume of", op->owner);
-	qube__fault(QUBE__FAULT_CLONE_PLACED);
 	return 0;
 }
 

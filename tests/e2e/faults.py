@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Places of libqube/base/fault.h: faults.py BIN [NUMBER...]. An operation reaches the place, a
-process is killed with -9 there, the host goes on or comes back. What was done is then whole or
-not there at all, and the host cannot be told from one where nothing happened."""
+"""Places of libqube/base/fault.h: faults.py BIN dies|fails [NUMBER...]. An operation reaches the
+place; a process is killed with -9 there, or the step behind it fails as on a full or broken disk.
+The host goes on or comes back. What was done is then whole or not there at all, and the host
+cannot be told from one where nothing happened."""
 
+import contextlib
+import errno
 import json
 import mmap
 import os
@@ -17,8 +20,12 @@ from harness import Host, cgroup_root, children, command_line, equal, expect, go
 from harness import program_dir, status_of
 
 TABLE = pathlib.Path(__file__).parents[2] / "libqube/base/fault.h"
-ROW = re.compile(r"^\tX\((\d+), ([A-Z_]+)\)", re.M)
-POINTS = {int(n): name for n, name in ROW.findall(TABLE.read_text(encoding="ascii"))}
+ROW = re.compile(r"^\tX\((\d+), ([A-Z_]+), (DIES|FAILS)\)", re.M)
+ROWS = ROW.findall(TABLE.read_text(encoding="ascii"))
+POINTS = {int(n): name for n, name, _ in ROWS}
+FAILING = [int(n) for n, _, how in ROWS if how == "FAILS"]
+# One for each place, in turn.
+ERRORS = [errno.ENOSPC, errno.EIO, errno.ENOMEM]
 
 # What is done, and who is killed there: each on its own.
 PLAN = {
@@ -68,17 +75,18 @@ class Arming:
 
     def __init__(self, bin_dir):
         path = bin_dir / "fault"
-        if not path.exists() or path.stat().st_size != 12:
-            path.write_bytes(bytes(12))
+        if not path.exists() or path.stat().st_size != 16:
+            path.write_bytes(bytes(16))
         path.chmod(0o644)
         inside = bin_dir / "guest/fault"
         if not inside.exists():
             inside.hardlink_to(path)
         with open(path, "r+b") as f:
-            self.map = mmap.mmap(f.fileno(), 12)
+            self.map = mmap.mmap(f.fileno(), 16)
 
-    def arm(self, number):
+    def arm(self, number, error=0):
         self.map[4:12] = bytes(8)
+        self.map[12:16] = struct.pack("=I", error)
         self.map[:4] = struct.pack("=I", number)
 
     def reached(self):
@@ -175,7 +183,7 @@ class Merge(Commit):
 
     def check(self, done, role):
         super().check(done, role)
-        if role == "merger":  # the next commit begins another
+        if role in ("merger", "error"):  # the next commit begins another
             super().before()
             self.host.ok("shutdown", "tpl")
         until(lambda: self.layers() < 4, "the layers are merged", 20)
@@ -326,7 +334,7 @@ def snapshot(host):
     }
 
 
-def same(host, clean):
+def same(host, clean, seconds=10):
     """Nothing is there that was not, and nothing is missing."""
     diff = {}
 
@@ -339,7 +347,7 @@ def same(host, clean):
         return not diff
 
     try:
-        until(equals, "the host is as before", 10)
+        until(equals, "the host is as before", seconds)
     except AssertionError:
         raise AssertionError(f"more, and less, than before: {diff}") from None
 
@@ -389,12 +397,12 @@ def process(host, role):
     raise AssertionError(f"there is no {role} at this place")
 
 
-def reach(host, arming, number, begin):
+def reach(host, arming, number, begin, error=0):
     """Begins the operation and returns when the place is reached."""
     log = host.run_dir / "log/work"
     mark = f"fault {number} reached"
     seen = log.read_text(errors="replace").count(mark) if log.exists() else 0
-    arming.arm(number)
+    arming.arm(number, error)
     p = begin()
     until(
         lambda: arming.reached() == number
@@ -481,14 +489,96 @@ def threat_34_whoever_dies_at_a_place_the_host_is_whole(number):
                 arming.release()
 
 
+def descriptors(host):
+    """Of qubed and its broker; each worker that waits for the next job costs two."""
+    workers = sum(1 for p in children(host.pid) if host.is_worker(p) and not gone(p))
+    ours = len(os.listdir(f"/proc/{host.pid}/fd")) - 2 * workers
+    return ours, len(os.listdir(f"/proc/{host.broker()}/fd"))
+
+
+def namespaces(host):
+    """Of all processes that qubed started, but not of workers."""
+    found = set()
+    for pid in children(host.pid):
+        for kind in ("net", "mnt", "user") if not host.is_worker(pid) else ():
+            with contextlib.suppress(OSError):
+                found.add(os.readlink(f"/proc/{pid}/ns/{kind}"))
+    return found
+
+
+def fails(host, arming, number, begin):
+    """Returns whether the operation says that it was done, though a step of it failed."""
+    p = reach(host, arming, number, begin, ERRORS[number % len(ERRORS)])
+    if not p:
+        # It could not open; the next one can.
+        until(lambda: host.daemon.poll() is not None, "qubed ends")
+        expect(host.daemon.returncode != 0, "a qubed that could not open says so")
+        arming.release()
+        host.start()
+        return False
+    # An agent that fails is started again, and fails again.
+    if POINTS[number] == "AGENT_BEGUN":
+        p.wait(60)
+    arming.release()
+    out, err = p.communicate(timeout=60)
+    expect(p.returncode >= 0, f"the command died: {p.returncode} {out} {err}")
+    expect(p.returncode == 0 or err, "it failed without a word")
+    return p.returncode == 0
+
+
+def threat_20_a_step_that_fails_leaves_nothing(number):
+    arming = Arming(program_dir())
+    arming.release()
+    name = POINTS[number]
+    kind = PLAN[name][0]
+    with Host() as host:
+        furnish(host)
+        operation = OPERATIONS[kind](host) if kind in OPERATIONS else None
+        clean = snapshot(host)
+        open_before = descriptors(host)
+        spaces = namespaces(host)
+        daemon = host.pid
+        try:
+            if not operation:
+                fails(host, arming, number, lambda: reopen(host))
+            else:
+                operation.before()
+                command = operation.command()
+                done = fails(host, arming, number, lambda: host.spawn(*command))
+                equal(host.pid, daemon, "qubed goes on")
+                operation.check(done, "error")
+                operation.after()
+            halt(host)
+            # A whole template may have to be removed first.
+            same(host, clean, 40)
+            sound(host)
+            equal(host.sh("work", "exit 7").code, 7, "a call")
+            halt(host)
+            same(host, clean)
+            if operation:
+                until(lambda: descriptors(host) == open_before, f"descriptors, {open_before}")
+                equal(namespaces(host), spaces, "namespaces")
+        except AssertionError as e:
+            raise AssertionError(f"{name} ({number}) failed: {e}") from None
+        finally:
+            arming.release()
+
+
+MODES = {
+    "dies": threat_34_whoever_dies_at_a_place_the_host_is_whole,
+    "fails": threat_20_a_step_that_fails_leaves_nothing,
+}
+
+
 def tests():
-    numbers = [int(a) for a in sys.argv[2:]] or list(POINTS)
+    mode = sys.argv[2]
+    numbers = [int(a) for a in sys.argv[3:]] or (FAILING if mode == "fails" else list(POINTS))
     del sys.argv[2:]
     expect(set(PLAN) == set(POINTS.values()), "the plan has each place")
 
     def one(number):
         def test():
-            threat_34_whoever_dies_at_a_place_the_host_is_whole(number)
+            MODES[mode](number)
 
         test.__name__ = f"test_{number:02}_{POINTS[number].lower()}"
         return test
