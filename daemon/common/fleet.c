@@ -87,6 +87,8 @@ static void on_op(void *user, qube_op *op)
 
 	f->under_way--;
 	i->op = NULL;
+	if (f->opts.ended)
+		f->opts.ended(f->opts.user, qube_domain_get_name(i->d), op);
 	over(i, qube_op_get_state(op) == QUBE_OP_DONE ? NULL : qube_op_get_error(op));
 	qube_op_unref(op);
 	next(f);

@@ -22,6 +22,8 @@ struct cli_fleet_opts {
 	bool (*wanted)(void *user, qube_domain *d);
 	/* One qube is done; e is NULL if it went well. May be NULL. */
 	void (*told)(void *user, const char *name, const struct qube_error *e);
+	/* An operation of it ended, and how may be looked at. May be NULL. */
+	void (*ended)(void *user, const char *name, qube_op *op);
 	/* All are done; from dispatch, or from begin if nothing could be begun. Not called if
 	 * there is nothing to do. */
 	void (*done)(void *user);

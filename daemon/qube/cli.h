@@ -180,6 +180,8 @@ struct cli_op_opts {
  * one leaves it. 0, or an exit code after the failure was told; out, if not NULL, is set to the
  * operation instead (owned) whenever it finished well. */
 int cli_op_run(struct cli *c, qube_op *op, const struct cli_op_opts *opts, qube_op **out);
+/* The stages of op, for --trace; name, unless NULL, says whose of several. */
+void cli_op_trace(struct cli *c, const char *name, qube_op *op);
 /* The signals that ask us to stop, blocked from now on; -1: failed. Restored by close. */
 int cli_signals_open(void);
 /* The same with one more, unless that is 0. */

@@ -57,6 +57,11 @@ static void on_told(void *user, const char *name, const struct qube_error *e)
 	}
 }
 
+static void on_ended(void *user, const char *name, qube_op *op)
+{
+	cli_op_trace(((struct job *)user)->c, name, op);
+}
+
 static void on_done(void *user)
 {
 	((struct job *)user)->over = true;
@@ -93,6 +98,7 @@ static int run(struct cli *c, struct cli_fleet_opts *opts)
 		return r;
 	opts->user = &j;
 	opts->told = on_told;
+	opts->ended = cli_given(&c->o, O_TRACE) ? on_ended : NULL;
 	opts->done = on_done;
 	signals = cli_signals_open();
 	if (c->json) {

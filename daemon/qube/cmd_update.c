@@ -250,6 +250,14 @@ static void on_told(void *user, const struct cli_update_item *i)
 	}
 }
 
+static void on_ended(void *user, const struct cli_update_item *i, qube_op *op)
+{
+	struct update *up = user;
+
+	clear_line(up);
+	cli_op_trace(up->c, qube_domain_get_name(i->d), op);
+}
+
 /* What is under way, in one line of a terminal. */
 static void draw(struct update *up)
 {
@@ -436,6 +444,7 @@ static int run(struct update *up)
 		return cli_fail_text(up->c, CLI_FAILED, "out of memory");
 	up->u.command = command;
 	up->u.told = on_told;
+	up->u.ended = cli_given(&up->c->o, O_TRACE) ? on_ended : NULL;
 	up->u.user = up;
 	cli_update_next(&up->u);
 	while (!left && !cli_update_is_over(&up->u))

@@ -232,13 +232,15 @@ static bool wait_round(struct watch *w, int signals)
 	return true;
 }
 
-static void print_trace_json(const struct qube_op_stage *stages, size_t n)
+static void print_trace_json(const char *name, const struct qube_op_stage *stages, size_t n)
 {
 	const char *stage = NULL;
 	struct cli_json j;
 
 	cli_json_init(&j, stderr);
 	cli_json_open_object(&j, NULL);
+	if (name)
+		cli_json_string(&j, "name", name);
 	cli_json_open_array(&j, "trace");
 	for (size_t i = 0; i < n; i++) {
 		bool part = *stages[i].name == '/';
@@ -257,7 +259,7 @@ static void print_trace_json(const struct qube_op_stage *stages, size_t n)
 	cli_json_end(&j);
 }
 
-static void print_trace(struct cli *c, qube_op *op)
+void cli_op_trace(struct cli *c, const char *name, qube_op *op)
 {
 	struct qube_op_stage stages[STAGES_MAX];
 	size_t n = qube_op_trace(op, stages, STAGES_MAX);
@@ -265,9 +267,11 @@ static void print_trace(struct cli *c, qube_op *op)
 	if (n > STAGES_MAX)
 		n = STAGES_MAX;
 	if (c->json) {
-		print_trace_json(stages, n);
+		print_trace_json(name, stages, n);
 		return;
 	}
+	if (name)
+		fprintf(stderr, "%s:\n", name);
 	cli_trace_draw(stderr, stages, n);
 }
 
@@ -277,7 +281,7 @@ static int finish(struct watch *w, bool left)
 	if (w->opts->relay)
 		cli_relay_drain(w->opts->relay, 2000);
 	if (cli_given(&w->c->o, O_TRACE))
-		print_trace(w->c, w->op);
+		cli_op_trace(w->c, NULL, w->op);
 	if (w->opts->relay && w->opts->relay->left)
 		return 0;
 	/* Like any program that writes to a pipe which nobody reads: it ends, silently. */

@@ -55,6 +55,9 @@ static bool end_op(struct cli_update_item *i, qube_op *op)
 	const struct qube_error *e = qube_op_get_error(op);
 	bool well = qube_op_get_state(op) == QUBE_OP_DONE;
 
+	if (i->u->ended)
+		i->u->ended(i->u->user, i, op);
+
 	i->op = NULL;
 	if (!well)
 		fail(i, e ? e->message : "canceled");

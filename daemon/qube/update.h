@@ -60,6 +60,8 @@ struct cli_update {
 	const char *command; /* what is run in a template; borrowed */
 	/* A stage began, or it is over. */
 	void (*told)(void *user, const struct cli_update_item *i);
+	/* An operation of it ended, and how may be looked at. May be NULL. */
+	void (*ended)(void *user, const struct cli_update_item *i, qube_op *op);
 	void *user;
 };
 

@@ -228,8 +228,8 @@ const struct cli_verb cli_verbs[] = {
 	  "else that of its package manager. "
 	  "In the end those qubes are told that run on an older state of their template. The exit "
 	  "status is 1 if any failed, 126 if the signature does not fit.",
-	  CLI_BIT(O_FROM) | CLI_BIT(O_KEY) | CLI_BIT(O_UNSIGNED) | CLI_BIT(O_JOBS) |
-		  CLI_BIT(O_TIMEOUT),
+	  CLI_BIT(O_TRACE) | CLI_BIT(O_FROM) | CLI_BIT(O_KEY) | CLI_BIT(O_UNSIGNED) |
+		  CLI_BIT(O_JOBS) | CLI_BIT(O_TIMEOUT),
 	  CLI_V_GUESTS | CLI_V_QUBES, 0, -1, cmd_update, NULL },
 	{ "policy check", "[OPTION...]", "ask a policy what it would decide, or check its syntax",
 	  "Works on a folder of policy files, without a host. Its options are told by "

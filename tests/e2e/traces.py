@@ -122,5 +122,20 @@ def test_embedded_says_the_same(host):
         host.start()
 
 
+def test_of_several_each_is_named(host):
+    host.create("two", "-p", "autostart=True")
+    host.ok("prefs", "work", "autostart", "True")
+    r = host.ok("start", "--autostart", "--trace", "--json")
+    found = [json.loads(line) for line in r.why.splitlines() if '"trace"' in line]
+    equal(sorted(t["name"] for t in found), ["two", "work"], "whose")
+    for t in found:
+        equal([s["stage"] for s in t["trace"] if s["part_of"] is None][-1], "up", "the last")
+    text = host.ok("shutdown", "--all", "--trace").why
+    for name in ("two:", "work:"):
+        expect(f"{name}\nSTAGE " in text, f"{name} in {text}")
+    equal(text.count("\nshutdown "), 2, "shutdowns")
+    host.ok("rm", "two")
+
+
 if __name__ == "__main__":
     main(globals(), furnish)
