@@ -197,8 +197,12 @@ def test_both_are_updated_beside_each_other(host):
 
 def test_nothing_newer_leaves_the_template_as_it_was(host):
     before = states(host)
-    r = update(host, host.dir / "old", "deb", "rpm", "--json", key=None)
+    r = update(host, host.dir / "old", "deb", "rpm", "--json", "--trace", key=None)
     equal(r.code, 0, f"older ones: {r}")
+    traces = [json.loads(line) for line in r.why.splitlines() if '"trace"' in line]
+    for name in ("deb", "rpm"):
+        last = [t["trace"][-1] for t in traces if t["name"] == name]
+        equal([s["part_of"] or s["stage"] for s in last], ["up", "call", "kill"], f"of {name}")
     equal({(t["result"], t["status"]) for t in results(r).values()}, {("none", 100)}, "results")
     r = update(host, host.dir / "signed", "deb", "rpm", timeout=120)
     equal(r.code, 0, f"the same: {r}")
