@@ -58,12 +58,14 @@ static int place_fds(const struct qube__spawn *s, int *exec_fd)
 	return (int)syscall(SYS_close_range, (unsigned int)s->n_fds, ~0U, CLOSE_RANGE_CLOEXEC);
 }
 
-static void reset_signals(void)
+/* Handlers end with exec, what is ignored stays ignored. */
+static void reset_signals(const sigset_t *ignored)
 {
 	struct sigaction dfl = { .sa_handler = SIG_DFL };
 
 	for (int i = 1; i < NSIG; i++)
-		sigaction(i, &dfl, NULL);
+		if (!ignored || sigismember(ignored, i) == 1)
+			sigaction(i, &dfl, NULL);
 }
 
 /* The bare system calls: libc's would change every thread of the process whose memory we share. */
@@ -83,7 +85,7 @@ static int child(void *arg)
 	int exec_fd = s->exec_fd;
 	sigset_t none;
 
-	reset_signals();
+	reset_signals(s->ignored);
 	sigemptyset(&none);
 	if ((s->flags & QUBE__SPAWN_SETSID) && setsid() < 0)
 		give_up(p, "make a session");
@@ -162,9 +164,12 @@ int qube__child_reap(struct qube__child *c)
 	return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
 }
 
-bool qube__sigpipe_ignored(void)
+void qube__signals_ignored(sigset_t *out)
 {
 	struct sigaction now;
 
-	return sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+	sigemptyset(out);
+	for (int i = 1; i < NSIG; i++)
+		if (sigaction(i, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
+			sigaddset(out, i);
 }

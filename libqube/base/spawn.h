@@ -6,7 +6,7 @@
 #ifndef QUBE_BASE_SPAWN_H
 #define QUBE_BASE_SPAWN_H
 
-#include <stdbool.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -26,6 +26,8 @@ struct qube__spawn {
 	const gid_t *groups;
 	size_t n_groups;
 	const char *cwd; /* entered as that user; "/" if that fails. NULL: the caller's */
+	/* What the process ignores, if that is known: to set all signals takes some sixty calls. */
+	const sigset_t *ignored;
 };
 
 enum {
@@ -47,7 +49,7 @@ int qube__spawn(struct qube__child *out, const struct qube__spawn *s);
  * -1 when somebody else reaped it. Closes the pidfd. */
 int qube__child_reap(struct qube__child *c);
 
-/* Whether this process ignores SIGPIPE now. Only who has it for himself may go by that later. */
-bool qube__sigpipe_ignored(void);
+/* What this process ignores now. Only who has it for himself may go by that later. */
+void qube__signals_ignored(sigset_t *out);
 
 #endif

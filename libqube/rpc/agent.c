@@ -421,9 +421,12 @@ int qube__agent_create(struct qube__agent **out, struct qube__loop *loop,
 	a->loop = loop;
 	a->listen_fd = -1;
 	a->trigger_fd = -1;
+	qube__signals_ignored(&a->ignored);
+	a->pid = getpid();
+	a->euid = geteuid();
 	a->pool.loop = loop;
 	a->pool.budget = 4;
-	a->pool.guard_sigpipe = !qube__sigpipe_ignored();
+	a->pool.guard_sigpipe = !sigismember(&a->ignored, SIGPIPE);
 	qube__list_init(&a->calls);
 	qube__list_init(&a->triggers);
 	qube__buf_init(&a->rx, RX_MAX);

@@ -18,7 +18,8 @@
 
 struct qube__agent;
 
-/* Strings are copied. NULL or zero: the default. */
+/* Strings are copied. NULL or zero: the default. What the process ignores when the agent is made it
+ * should ignore for as long as the agent is there. */
 struct qube__agent_opts {
 	int control_fd;		  /* listening or connected stream socket; transferred */
 	const char *default_user; /* stands for DEFAULT; "user" */

@@ -45,6 +45,10 @@ struct qube__agent {
 	enum qube__qrexec_state state;
 	uint32_t version;
 	uint32_t next_ident;
+	struct qube__user_cache user;
+	pid_t pid;
+	uid_t euid;
+	sigset_t ignored;
 	bool stopping;
 	bool stopped;
 	bool closed;

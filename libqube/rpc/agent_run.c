@@ -97,7 +97,7 @@ static void environment(struct strings *s, const struct job *j)
 	add(s, "SHELL=%s", j->user.shell);
 	add(s, "USER=%s", j->user.name);
 	add(s, "LOGNAME=%s", j->user.name);
-	add(s, "QREXEC_AGENT_PID=%d", (int)getpid());
+	add(s, "QREXEC_AGENT_PID=%d", (int)j->a->pid);
 	if (!c->is_service)
 		return;
 	add(s, "QREXEC_SERVICE_FULL_NAME=%.*s", (int)c->descriptor_len, c->descriptor);
@@ -169,6 +169,7 @@ static int spawn(struct job *j, struct qube__child *child)
 		.fds = fds,
 		.n_fds = 3,
 		.flags = QUBE__SPAWN_SETSID | (j->switch_user ? (uint32_t)QUBE__SPAWN_USER : 0),
+		.ignored = &j->a->ignored,
 		.uid = j->user.uid,
 		.gid = j->user.gid,
 		.groups = j->user.groups,
@@ -294,11 +295,11 @@ static int find_user(struct job *j)
 		name = j->config.force_user;
 	if (strcmp(name, "DEFAULT") == 0)
 		name = o->default_user;
-	r = qube__user_load(&j->user, name, o->passwd_file, o->group_file);
+	r = qube__user_find(&j->user, &j->a->user, name, o->passwd_file, o->group_file);
 	if (r < 0)
 		return r;
-	j->switch_user = geteuid() == 0;
-	if (!j->switch_user && j->user.uid != geteuid())
+	j->switch_user = j->a->euid == 0;
+	if (!j->switch_user && j->user.uid != j->a->euid)
 		return qube__fail(QUBE_E_NOTSUP, "the agent cannot become user %s", name);
 	return 0;
 }

@@ -185,7 +185,7 @@ int qube__broker_create(struct qube__broker **out, struct qube__loop *loop, int 
 		return r;
 	b->loop = loop;
 	b->pool.loop = loop;
-	b->pool.budget = 1;
+	b->pool.budget = 4;
 	b->pool.guard_sigpipe = true;
 	set_limits(&b->limits, limits);
 	qube__list_init(&b->guests);
@@ -204,7 +204,10 @@ int qube__broker_create(struct qube__broker **out, struct qube__loop *loop, int 
 
 void qube__broker_alone(struct qube__broker *b)
 {
-	b->pool.guard_sigpipe = !qube__sigpipe_ignored();
+	sigset_t ignored;
+
+	qube__signals_ignored(&ignored);
+	b->pool.guard_sigpipe = !sigismember(&ignored, SIGPIPE);
 }
 
 void qube__broker_on_closed(struct qube__broker *b, void (*fn)(void *user), void *user)

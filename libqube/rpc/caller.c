@@ -223,6 +223,7 @@ int qube__caller_create(struct qube__caller **out, struct qube__loop *loop,
 {
 	struct qube__caller *c = calloc(1, sizeof(*c));
 	int fds[3] = { o->in, o->out, o->err };
+	sigset_t ignored;
 	int r = 0;
 
 	if (!c) {
@@ -230,11 +231,12 @@ int qube__caller_create(struct qube__caller **out, struct qube__loop *loop,
 			qube__close_fd(&fds[i]);
 		return qube__fail_nomem();
 	}
+	qube__signals_ignored(&ignored);
 	c->loop = loop;
 	c->pool = (struct qube__relay_pool){
 		.loop = loop,
 		.budget = 4,
-		.guard_sigpipe = !qube__sigpipe_ignored(),
+		.guard_sigpipe = !sigismember(&ignored, SIGPIPE),
 		.splice = true,
 	};
 	c->agent_fd = -1;

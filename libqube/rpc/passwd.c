@@ -5,13 +5,14 @@
 #include "rpc/service.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/io.h"
 
 #include <fcntl.h>
 #include <string.h>
 
-enum { FILE_MAX = 4 << 20, FIELDS = 7 };
+enum { FILE_MAX = 4 << 20, FIELDS = 7, SETTLED_MS = 2000 };
 
 struct field {
 	const char *p;
@@ -167,5 +168,42 @@ int qube__user_load(struct qube__user *out, const char *name, const char *passwd
 	if (r == 0 && qube__group_parse(&u, group, len) < 0)
 		return qube__fail(QUBE_E_LIMIT, "user %s is in too many groups", name);
 	*out = u;
+	return 0;
+}
+
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+	       a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+int qube__user_find(struct qube__user *out, struct qube__user_cache *cache, const char *name,
+		    const char *passwd_file, const char *group_file)
+{
+	struct qube__user_cache c = { .seen_ms = qube__now_ms() };
+	bool same;
+	int r;
+
+	/* What is not there is all zero, as often as it is asked. */
+	if (stat(passwd_file, &c.files[0]) < 0)
+		memset(&c.files[0], 0, sizeof(c.files[0]));
+	if (stat(group_file, &c.files[1]) < 0)
+		memset(&c.files[1], 0, sizeof(c.files[1]));
+	same = !strcmp(cache->user.name, name) && is_same(&c.files[0], &cache->files[0]) &&
+	       is_same(&c.files[1], &cache->files[1]);
+	if (same && cache->sure) {
+		*out = cache->user;
+		return 0;
+	}
+	r = qube__user_load(&c.user, name, passwd_file, group_file);
+	if (r < 0)
+		return r;
+	if (same) {
+		c.sure = c.seen_ms - cache->seen_ms >= SETTLED_MS;
+		c.seen_ms = cache->seen_ms;
+	}
+	*cache = c;
+	*out = c.user;
 	return 0;
 }

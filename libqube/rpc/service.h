@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 enum { QUBE__PATH_MAX = 1024, QUBE__USER_MAX = 64, QUBE__GROUPS_MAX = 64 };
@@ -83,5 +84,17 @@ int qube__passwd_parse(struct qube__user *out, const char *name, const void *unt
 int qube__group_parse(struct qube__user *u, const void *untrusted, size_t len);
 int qube__user_load(struct qube__user *out, const char *name, const char *passwd_file,
 		    const char *group_file);
+
+/* The user that was last asked for. All zero: nobody. */
+struct qube__user_cache {
+	struct qube__user user;
+	struct stat files[2]; /* passwd, group, as they were */
+	uint64_t seen_ms;     /* when they were first seen so */
+	bool sure;	      /* read so long after, that nothing was written since within one tick
+			       * of their clock */
+};
+/* The same without reading files that are what they were. */
+int qube__user_find(struct qube__user *out, struct qube__user_cache *cache, const char *name,
+		    const char *passwd_file, const char *group_file);
 
 #endif

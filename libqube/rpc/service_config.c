@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { CONFIG_MAX = 64 * 1024 };
 
@@ -210,18 +211,31 @@ static int load_one(struct qube__service_config *out, const char *dir, int dir_l
 	return 0;
 }
 
+static bool is_there(const char *dir, size_t n)
+{
+	char path[QUBE__PATH_MAX];
+
+	return (size_t)snprintf(path, sizeof(path), "%.*s", (int)n, dir) < sizeof(path) &&
+	       access(path, F_OK) == 0;
+}
+
 int qube__service_config_load(struct qube__service_config *out, const char *path_list,
 			      const struct qube__command *c)
 {
+	uint32_t absent = 0;
+
 	memset(out, 0, sizeof(*out));
 	for (int bare = !c->has_argument; bare < 2; bare++) {
 		const char *p = path_list;
 
-		for (;;) {
+		for (uint32_t dir = 1;; dir <<= 1) {
 			size_t n = strcspn(p, ":");
 			int r = QUBE_E_NOENT;
 
-			if (n)
+			/* Mostly there are none: asked once, not for each name. */
+			if (n && !(absent & dir) && !is_there(p, n))
+				absent |= dir;
+			if (n && !(absent & dir))
 				r = load_one(out, p, (int)n, c->descriptor,
 					     bare ? strlen(c->name) : c->descriptor_len);
 			if (r != QUBE_E_NOENT)

@@ -158,16 +158,23 @@ static const struct qube__transport_ops guest_ops = {
 	.close = close_both,
 };
 
+/* Of a pipe's end no other flag can be set that matters: it need not be asked for them. */
+static int pipe_nonblock(int fd)
+{
+	return fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ? qube__fail_os("cannot use a pipe") : 0;
+}
+
 static int open_fds(struct qube__transport **out, const struct qube__transport_ops *ops,
 		    int recv_fd, int send_fd)
 {
+	int (*nonblock)(int fd) = ops == &pipe_ops ? pipe_nonblock : qube__io_nonblock;
 	struct fd_transport *f = malloc(sizeof(*f));
 	int r = f ? 0 : qube__fail_nomem();
 
 	if (r == 0 && recv_fd >= 0)
-		r = qube__io_nonblock(recv_fd);
+		r = nonblock(recv_fd);
 	if (r == 0)
-		r = qube__io_nonblock(send_fd);
+		r = nonblock(send_fd);
 	if (r < 0) {
 		free(f);
 		if (send_fd != recv_fd)

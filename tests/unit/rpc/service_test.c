@@ -5,6 +5,12 @@
 
 #include <qube/error.h>
 
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
 QTEST(command, a_service_call_has_all_its_parts)
 {
 	struct qube__command c;
@@ -126,4 +132,58 @@ QTEST(passwd, finds_the_user_and_the_groups)
 	QT_INT(qube__passwd_parse(&u, "bad", passwd, sizeof(passwd) - 1), QUBE_E_PROTO);
 	QT_INT(qube__passwd_parse(&u, "no", passwd, sizeof(passwd) - 1), QUBE_E_PROTO);
 	QT_INT(qube__passwd_parse(&u, "rel", passwd, sizeof(passwd) - 1), QUBE_E_PROTO);
+}
+
+static void put(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "we");
+
+	fputs(text, f);
+	fclose(f);
+}
+
+/* Files that are what they were are not read again; a change is seen at once. */
+QTEST(passwd, a_user_that_was_found_is_found_again)
+{
+	static const char old[] = "user:x:1000:1000::/home/user:/bin/sh\n";
+	static const char new[] = "user:x:2000:1000::/home/user:/bin/sh\n";
+	struct qube__user_cache cache;
+	char dir[] = "/tmp/passwd.XXXXXX";
+	struct timespec times[2];
+	struct qube__user u;
+	char passwd[64];
+	char other[64];
+	struct stat st;
+
+	memset(&cache, 0, sizeof(cache));
+	QT_TRUE(mkdtemp(dir) != NULL);
+	snprintf(passwd, sizeof(passwd), "%s/passwd", dir);
+	snprintf(other, sizeof(other), "%s/other", dir);
+	put(passwd, old);
+	QT_INT(qube__user_find(&u, &cache, "user", passwd, "/nowhere"), 0);
+	QT_INT(u.uid, 1000);
+	QT_TRUE(!cache.sure);
+	/* Long seen as it is: the next reading counts. */
+	cache.seen_ms -= 5000;
+	QT_INT(qube__user_find(&u, &cache, "user", passwd, "/nowhere"), 0);
+	QT_TRUE(cache.sure);
+	cache.user.uid = 77;
+	QT_INT(qube__user_find(&u, &cache, "user", passwd, "/nowhere"), 0);
+	QT_INT(u.uid, 77);
+	/* Another file of the same size and time. */
+	QT_INT(stat(passwd, &st), 0);
+	put(other, new);
+	times[0] = st.st_atim;
+	times[1] = st.st_mtim;
+	QT_INT(utimensat(AT_FDCWD, other, times, 0), 0);
+	QT_INT(rename(other, passwd), 0);
+	QT_INT(qube__user_find(&u, &cache, "user", passwd, "/nowhere"), 0);
+	QT_INT(u.uid, 2000);
+	QT_TRUE(!cache.sure);
+	QT_INT(qube__user_find(&u, &cache, "other", passwd, "/nowhere"), QUBE_E_NOENT);
+	QT_INT(qube__user_find(&u, &cache, "user", passwd, "/nowhere"), 0);
+	QT_INT(u.uid, 2000);
+	unlink(passwd);
+	QT_INT(qube__user_find(&u, &cache, "user", passwd, "/nowhere"), QUBE_E_NOENT);
+	rmdir(dir);
 }

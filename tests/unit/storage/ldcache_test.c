@@ -20,15 +20,15 @@ struct want {
 /* As ldconfig writes it. */
 static size_t make(uint8_t *out, size_t cap, const struct want *list, size_t n)
 {
+	static const uint8_t zeros[16];
 	struct qube__wr w = qube__wr_init(out, cap);
 	size_t at = 48 + n * 24;
 
-	memset(out, 0, cap);
 	qube__wr_bytes(&w, "glibc-ld.so.cache1.1", 20);
 	qube__wr_le32(&w, (uint32_t)n);
 	qube__wr_le32(&w, 0);
 	qube__wr_le32(&w, 2);
-	qube__wr_bytes(&w, out + 40, 16);
+	qube__wr_bytes(&w, zeros, sizeof(zeros));
 	for (size_t i = 0; i < n; i++) {
 		qube__wr_le32(&w, 0x303);
 		qube__wr_le32(&w, (uint32_t)at);
