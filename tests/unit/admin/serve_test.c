@@ -4,6 +4,7 @@
 #include "peer.h"
 #include "qtest.h"
 
+#include "base/io.h"
 #include "core/host.h"
 
 #include <stdio.h>
@@ -256,6 +257,61 @@ QTEST(serve, descriptors_that_nobody_asked_for_are_closed)
 	QT_INT(read(pipes[0], &byte, 1), 0);
 	close(pipes[0]);
 	close(fd);
+}
+
+/* What the host answers to a copy with this payload; with descriptors, or without. */
+static struct answer copy_of(qube_ctx *ctx, const char *payload, size_t len, bool with_fds)
+{
+	static const char head[] = "qube.copy.Out dom0 name work";
+	const int fds[3] = { 0, 0, 0 };
+	int fd = peer_open(ctx);
+	char text[256];
+	struct answer a = { 0 };
+
+	memcpy(text, head, sizeof(head));
+	memcpy(text + sizeof(head), payload, len);
+	if (qube__io_send_fds(fd, text, sizeof(head) + len, fds, with_fds ? 3 : 0) > 0 &&
+	    shutdown(fd, SHUT_WR) == 0)
+		a = peer_read(ctx, fd);
+	close(fd);
+	return a;
+}
+
+QTEST(serve, a_copy_is_asked_for_in_five_fields_with_a_descriptor)
+{
+	static const struct {
+		const char *payload;
+		size_t len;
+		bool fds;
+		const char *why;
+	} cases[] = {
+		{ "p\0n\0u\0003\0000\0", 10, true, "keeps no files" },
+		{ "\0n\0\0"
+		  "0\0"
+		  "18446744073709551615\0",
+		  27, true, "keeps no files" },
+		{ "p\0n\0u\0003\0000\0", 10, false, "needs a descriptor" },
+		{ "p\0n\0u\0003\0000", 9, true, "a field is missing" },
+		{ "p\0n\0u\0003\0", 8, true, "a field is missing" },
+		{ "p\0n\0u\0003\0000\0x", 11, true, "a field too many" },
+		{ "p\0n\0u\0004\0000\0", 10, true, "bad numbers" },
+		{ "p\0n\0u\0-1\0000\0", 11, true, "bad numbers" },
+		{ "p\0n\0u\0000\0k\0", 10, true, "bad numbers" },
+		{ "p\0a/b\0u\0000\0000\0", 12, true, "a bad name" },
+		{ "p\0..\0u\0000\0000\0", 11, true, "a bad name" },
+		{ "p\0\0u\0000\0000\0", 9, true, "a bad name" },
+	};
+	CTX ctx = rig_open();
+	DOMAIN d = rig_domain(ctx, "work");
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ANSWER a = copy_of(ctx, cases[i].payload, cases[i].len, cases[i].fds);
+
+		QT_TRUE(a.len > 2 && a.bytes[0] == '2');
+		if (!memmem(a.bytes, a.len, cases[i].why, strlen(cases[i].why)))
+			QT_FAIL("case %zu: no \"%s\"", i, cases[i].why);
+	}
+	QT_TRUE(d != NULL);
 }
 
 /* --- events --- */
