@@ -67,7 +67,7 @@ static int take(char *path, const char *given, bool replace)
 	qube__autofd dir = find_place(&name, path, given);
 
 	c.replace = replace;
-	return dir < 0 ? dir : qube__copy_receive(&c, dir, name);
+	return dir < 0 ? dir : qube__copy_receive(&c, dir, name, NULL);
 }
 
 int main(int argc, char **argv)

@@ -35,7 +35,7 @@ static int run_job(struct worker_job *job, const struct qube__job_request *req, 
 	case QUBE__JOB_SEND:
 		return worker_send(job, fds[0], fds[1], name);
 	case QUBE__JOB_RECEIVE:
-		return worker_receive(job, fds[0], fds[1], name, req->number);
+		return worker_receive(job, fds[0], fds[1], req->args, req->number);
 	case QUBE__JOB_FLATTEN:
 		if (qube__fault_fails(QUBE__FAULT_WORKER_FLATTEN))
 			return worker_fail_name("merge", name);

@@ -63,12 +63,13 @@ int worker_send(struct worker_job *job, int what, int out, const char *name)
 	return end(job, c, qube__copy_send(c, what, name));
 }
 
-int worker_receive(struct worker_job *job, int in, int dir, const char *name, uint64_t max_bytes)
+int worker_receive(struct worker_job *job, int in, int dir, const char *const *args,
+		   uint64_t max_bytes)
 {
 	struct qube__copy *c = begin(job, in);
 
 	c->max_bytes = max_bytes;
 	c->keep_free = KEEP_FREE;
 	c->replace = job->flags & QUBE__JOB_REPLACE;
-	return end(job, c, qube__copy_receive(c, dir, name));
+	return end(job, c, qube__copy_receive(c, dir, args[0], args[1]));
 }

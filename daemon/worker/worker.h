@@ -79,7 +79,9 @@ int worker_flatten(struct worker_job *job, int layers, int parent, const char *n
 
 /* transfer.c: a file or directory into and out of a qube, as the user who asked. */
 int worker_send(struct worker_job *job, int what, int out, const char *name);
-int worker_receive(struct worker_job *job, int in, int dir, const char *name, uint64_t max_bytes);
+/* args: its name, and what it is called until it is whole. */
+int worker_receive(struct worker_job *job, int in, int dir, const char *const *args,
+		   uint64_t max_bytes);
 
 /* export.c: a tree as a tar file. */
 int worker_export(struct worker_job *job, int root, int out);

@@ -35,9 +35,10 @@ struct qube__copy {
  * that stay below it are left out, and told. */
 int qube__copy_send(struct qube__copy *c, int fd, const char *name);
 /* What comes becomes the entry `name` of the directory, when all of it is there; nothing of it is
- * left on failure. Modes lose what would let others write. QUBE_E_CLOSED: the stream ended early;
- * QUBE_E_PROTO: it is none; QUBE_E_EXISTS, QUBE_E_LIMIT. */
-int qube__copy_receive(struct qube__copy *c, int dir, const char *name);
+ * left on failure. Until then it is called temp, or by a random name if that is NULL. Modes lose
+ * what would let others write. QUBE_E_CLOSED: the stream ended early; QUBE_E_PROTO: it is none;
+ * QUBE_E_EXISTS, QUBE_E_LIMIT. */
+int qube__copy_receive(struct qube__copy *c, int dir, const char *name, const char *temp);
 
 /* --- inside the room --- */
 /* All of buf, or an error with the record set. */

@@ -228,20 +228,24 @@ static int temp_name(char out[32])
 	return 0;
 }
 
-int qube__copy_receive(struct qube__copy *c, int dir, const char *name)
+int qube__copy_receive(struct qube__copy *c, int dir, const char *name, const char *temp)
 {
 	qube__autofree struct receive *rx = calloc(1, sizeof(*rx));
 	struct qube__err err;
-	char temp[32];
+	char own[32];
 	int r;
 
 	if (!rx)
 		return qube__fail_nomem();
 	r = qube__copy_check_free(dir, name, c->replace);
-	if (r == 0)
-		r = temp_name(temp);
+	if (r == 0 && !temp)
+		r = temp_name(own);
+	if (r == 0 && temp && qube__wire_copy_name(temp, strlen(temp)) < 0)
+		r = qube__fail(QUBE_E_INVALID, "a temporary name that is none");
 	if (r < 0)
 		return r;
+	if (!temp)
+		temp = own;
 	rx->c = c;
 	rx->temp = temp;
 	rx->dirs[0] = dir;

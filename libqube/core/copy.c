@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 enum {
 	SAID_MAX = 400, /* of what the qube's end says */
@@ -38,7 +39,10 @@ struct copy {
 	struct qube__job *job; /* NULL: over */
 	int job_code;
 	struct qube__err job_err;
-	bool left; /* something was left out */
+	bool left;     /* something was left out */
+	bool cleaning; /* the job is one that removes what another left */
+	char temp[32]; /* out: what is being made */
+	int dir_fd;    /* in that; -1 */
 	int works_fd;
 	struct qube__source said_source;
 	int said_fd;
@@ -59,6 +63,7 @@ static void copy_free(struct copy *c)
 	qube__source_remove(&c->host->ctx.loop, &c->said_source);
 	qube__close_fd(&c->said_fd);
 	qube__close_fd(&c->works_fd);
+	qube__close_fd(&c->dir_fd);
 	if (c->call) {
 		c->call->over = NULL;
 		if (c->call->cancel)
@@ -174,7 +179,7 @@ static void on_late(struct qube__timer *t)
 {
 	struct copy *c = qube__container_of(t, struct copy, late);
 
-	if (c->job)
+	if (c->job && !c->cleaning)
 		qube__job_cancel(c->job); /* on_step() goes on */
 	else if (!c->call_over && c->job_code < 0)
 		finish(c, qube__err_restore(&c->job_err));
@@ -196,12 +201,37 @@ static void on_note(void *user, const char *line)
 		      line);
 }
 
+static void on_cleaned(void *user, int code, const struct qube__job_reply *result)
+{
+	struct copy *c = user;
+
+	(void)code;
+	(void)result;
+	c->job = NULL;
+	c->job_over = true;
+	qube__post(&c->host->ctx.loop, &c->step);
+}
+
+/* A worker takes back what it began, unless it was killed: then another one does. */
+static bool clean_up(struct copy *c)
+{
+	struct qube__job_request job = {
+		.type = QUBE__JOB_REMOVE_TREE,
+		.n_args = 1,
+		.args = { c->temp },
+	};
+	struct qube__job_cb cb = { .user = c, .done = on_cleaned };
+
+	c->cleaning =
+		c->dir_fd >= 0 && qube__job_start(&c->job, c->own, &job, &c->dir_fd, &cb) == 0;
+	return c->cleaning;
+}
+
 static void on_job(void *user, int code, const struct qube__job_reply *result)
 {
 	struct copy *c = user;
 
 	c->job = NULL;
-	c->job_over = true;
 	c->job_code = code;
 	c->left = result->skipped != 0;
 	if (code < 0)
@@ -211,6 +241,9 @@ static void on_job(void *user, int code, const struct qube__job_reply *result)
 	/* The call ended first, and that is why. */
 	if (code == QUBE_E_CANCELED && !c->canceled)
 		c->job_code = QUBE_E_CLOSED;
+	if (code < 0 && clean_up(c))
+		return;
+	c->job_over = true;
 	qube__post(&c->host->ctx.loop, &c->step);
 }
 
@@ -235,7 +268,7 @@ static int cancel(qube_op *op)
 	struct copy *c = op->work;
 
 	c->canceled = true;
-	if (c->job)
+	if (c->job && !c->cleaning)
 		qube__job_cancel(c->job);
 	else
 		qube__post(&c->host->ctx.loop, &c->step);
@@ -280,6 +313,18 @@ static char *command_of(bool in, const struct qube_copy_opts *o)
 				 o->flags & QUBE_COPY_REPLACE ? "--replace " : "", path, name);
 }
 
+/* Where it is made, and under which name until it is whole. */
+static int begin_place(struct copy *c, int dir)
+{
+	uint64_t n;
+
+	if (getrandom(&n, sizeof(n), 0) != (ssize_t)sizeof(n))
+		return qube__fail_os("cannot make a name");
+	snprintf(c->temp, sizeof(c->temp), ".qube-%016llx", (unsigned long long)n);
+	c->dir_fd = fcntl(dir, F_DUPFD_CLOEXEC, 3);
+	return c->dir_fd < 0 ? qube__fail_os("cannot use the descriptor") : 0;
+}
+
 static int begin_job(struct copy *c, const struct qube__host_copy *req, int pipe_end)
 {
 	const struct qube_copy_opts *o = req->opts;
@@ -287,8 +332,8 @@ static int begin_job(struct copy *c, const struct qube__host_copy *req, int pipe
 		.type = c->in ? QUBE__JOB_SEND : QUBE__JOB_RECEIVE,
 		.flags = !c->in && o->flags & QUBE_COPY_REPLACE ? QUBE__JOB_REPLACE : 0,
 		.number = c->in ? 0 : o->max_bytes,
-		.n_args = 1,
-		.args = { o->name },
+		.n_args = c->in ? 1 : 2,
+		.args = { o->name, c->temp },
 	};
 	struct qube__job_cb cb = {
 		.user = c, .progress = on_progress, .note = on_note, .done = on_job
@@ -300,6 +345,11 @@ static int begin_job(struct copy *c, const struct qube__host_copy *req, int pipe
 
 	if (!worker)
 		return qube__fail_nomem();
+	if (!c->in) {
+		r = begin_place(c, o->fd);
+		if (r < 0)
+			return r;
+	}
 	snprintf(as, sizeof(as), "--as=%u:%u", (unsigned int)req->uid, (unsigned int)req->gid);
 	r = qube__helper_create(&c->own, &c->host->ctx.loop, worker, as);
 	/* The worker waits for the pipe and for its end at once. */
@@ -379,6 +429,7 @@ int qube__host_copy(struct qube__host *h, struct qube__vm *vm, const struct qube
 	c->in = req->in;
 	c->said_fd = -1;
 	c->works_fd = -1;
+	c->dir_fd = -1;
 	c->exit_code = -1;
 	qube__text_copy(c->name, sizeof(c->name), vm->name);
 	qube__posted_init(&c->step, on_step);

@@ -55,8 +55,9 @@ static bool args_plausible(uint32_t type, uint32_t n)
 	switch (type) {
 	case QUBE__JOB_COPY_TREE:
 	case QUBE__JOB_SEND:
-	case QUBE__JOB_RECEIVE:
 		return n == 1;
+	case QUBE__JOB_RECEIVE:
+		return n == 2;
 	case QUBE__JOB_IMPORT_HOST:
 		return n >= 1;
 	case QUBE__JOB_FLATTEN:

@@ -43,8 +43,8 @@ enum qube__job_type {
 	/* fd 0: a file or directory; fd 1: what it is written to as a stream of wire/copy.h, in
 	 * which it is called args[0]. */
 	QUBE__JOB_SEND = 10,
-	/* fd 0: such a stream; fd 1: directory in which args[0] is made. number: bytes that are
-	 * taken at most, 0: what fits. */
+	/* fd 0: such a stream; fd 1: directory in which args[0] is made, called args[1] until all
+	 * of it is there. number: bytes that are taken at most, 0: what fits. */
 	QUBE__JOB_RECEIVE = 11,
 	/* Ends the running job; no descriptor. Answered by that job's DONE. */
 	QUBE__JOB_CANCEL = 6,

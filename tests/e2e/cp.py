@@ -12,7 +12,7 @@ import stat
 import struct
 import subprocess
 
-from harness import equal, expect, main, until
+from harness import children, command_line, equal, expect, main, until
 
 BEGIN, FILE, DIR, LEAVE, LINK, LEFT, END = 0x31504351, 1, 2, 3, 4, 5, 6
 ODD = b"odd \\ ' \" \n \xff\xfe \x1b[31m $(id) -rf"
@@ -451,6 +451,44 @@ def test_a_qube_that_ends_takes_the_copy_with_it(host):
     host.ok("kill", "other")
     p.communicate(timeout=30)
     equal(p.returncode, 1, "exit status")
+
+
+def endless(host, out):
+    """A copy of what never ends, under way."""
+    head = record(BEGIN) + record(FILE, b"f", b"", 0o644, size=1 << 40)
+    host.sh_ok("work", "cd /var/evil; rm -f stay say; cat >stream; touch endless", data=head)
+    p = host.spawn("cp", "--user", "evil", "work:x", str(out))
+    until(lambda: [n for n in os.listdir(out) if (out / n).stat().st_size > 1 << 20], "it flows")
+    return p
+
+
+def worker_of(host):
+    """The one that copies."""
+    for pid in children(host.pid):
+        if host.is_worker(pid) and any(a.startswith(b"--as=") for a in command_line(pid)):
+            return pid
+    return None
+
+
+def test_a_worker_that_is_killed_leaves_nothing(host):
+    out = place(host, "there")
+    p = endless(host, out)
+    os.kill(worker_of(host), signal.SIGKILL)
+    _, why = p.communicate(timeout=30)
+    equal((p.returncode, os.listdir(out)), (1, []), f"told: {why!r}")
+    equal(worker_of(host), None, "a worker")
+
+
+def test_a_host_that_is_killed_leaves_nothing(host):
+    out = place(host, "there")
+    p = endless(host, out)
+    host.daemon.kill()
+    host.daemon.wait(10)
+    p.communicate(timeout=30)
+    equal(p.returncode, 1, "exit status")
+    until(lambda: not os.listdir(out), "nothing is left of it")
+    host.start()
+    equal(host.sh_ok("work", "echo here").text, "here", "the qube, later")
 
 
 def test_without_a_daemon_it_is_the_same(host):

@@ -29,7 +29,7 @@ static int receive_again(int from, int dir, const char *name)
 	memset(&c, 0, sizeof(c));
 	c.fd = from;
 	c.replace = true;
-	return qube__copy_receive(&c, dir, name);
+	return qube__copy_receive(&c, dir, name, NULL);
 }
 
 QTEST(copy_oom, sending_and_receiving_survive_every_failed_allocation)

@@ -231,7 +231,7 @@ static int receive_to(int from, const char *name, bool replace)
 	c.replace = replace;
 	c.left = on_left;
 	n_left = 0;
-	r = qube__copy_receive(&c, dir, name);
+	r = qube__copy_receive(&c, dir, name, NULL);
 	close(dir);
 	return r;
 }
@@ -408,7 +408,7 @@ QTEST(copy, threat_21_more_than_is_allowed_is_refused_before_it_is_written)
 		memset(&c, 0, sizeof(c));
 		c.fd = fd;
 		c.max_bytes = max;
-		QT_INT(qube__copy_receive(&c, dir, "b"), max < 10 ? QUBE_E_LIMIT : 0);
+		QT_INT(qube__copy_receive(&c, dir, "b", NULL), max < 10 ? QUBE_E_LIMIT : 0);
 		QT_INT(count(), max < 10 ? 1 : 2);
 	}
 	/* And what must stay free. */
@@ -416,7 +416,7 @@ QTEST(copy, threat_21_more_than_is_allowed_is_refused_before_it_is_written)
 	memset(&c, 0, sizeof(c));
 	c.fd = fd;
 	c.keep_free = UINT64_MAX;
-	QT_INT(qube__copy_receive(&c, dir, "c"), QUBE_E_LIMIT);
+	QT_INT(qube__copy_receive(&c, dir, "c", NULL), QUBE_E_LIMIT);
 	QT_INT(count(), 2);
 	close(dir);
 	close(fd);
@@ -442,7 +442,7 @@ QTEST(copy, a_tick_ends_it_and_nothing_stays)
 	memset(&c, 0, sizeof(c));
 	c.fd = fd;
 	c.tick = stop_at_once;
-	QT_INT(qube__copy_receive(&c, dir, "b"), QUBE_E_CANCELED);
+	QT_INT(qube__copy_receive(&c, dir, "b", NULL), QUBE_E_CANCELED);
 	QT_STR(qube_error_last()->message, "stopped");
 	QT_INT(count(), 1);
 	close(dir);
