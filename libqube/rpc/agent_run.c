@@ -469,6 +469,8 @@ void qube__agent_exec(struct qube__agent *a, const struct qube__qrexec_params *p
 	}
 	if (j.just_exec)
 		j.flags |= QUBE__RELAY_QUIET;
+	else if (child.pidfd >= 0)
+		j.flags |= QUBE__RELAY_PROGRAM;
 	c->child = child;
 	c->has_child = child.pidfd >= 0;
 	if (c->has_child &&

@@ -16,8 +16,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* A turn's worth of what is spliced. */
-enum { SPLICE_BYTES = 1 << 20 };
+enum {
+	SPLICE_BYTES = 1 << 20, /* in one turn */
+	ENDS_MS = 20,		/* that the end of output waits for the exit code */
+};
 
 static void pump(struct qube__relay *r);
 
@@ -119,6 +121,14 @@ static void on_hello_late(struct qube__timer *t)
 	pump(r);
 }
 
+static void on_ends(struct qube__timer *t)
+{
+	struct qube__relay *r = qube__container_of(t, struct qube__relay, ends);
+
+	r->ends_due = true;
+	pump(r);
+}
+
 static void on_again(struct qube__posted *p)
 {
 	pump(qube__container_of(p, struct qube__relay, again));
@@ -183,8 +193,8 @@ static bool tx_flush(struct qube__relay *r)
 	return r->tx.start == r->tx.end;
 }
 
-/* Reads one local stream into a frame. The end of the stream becomes an empty frame. */
-static bool tx_read(struct qube__relay *r, int which, uint32_t type, bool *eof_sent)
+/* Reads one local stream into a frame. */
+static bool tx_read(struct qube__relay *r, int which, uint32_t type)
 {
 	struct qube__relay_end *e = &r->end[which];
 	ssize_t n;
@@ -208,11 +218,10 @@ static bool tx_read(struct qube__relay *r, int which, uint32_t type, bool *eof_s
 	end_close(r, e);
 	if (which == QUBE__RELAY_IN && (r->flags & QUBE__RELAY_END_ON_SERVICE_EOF))
 		close_out(r);
-	*eof_sent = true;
-	if (r->flags & QUBE__RELAY_QUIET)
-		half_drop(r, &r->tx);
-	else
-		frame_queue(r, type, 0);
+	/* tx_ends() tells it. */
+	half_drop(r, &r->tx);
+	if ((r->flags & QUBE__RELAY_PROGRAM) && !r->have_exit && qube__list_empty(&r->ends.link))
+		qube__timer_set(r->pool->loop, &r->ends, qube__now_ms() + ENDS_MS);
 	return true;
 }
 
@@ -229,22 +238,6 @@ static bool tx_push(struct qube__relay *r)
 	if (!r->push.len)
 		qube__buf_fini(&r->push);
 	frame_queue(r, main_type(r), n);
-	return true;
-}
-
-static bool tx_short(struct qube__relay *r, uint32_t type)
-{
-	if (!half_take(r, &r->tx)) {
-		lose(r);
-		return true;
-	}
-	if (type == QUBE__QREXEC_DATA_EXIT_CODE) {
-		qube__qrexec_exit_put(r->tx.buf, QUBE__RELAY_BUF, r->exit_code);
-		r->tx.start = 0;
-		r->tx.end = QUBE__QREXEC_HEADER + 4;
-	} else {
-		frame_queue(r, type, 0);
-	}
 	return true;
 }
 
@@ -369,28 +362,45 @@ static bool plain_step(struct qube__relay *r)
 	return plain_read(r, in);
 }
 
-/* What is due when no local stream has data: ends of streams that never were, then the code. */
+/* A program that ends closes its output a moment before its exit code is known: they are told
+ * together, and the peer is woken once. */
+static bool waits_for_exit(const struct qube__relay *r)
+{
+	return (r->flags & QUBE__RELAY_PROGRAM) && !r->have_exit && !r->ends_due;
+}
+
+/* What is due when no local stream has data: ends of streams, then the code. */
 static bool tx_ends(struct qube__relay *r)
 {
-	bool quiet = r->flags & QUBE__RELAY_QUIET;
-	bool in_done = r->end[QUBE__RELAY_IN].fd < 0 && !r->push_open;
-	bool err_done = r->end[QUBE__RELAY_IN_ERR].fd < 0;
+	size_t frame = r->flags & QUBE__RELAY_QUIET ? 0 : QUBE__QREXEC_HEADER;
+	bool executes = r->role == QUBE__QREXEC_EXECUTOR;
+	bool in = r->end[QUBE__RELAY_IN].fd < 0 && !r->push_open && !r->eof_sent;
+	bool err = executes && r->end[QUBE__RELAY_IN_ERR].fd < 0 && !r->eof_err_sent;
+	bool code = executes && r->have_exit && (in || r->eof_sent) && (err || r->eof_err_sent) &&
+		    !r->out_open && !r->exit_sent;
+	size_t n = 0;
 
-	if (in_done && !r->eof_sent) {
-		r->eof_sent = true;
-		return quiet ? true : tx_short(r, main_type(r));
-	}
-	if (r->role == QUBE__QREXEC_CALLER)
+	if (waits_for_exit(r) || (!in && !err && !code))
 		return false;
-	if (err_done && !r->eof_err_sent) {
-		r->eof_err_sent = true;
-		return quiet ? true : tx_short(r, QUBE__QREXEC_DATA_STDERR);
+	if (!half_take(r, &r->tx)) {
+		lose(r);
+		return true;
 	}
-	if (r->have_exit && r->eof_sent && r->eof_err_sent && !r->out_open && !r->exit_sent) {
-		r->exit_sent = true;
-		return tx_short(r, QUBE__QREXEC_DATA_EXIT_CODE);
-	}
-	return false;
+	if (in && frame)
+		qube__qrexec_header_put(r->tx.buf, main_type(r), 0);
+	n += in ? frame : 0;
+	if (err && frame)
+		qube__qrexec_header_put(r->tx.buf + n, QUBE__QREXEC_DATA_STDERR, 0);
+	n += err ? frame : 0;
+	if (code)
+		n += (size_t)qube__qrexec_exit_put(r->tx.buf + n, QUBE__RELAY_BUF - n,
+						   r->exit_code);
+	r->eof_sent = r->eof_sent || in;
+	r->eof_err_sent = r->eof_err_sent || err;
+	r->exit_sent = r->exit_sent || code;
+	r->tx.start = 0;
+	r->tx.end = n;
+	return true;
 }
 
 static bool tx_step(struct qube__relay *r)
@@ -418,11 +428,11 @@ static bool tx_step(struct qube__relay *r)
 		return tx_push(r);
 	r->err_turn = !r->err_turn;
 	if (r->err_turn && err->fd >= 0 && err->ready)
-		return tx_read(r, QUBE__RELAY_IN_ERR, QUBE__QREXEC_DATA_STDERR, &r->eof_err_sent);
+		return tx_read(r, QUBE__RELAY_IN_ERR, QUBE__QREXEC_DATA_STDERR);
 	if (!r->push_open && in->fd >= 0 && in->ready)
-		return tx_read(r, QUBE__RELAY_IN, main_type(r), &r->eof_sent);
+		return tx_read(r, QUBE__RELAY_IN, main_type(r));
 	if (err->fd >= 0 && err->ready)
-		return tx_read(r, QUBE__RELAY_IN_ERR, QUBE__QREXEC_DATA_STDERR, &r->eof_err_sent);
+		return tx_read(r, QUBE__RELAY_IN_ERR, QUBE__QREXEC_DATA_STDERR);
 	if (tx_ends(r))
 		return true;
 	half_drop(r, &r->tx);
@@ -808,6 +818,7 @@ int qube__relay_open(struct qube__relay **out, struct qube__relay_pool *pool,
 	r->out_open = opts->fd[QUBE__RELAY_OUT] >= 0 || opts->sink;
 	qube__buf_init(&r->push, opts->push_max);
 	qube__timer_init(&r->hello, on_hello_late);
+	qube__timer_init(&r->ends, on_ends);
 	qube__posted_init(&r->again, on_again);
 	take_ends(r, opts);
 	if (opts->flags & QUBE__RELAY_PLAIN)
@@ -830,6 +841,7 @@ void qube__relay_free(struct qube__relay *r)
 	unwatch(r, &r->chan_out);
 	qube__close_fd(&r->own_fd);
 	qube__timer_stop(r->pool->loop, &r->hello);
+	qube__timer_stop(r->pool->loop, &r->ends);
 	qube__posted_cancel(&r->again);
 	half_drop(r, &r->tx);
 	half_drop(r, &r->rx);
@@ -844,6 +856,7 @@ void qube__relay_exit(struct qube__relay *r, int32_t code)
 		return;
 	r->have_exit = true;
 	r->exit_code = code;
+	qube__timer_stop(r->pool->loop, &r->ends);
 	close_out(r);
 	qube__post(r->pool->loop, &r->again);
 }

@@ -49,6 +49,7 @@ enum {
 	QUBE__RELAY_END_ON_SERVICE_EOF = 64,
 	QUBE__RELAY_SOCKET = 128, /* executor without a process: exit code 0 when both ways ended */
 	QUBE__RELAY_PLAIN = 256,  /* both sides agreed on it: wire/qrexec.h */
+	QUBE__RELAY_PROGRAM = 512, /* executor of one: qube__relay_exit() follows its end */
 };
 
 struct qube__relay;
@@ -94,6 +95,7 @@ struct qube__relay {
 	struct qube__relay_half rx;
 	struct qube__buf push;
 	struct qube__timer hello;
+	struct qube__timer ends; /* of output, which are told with the exit code */
 	struct qube__posted again;
 	struct qube__quota *quota;
 	void *user;
@@ -119,6 +121,7 @@ struct qube__relay {
 	bool framed;   /* caller: a frame came, so no DATA_PLAIN may */
 	bool plain_in; /* what is received has no frames */
 	bool exit_sent;
+	bool ends_due; /* the program goes on without its output */
 	bool finished;
 	bool err_turn;
 };

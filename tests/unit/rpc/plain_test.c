@@ -84,6 +84,36 @@ QTEST(plain, what_cannot_be_run_has_its_exit_code)
 	rig_close(&r);
 }
 
+/* It is told with the exit code if that comes at once, and without it if not. */
+QTEST(plain, the_end_of_output_does_not_wait_for_a_program_that_goes_on)
+{
+	struct qube__rpc_msg m = { .type = QUBE__RPC_HOST_CALL };
+	struct rig r;
+	int fds[3];
+	int in[2];
+	int res[2];
+
+	QT_INT(plain_open(&r, true, NULL), 0);
+	QT_INT(pipe(in), 0);
+	QT_INT(pipe(res), 0);
+	fds[0] = in[0];
+	fds[1] = fds[2] = res[1];
+	m.host_call.call = 9;
+	m.host_call.guest = 1;
+	m.host_call.command = "root:echo all; exec >&- 2>&-; read line; exit 6";
+	QT_INT(rig_send(&r, &m, fds), 0);
+	close(in[0]);
+	close(res[1]);
+	QT_INT(rig_slurp(&r, res[0], out, sizeof(out)), 4);
+	QT_STR(out, "all\n");
+	QT_INT(r.ended, 0);
+	close(in[1]);
+	QT_INT(rig_until_count(&r, &r.ended, 1), 0);
+	QT_INT(r.end_code, 6);
+	close(res[0]);
+	rig_close(&r);
+}
+
 QTEST(plain, calls_from_and_to_the_host)
 {
 	struct rig r;
