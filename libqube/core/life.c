@@ -17,9 +17,6 @@
 #include <string.h>
 
 enum {
-	/* First host id of qid 0's range; each qube has 65,536 of its own. */
-	ID_BASE = 0x10000000,
-	ID_RANGE = 65536,
 	PIDS_MAX = 4096,
 	/* An agent that is lost so often, each time within so long, is not connected again. */
 	LOSSES_MAX = 8,
@@ -208,7 +205,7 @@ static void create_machine(struct qube__run *r)
 		.services = services,
 		.uuid = vm->uuid,
 		.qid = vm->qid,
-		.id_base = ID_BASE + vm->qid * ID_RANGE,
+		.id_base = QUBE__IDS_FIRST + vm->qid % QUBE__IDS_RANGES * QUBE__IDS_RANGE,
 		.role = role_of(vm),
 		.memory_bytes = memory_of(vm),
 		.vcpus = vcpus_of(vm),

@@ -57,7 +57,8 @@ struct qube__machine_spec {
 	const char *default_user; /* NULL: root only */
 	const char *services;	  /* names of features service.NAME, ' ' between; or NULL */
 	uint32_t qid;
-	uint32_t id_base;      /* first of 65,536 host ids that are the qube's own */
+	uint32_t id_base;      /* first of 65,536 host ids that are the qube's own; if another
+				  host has them, the driver takes others */
 	uint32_t role;	       /* enum qube__machine_role */
 	uint32_t flags;	       /* QUBE__MACHINE_* */
 	uint64_t memory_bytes; /* 0: no limit */
@@ -157,6 +158,9 @@ extern const struct qube__driver_ops qube__driver_fake;
 extern const struct qube__driver_ops qube__driver_local; /* with QUBE_DRIVER_LOCAL */
 
 /* What the local driver needs of this machine, one line each, for `qube doctor`. */
+/* Ranges of ids for qubes: from the first id on, as many as fit below those that mean nobody. */
+enum { QUBE__IDS_RANGE = 65536, QUBE__IDS_FIRST = 0x10000000, QUBE__IDS_RANGES = 61438 };
+
 struct qube__check {
 	const char *name; /* static */
 	bool ok;

@@ -120,6 +120,18 @@ static int connect_box(struct qube__local_machine *m)
 	return 0;
 }
 
+/* A host that knew nothing of such claims may have given the same to two: they share ceilings. */
+static void claim_ids(struct qube__local_machine *m)
+{
+	char line[512];
+
+	if (qube__local_ids_pass(&m->d->ids, m->record->id_base, m->box.pid) == 0)
+		return;
+	snprintf(line, sizeof(line), "'%s' goes on, though %.400s", m->name,
+		 qube_error_last()->message);
+	m->d->env.log(m->d->env.user, 4, line);
+}
+
 static int verify(struct qube__local_machine *m)
 {
 	const struct qube__local_record *rec;
@@ -138,6 +150,9 @@ static int verify(struct qube__local_machine *m)
 	group = strrchr(rec->group, '/');
 	if (group && qube__text_copy(m->group, sizeof(m->group), group + 1) < 0)
 		return qube__fail(QUBE_E_PROTO, "the name of its cgroup is too long");
+	claim_ids(m);
+	m->id_base = rec->id_base;
+	m->id_pid = m->box.pid;
 	m->unenforced = rec->unenforced;
 	m->start_ms = rec->started_ms;
 	m->frozen = is_frozen(m);

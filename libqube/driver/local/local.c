@@ -24,6 +24,9 @@
 
 enum { CLOSE_MS = 5000, STOP_GRACE_MS = 600 * 1000, AGENT_MAX = 64 << 20 };
 
+/* The same for every host of the machine, whatever its own folders are. */
+static const char ids_dir[] = "/run/libqube-ids";
+
 static struct qube__local_driver *of_driver(struct qube__driver *d)
 {
 	return qube__container_of(d, struct qube__local_driver, base);
@@ -44,6 +47,7 @@ void qube__local_unref(struct qube__local_driver *d)
 	qube__close_fd(&d->run_fd);
 	qube__close_fd(&d->agent_fd);
 	qube__close_fd(&d->cgroup_fd);
+	qube__close_fd(&d->ids.dir);
 	free(d);
 }
 
@@ -135,6 +139,8 @@ static int prepare(struct qube__local_driver *d)
 	if (r == 0)
 		r = qube__local_cgroup_open(d);
 	if (r == 0)
+		r = qube__local_ids_open(&d->ids, ids_dir);
+	if (r == 0)
 		qube__local_adopt(d);
 	d->env.run_dir = d->run_dir;
 	d->env.libexec_dir = NULL;
@@ -151,6 +157,11 @@ static int local_open(struct qube__driver **out, const struct qube__driver_env *
 	d->base.ops = &qube__driver_local;
 	d->env = *env;
 	d->run_fd = d->agent_fd = d->cgroup_fd = -1;
+	d->ids = (struct qube__local_ids){ .dir = -1,
+					   .first = QUBE__IDS_FIRST,
+					   .count = QUBE__IDS_RANGES,
+					   .subuid = "/etc/subuid",
+					   .subgid = "/etc/subgid" };
 	d->refs = 1;
 	qube__list_init(&d->machines);
 	r = prepare(d);
@@ -211,6 +222,10 @@ static int local_run(struct qube__machine *base)
 		return qube__fail(QUBE_E_STATE, "the machine is not held");
 	/* First: a machine that runs without a record is not found again. */
 	r = qube__local_record_write(m);
+	if (r == 0)
+		r = qube__local_ids_pass(&m->d->ids, m->id_base, m->box.pid);
+	if (r == 0)
+		m->id_pid = m->box.pid;
 	if (r == 0)
 		r = qube__local_order(m, QUBE__BOX_RUN, 0);
 	if (r == 0)

@@ -35,6 +35,15 @@ struct qube__local_record {
 	char layers[QUBE__LAYERS_MAX][QUBE__LOCAL_LAYER_MAX];
 };
 
+/* ids.c: ranges of user ids, agreed upon with the other hosts of this machine. */
+struct qube__local_ids {
+	int dir;	/* -1 before open */
+	uint32_t first; /* of the ids that are handed out */
+	uint32_t count; /* how many ranges from there */
+	const char *subuid;
+	const char *subgid;
+};
+
 struct qube__local_driver {
 	struct qube__driver base;
 	struct qube__driver_env env;
@@ -45,6 +54,7 @@ struct qube__local_driver {
 	int agent_fd;  /* sealed memfd */
 	int cgroup_fd; /* directory for the machines' groups, or -1 */
 	char cgroup_path[1024];
+	struct qube__local_ids ids;
 	bool has_memory;
 	bool has_cpu;
 	bool has_pids;
@@ -86,6 +96,8 @@ struct qube__local_machine {
 	struct qube__child launcher; /* pid 0: gone */
 	struct qube__child box;
 	uint64_t start_ms;
+	uint32_t id_base;		   /* 0: none is held */
+	pid_t id_pid;			   /* its box's, once they are passed on */
 	struct qube__local_record *record; /* what the next host has to know */
 	uint32_t box_version;		   /* of its protocol; 0: ours */
 	struct qube__source sock_source;
@@ -132,6 +144,16 @@ int qube__local_pid_start(uint64_t *out, pid_t pid);
 /* adopt.c */
 /* Machines that a host before left: taken over, or ended. Ending takes two seconds at most. */
 void qube__local_adopt(struct qube__local_driver *d);
+
+/* ids.c */
+int qube__local_ids_open(struct qube__local_ids *ids, const char *path);
+/* The wanted range, or the next one that neither another host nor /etc/subuid has. It is this
+ * process' until it is passed on, or given back. QUBE_E_LIMIT: there is none. */
+int qube__local_ids_take(uint32_t *out, const struct qube__local_ids *ids, uint32_t wanted);
+/* From now on it is in use as long as that process lives. QUBE_E_BUSY: it is another's. */
+int qube__local_ids_pass(const struct qube__local_ids *ids, uint32_t base, pid_t pid);
+/* What this process holds, or a process that is gone held. */
+void qube__local_ids_give(const struct qube__local_ids *ids, uint32_t base, pid_t gone);
 
 /* local.c */
 void qube__local_unref(struct qube__local_driver *d);

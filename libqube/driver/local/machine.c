@@ -56,7 +56,7 @@ static int encode_spec(struct qube__local_machine *m, uint8_t *bytes, size_t *le
 		.user = s->default_user,
 		.guest_dir = m->d->guest_dir,
 		.services = s->services,
-		.id_base = s->id_base,
+		.id_base = m->id_base,
 		.role = s->role,
 		.flags = s->flags & QUBE__BOX_FLAGS,
 		.pids_max = s->pids_max ? s->pids_max : PIDS_DEFAULT,
@@ -192,7 +192,9 @@ static int build(struct qube__local_machine *m, const struct qube__machine_spec 
 			return qube__fail(QUBE_E_BUSY, "%s is already running", spec->name);
 		}
 	}
-	r = encode_spec(m, bytes, &len, spec);
+	r = qube__local_ids_take(&m->id_base, &m->d->ids, spec->id_base);
+	if (r == 0)
+		r = encode_spec(m, bytes, &len, spec);
 	if (r < 0) {
 		m->name[0] = '\0';
 		return r;
@@ -349,11 +351,23 @@ void qube__local_end_now(struct qube__local_machine *m, uint64_t until_ms)
 	m->state = QUBE__LOCAL_GONE;
 }
 
+/* Those of a box that hangs on its way out stay until it is gone. */
+static void give_ids(struct qube__local_machine *m)
+{
+	struct pollfd p = { .fd = m->box.pidfd, .events = POLLIN };
+	bool gone = p.fd < 0 || poll(&p, 1, 0) > 0;
+
+	if (m->id_base)
+		qube__local_ids_give(&m->d->ids, m->id_base, gone ? m->id_pid : 0);
+	m->id_base = 0;
+}
+
 void qube__local_clean(struct qube__local_machine *m)
 {
 	struct qube__local_driver *d = m->d;
 
 	qube__local_unwatch(m);
+	give_ids(m);
 	qube__close_fd(&m->sock);
 	qube__close_fd(&m->log_fd);
 	qube__close_fd(&m->launcher.pidfd);
@@ -384,6 +398,7 @@ void qube__local_leave(struct qube__local_machine *m)
 	/* What has no name and no directory here is not cleaned. */
 	m->name[0] = '\0';
 	m->group[0] = '\0';
+	m->id_base = 0;
 	qube__close_fd(&m->dir_fd);
 	m->box.pid = 0;
 	qube__local_clean(m);

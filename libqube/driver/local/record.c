@@ -194,7 +194,7 @@ int qube__local_record_fill(struct qube__local_machine *m, const struct qube__ma
 	bad |= qube__text_copy(r->name, sizeof(r->name), m->name);
 	bad |= qube__text_copy(r->uuid, sizeof(r->uuid), spec->uuid ? spec->uuid : "");
 	r->qid = spec->qid;
-	r->id_base = spec->id_base;
+	r->id_base = m->id_base;
 	r->bound = spec->bound;
 	r->unenforced = m->unenforced;
 	if (m->group[0] && (size_t)snprintf(r->group, sizeof(r->group), "%s%s%s", m->d->cgroup_path,

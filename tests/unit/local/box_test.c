@@ -64,7 +64,7 @@ QTEST(local, processes_of_a_box_have_ids_of_its_range_on_the_host)
 
 	NEED_WORLD(&w);
 	if (world_start(&w)) {
-		snprintf(path, sizeof(path), "grep -q '^Uid:.65536000' /proc/%d/status",
+		snprintf(path, sizeof(path), "grep -q '^Uid:.%u' /proc/%d/status", w.ids,
 			 (int)w.m->ops->pid(w.m));
 		W_TRUE(world_host(&w, path));
 		snprintf(path, sizeof(path), "/proc/%d/root", (int)w.m->ops->pid(w.m));

@@ -578,6 +578,33 @@ QTEST(local, threat_34_a_driver_leaves_what_runs_to_the_next_one)
 	W_TRUE(world_close(&w));
 }
 
+/* What the kernel counts for a user id it counts for all that have it. */
+QTEST(local, threat_33_qubes_of_two_hosts_have_no_ceiling_in_common)
+{
+	static struct world other;
+	struct world w;
+
+	NEED_WORLD(&w);
+	W_TRUE(world_open(&other));
+	other.spec.uuid = "76543210-89ab-cdef-0123-456789abcdef"; /* as two hosts' would be */
+	if (world_start(&w) && world_start(&other)) {
+		W_TRUE(w.ids / QUBE__IDS_RANGE != other.ids / QUBE__IDS_RANGE);
+		world_sh_says(&w,
+			      "for i in $(seq 50); do sleep 30 >/dev/null 2>&1 & done; echo full",
+			      "full\n");
+		world_sh_says(&other,
+			      "for i in $(seq 40); do sleep 1 >/dev/null & done; wait; echo free",
+			      "free\n");
+	}
+	if (other.m)
+		world_stop(&other);
+	if (w.m)
+		world_stop(&w);
+	/* Both look for what is left of either. */
+	W_TRUE(world_close(&other));
+	W_TRUE(world_close(&w));
+}
+
 /* A second box beside the world's own, to which something happens. */
 static struct qube__machine *start_other(struct world *w)
 {

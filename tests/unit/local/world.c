@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "driver/local/local.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -250,6 +251,7 @@ bool world_start(struct world *w)
 		qtest_fail(__FILE__, __LINE__, "run: %s", qube_error_last()->message);
 		return false;
 	}
+	w->ids = qube__container_of(w->m, struct qube__local_machine, base)->id_base;
 	return world_wait(w, QUBE__MACHINE_RUNNING, 20);
 }
 
@@ -279,6 +281,7 @@ static bool unmount(const char *dir)
 /* What a machine may leave behind on this host. */
 static bool left_behind(struct world *w)
 {
+	char command[256];
 	bool clean;
 
 	clean = run(w->dir, "test -z \"$(ls -A run)\"");
@@ -293,8 +296,11 @@ static bool left_behind(struct world *w)
 		clean = false;
 	}
 	/* A box whose host was killed is reaped by the machine's init, in its own time. */
-	if (!run("/", "for i in $(seq 100); do if grep -lqs '^Uid:.*\\b65536000\\b' "
-		      "/proc/[0-9]*/status; then sleep 0.1; else exit 0; fi; done; exit 1")) {
+	snprintf(command, sizeof(command),
+		 "for i in $(seq 100); do if grep -lqs '^Uid:.*\\b%u\\b' "
+		 "/proc/[0-9]*/status; then sleep 0.1; else exit 0; fi; done; exit 1",
+		 w->ids);
+	if (w->ids && !run("/", command)) {
 		qtest_fail(__FILE__, __LINE__, "a process is left");
 		clean = false;
 	}

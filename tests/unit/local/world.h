@@ -22,6 +22,7 @@ struct world {
 	struct qube__driver *driver;
 	struct qube__machine *m;
 	struct qube__machine_spec spec;
+	uint32_t ids; /* what it got: WORLD_IDS unless another has them */
 	int events[8];
 	int n_events;
 	int status;
