@@ -271,7 +271,7 @@ const struct cli_verb cli_verbs[] = {
 	  CLI_BIT(O_STATE) | CLI_BIT(O_TIMEOUT), CLI_V_QUBES, 1, 1, cmd_wait, NULL },
 	{ "doctor", "", "tell what this machine can do",
 	  "One line a check. The exit status is 1 if qubes cannot run here. With --socket the "
-	  "host behind it looks, with its own rights.",
+	  "host behind it looks, with its own rights, and at its pools too.",
 	  0, 0, 0, 0, cmd_doctor, NULL },
 	{ "volume ls", "QUBE", "list the volumes of a qube", "", 0, CLI_V_QUBES, 1, 1,
 	  cmd_volume_ls, NULL },

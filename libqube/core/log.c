@@ -83,8 +83,11 @@ void qube__life_log(struct qube__host *h, const char *name, const char *line)
 	struct stat st;
 	int n;
 
-	if (dir < 0)
+	if (dir < 0) {
+		if (h->run_dir)
+			fell_short(h, name);
 		return;
+	}
 	fd = openat(dir, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > LOG_MAX) {
 		char old[64];

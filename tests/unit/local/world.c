@@ -100,9 +100,13 @@ static char *dup_path(const char *s)
 
 static void init_spec(struct world *w)
 {
+	static unsigned int worlds;
+
+	snprintf(w->uuid, sizeof(w->uuid), "%08x-89ab-cdef-0123-456789abcdef",
+		 ((unsigned int)getpid() << 10) + worlds++);
 	w->spec = (struct qube__machine_spec){
 		.name = "box-test",
-		.uuid = "01234567-89ab-cdef-0123-456789abcdef",
+		.uuid = w->uuid,
 		.default_user = "user",
 		.qid = 7,
 		.id_base = WORLD_IDS,
@@ -291,7 +295,7 @@ static bool left_behind(struct world *w)
 		qtest_fail(__FILE__, __LINE__, "the file system at %s is in use", w->dir);
 		clean = false;
 	}
-	if (!run("/", "! grep -q qube-box-test /proc/self/mountinfo")) {
+	if (!run(w->dir, "! grep -qF $PWD /proc/self/mountinfo")) {
 		qtest_fail(__FILE__, __LINE__, "a mount is left");
 		clean = false;
 	}
@@ -304,8 +308,11 @@ static bool left_behind(struct world *w)
 		qtest_fail(__FILE__, __LINE__, "a process is left");
 		clean = false;
 	}
-	if (!run("/", "p=$(awk '/ - cgroup2 /{print $5; exit}' /proc/self/mountinfo); "
-		      "test -z \"$p\" || test -z \"$(find $p -name 'qube-box-test-*')\"")) {
+	snprintf(command, sizeof(command),
+		 "p=$(awk '/ - cgroup2 /{print $5; exit}' /proc/self/mountinfo); "
+		 "test -z \"$p\" || test -z \"$(find $p -name 'qube-box-*-%.8s*')\"",
+		 w->uuid);
+	if (!run("/", command)) {
 		qtest_fail(__FILE__, __LINE__, "a cgroup is left");
 		clean = false;
 	}

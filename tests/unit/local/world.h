@@ -18,6 +18,7 @@ struct world {
 	char upper[128];
 	char work[128];
 	char kept[128];
+	char uuid[40]; /* of its own, as the names of groups are seen by all */
 	struct qube__loop loop;
 	struct qube__driver *driver;
 	struct qube__machine *m;
