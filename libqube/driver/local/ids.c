@@ -141,20 +141,30 @@ static bool given_to_users(const char *text, uint32_t base)
 	return false;
 }
 
+/* Machines without such users have no such files. */
+static int read_given(char **out, const char *path)
+{
+	int r = qube__io_read_file(out, NULL, AT_FDCWD, path, SUBIDS_MAX);
+
+	return r == QUBE_E_NOENT ? 0 : r;
+}
+
 static int take_locked(uint32_t *out, const struct qube__local_ids *ids, uint32_t wanted)
 {
 	qube__autofree char *uids = NULL;
 	qube__autofree char *gids = NULL;
 	uint32_t base = wanted;
+	int r = read_given(&uids, ids->subuid);
 
-	/* Machines without such users have no such files. */
-	qube__io_read_file(&uids, NULL, AT_FDCWD, ids->subuid, SUBIDS_MAX);
-	qube__io_read_file(&gids, NULL, AT_FDCWD, ids->subgid, SUBIDS_MAX);
+	if (r == 0)
+		r = read_given(&gids, ids->subgid);
+	if (r < 0)
+		return r;
 	for (uint32_t i = 0; i <= ids->count; i++) {
-		if (!in_use(ids, base) && !given_to_users(uids, base) &&
-		    !given_to_users(gids, base)) {
-			int r = write_claim(ids, base, getpid());
-
+		/* In this order: a large part may be given away, and that costs no call. */
+		if (!given_to_users(uids, base) && !given_to_users(gids, base) &&
+		    !in_use(ids, base)) {
+			r = write_claim(ids, base, getpid());
 			if (r == 0)
 				*out = base;
 			return r;

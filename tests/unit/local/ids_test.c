@@ -191,6 +191,9 @@ QTEST(ids, what_users_may_give_to_containers_is_left_to_them)
 	QT_INT(got, FIRST + 2 * RANGE);
 	QT_INT(put(s.users, "all:0:4294967295\n"), 0);
 	QT_INT(qube__local_ids_take(&got, &s.ids, FIRST), QUBE_E_LIMIT);
+	/* One that cannot be read may give away anything. */
+	s.ids.subuid = s.dir;
+	QT_INT(qube__local_ids_take(&got, &s.ids, FIRST), QUBE_E_INVALID);
 	shelf_close(&s);
 }
 
