@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* used: NULL when it was not counted. */
@@ -265,28 +266,49 @@ static int run_stream(struct cli *c, qube_op *op)
 	return cli_op_run(c, op, &watch, NULL);
 }
 
+static int export_to(struct cli *c, qube_domain *d, const char *volume, int fd)
+{
+	qube_op *op = NULL;
+
+	return qube_domain_volume_export(d, volume, fd, &op) < 0 ? cli_fail_last(c) :
+								   run_stream(c, op);
+}
+
+/* A device or a pipe is written to; another file must not take its place. */
+static int export_into(struct cli *c, qube_domain *d, const char *volume, const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int r;
+
+	if (fd < 0)
+		return cli_fail_text(c, CLI_FAILED, "cannot open %s: %s", path, strerror(errno));
+	r = export_to(c, d, volume, fd);
+	close(fd);
+	return r;
+}
+
 /* The file to write is made under another name: what was there before stays when it fails. */
 static int export(struct cli *c, qube_domain *d, const char *volume)
 {
 	const char *path = c->o.n_pos > 2 ? c->o.pos[2] : "-";
 	bool std = strcmp(path, "-") == 0;
 	char part[PATH_MAX];
-	qube_op *op = NULL;
-	int fd = STDOUT_FILENO;
+	struct stat st;
+	int fd;
 	int r;
 
-	if (std && isatty(fd))
+	if (std && isatty(STDOUT_FILENO))
 		return cli_usage(c, "a volume is nothing to look at: name a FILE");
+	if (std)
+		return export_to(c, d, volume, STDOUT_FILENO);
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return export_into(c, d, volume, path);
 	if (snprintf(part, sizeof(part), "%s.part", path) >= (int)sizeof(part))
 		return cli_usage(c, "the name of the file is too long");
-	if (!std)
-		fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return cli_fail_text(c, CLI_FAILED, "cannot make %s: %s", part, strerror(errno));
-	r = qube_domain_volume_export(d, volume, fd, &op) < 0 ? cli_fail_last(c) :
-								run_stream(c, op);
-	if (std)
-		return r;
+	r = export_to(c, d, volume, fd);
 	if (r == 0 && (fsync(fd) < 0 || rename(part, path) < 0))
 		r = cli_fail_text(c, CLI_FAILED, "cannot write %s: %s", path, strerror(errno));
 	if (r)

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import stat
 import subprocess
 import tarfile
 
@@ -341,6 +342,18 @@ def threat_24_a_new_qube_has_nothing_of_one_that_had_its_name(host):
         now = [content(host, "again", v) for v in kept] + [on_disk(host, "again")]
         equal(now, new, f"volumes of the new {klass}")
         host.ok("rm", "again")
+
+
+def test_an_export_writes_to_a_pipe_or_device_and_takes_no_place_of_one(host):
+    # What a device is, is asked of a pipe: nobody's machine is put at risk.
+    pipe = host.dir / "pipe"
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE)
+    host.ok("volume", "export", "app", "private", str(pipe))
+    expect(len(reader.communicate(timeout=20)[0]) > 512, "the archive came through")
+    expect(stat.S_ISFIFO(os.stat(pipe).st_mode), "the pipe is no pipe any more")
+    r = host.qube("volume", "export", "app", "private", str(host.dir))
+    expect(r.code == 1 and "Is a directory" in r.why, f"a directory: {r}")
 
 
 def test_a_reader_that_goes_away_ends_the_export_alone(host):
