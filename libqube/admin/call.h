@@ -17,7 +17,7 @@ enum {
 enum { QUBE__DEST_DOM0 = 1, QUBE__DEST_VM = 2, QUBE__DEST_ANY = 3 };
 enum { QUBE__TAKES_NONE = 0, QUBE__TAKES_SOME = 1, QUBE__TAKES_MAYBE = 2 };
 enum {
-	QUBE__METHOD_STREAM = 1,    /* answers with events: sockets only */
+	QUBE__METHOD_STREAM = 1,    /* answers with events, or a descriptor: sockets only */
 	QUBE__METHOD_HOST_ONLY = 2, /* never for a qube, whatever the policy says */
 	QUBE__METHOD_OP = 4,	    /* needs the application's dispatch to finish */
 	QUBE__METHOD_WAITS = 8,	    /* may be answered later */
@@ -45,6 +45,7 @@ struct qube__admin_call {
 	bool from_host;
 	struct qube__buf reply;
 	int fds[QUBE__CALL_FDS]; /* -1 or owned */
+	int give_fd;		 /* sockets: sent with the answer's first byte; -1 or owned */
 	uid_t uid;		 /* sockets: of who is at the other end */
 	gid_t gid;
 	struct qube__waiter waiter;
@@ -101,6 +102,7 @@ int qube__m_vm_pause(struct qube__admin_call *c);
 int qube__m_vm_unpause(struct qube__admin_call *c);
 int qube__m_vm_current_state(struct qube__admin_call *c);
 int qube__m_events(struct qube__admin_call *c);
+int qube__m_door(struct qube__admin_call *c);
 int qube__m_volume_list(struct qube__admin_call *c);
 int qube__m_volume_info_now(struct qube__admin_call *c);
 int qube__m_volume_snapshots(struct qube__admin_call *c);

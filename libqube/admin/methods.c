@@ -82,6 +82,7 @@ static const struct qube__method methods[] = {
 	{ "qube.Clone", V, NO, R, QUBE__METHOD_HOST_ONLY | QUBE__METHOD_OP, qube__m_op_clone },
 	{ "qube.CreateHeld", A, NO, NO, QUBE__METHOD_HOST_ONLY | QUBE__METHOD_STREAM,
 	  qube__m_vm_create_held },
+	{ "qube.Door", D, NO, NO, QUBE__METHOD_HOST_ONLY | QUBE__METHOD_STREAM, qube__m_door },
 	{ "qube.GetAll", D, NO, NO, QUBE__METHOD_HOST_ONLY, qube__m_get_all },
 	{ "qube.HostCheck", D, NO, NO, QUBE__METHOD_HOST_ONLY, qube__m_host_check },
 	{ "qube.HostInfo", D, NO, NO, QUBE__METHOD_HOST_ONLY, qube__m_host_info },
@@ -228,6 +229,7 @@ void qube__admin_call_init(struct qube__admin_call *c, struct qube__host *h)
 	c->host = h;
 	for (int i = 0; i < QUBE__CALL_FDS; i++)
 		c->fds[i] = -1;
+	c->give_fd = -1;
 	qube__buf_init(&c->reply, QUBE__CALL_REPLY_MAX);
 	qube__list_init(&c->waiter.link);
 	qube__list_init(&c->tick.link);

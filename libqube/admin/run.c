@@ -21,6 +21,7 @@ void qube__admin_call_fini(struct qube__admin_call *c)
 	qube__buf_fini(&c->reply);
 	for (int i = 0; i < QUBE__CALL_FDS; i++)
 		qube__close_fd(&c->fds[i]);
+	qube__close_fd(&c->give_fd);
 	if (c->op)
 		qube__op_drop(c->op);
 	c->op = NULL;

@@ -4,6 +4,7 @@
  * size and a deadline; then the answer. Whoever may connect is the host's equal, yet what it sends
  * is parsed like a stranger's. */
 #include "admin/call.h"
+#include "admin/serve.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -87,17 +88,16 @@ static void flush(struct conn *c)
 	if (c->gone)
 		return;
 	while (c->out.len) {
-		ssize_t n = send(c->fd, qube__buf_data(&c->out), c->out.len,
-				 MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = qube__io_send_fds(c->fd, qube__buf_data(&c->out), c->out.len,
+					      &c->call.give_fd, c->call.give_fd >= 0);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN)
+		if (n == QUBE_E_AGAIN)
 			break;
 		if (n < 0) {
 			end(c);
 			return;
 		}
+		qube__close_fd(&c->call.give_fd);
 		qube__buf_consume(&c->out, (size_t)n);
 		progress = true;
 	}
@@ -240,25 +240,25 @@ static void on_ready(struct qube__source *s, uint32_t revents)
 	qube__source_again(&c->host->ctx.loop, s);
 }
 
-int qube__admin_serve(struct qube__host *h, int fd)
+/* fd is transferred, also on failure. */
+static struct conn *conn_new(struct qube__host *h, int fd, uid_t uid, gid_t gid)
 {
 	qube__autofd own = fd;
-	struct ucred peer;
-	socklen_t len = sizeof(peer);
 	struct conn *c;
-	int r;
 
-	if (h->n_conns >= CONNS_MAX)
-		return qube__fail(QUBE_E_LIMIT, "more than %d connections", CONNS_MAX);
-	if (getsockopt(own, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
-		return qube__fail_os("cannot tell who calls");
+	if (h->n_conns >= CONNS_MAX) {
+		qube__fail(QUBE_E_LIMIT, "more than %d connections", CONNS_MAX);
+		return NULL;
+	}
 	c = calloc(1, sizeof(*c));
-	if (!c)
-		return qube__fail_nomem();
+	if (!c) {
+		qube__fail_nomem();
+		return NULL;
+	}
 	c->host = h;
 	qube__admin_call_init(&c->call, h);
-	c->call.uid = peer.uid;
-	c->call.gid = peer.gid;
+	c->call.uid = uid;
+	c->call.gid = gid;
 	c->call.from_host = true;
 	c->call.finish = conn_finish;
 	c->call.stream = conn_stream;
@@ -269,9 +269,15 @@ int qube__admin_serve(struct qube__host *h, int fd)
 	c->fd = qube__steal_fd(&own);
 	h->n_conns++;
 	qube__list_append(&h->conns, &c->link);
-	/* Most requests are there by now and are answered without a turn of the loop. */
-	c->fresh = true;
-	on_ready(&c->source, 0);
+	return c;
+}
+
+/* Most requests are answered without a turn of the loop; what is not over then is watched. */
+static int conn_begin(struct conn *c)
+{
+	struct qube__host *h = c->host;
+	int r;
+
 	c->fresh = false;
 	if (c->gone) {
 		conn_free(c);
@@ -287,8 +293,49 @@ int qube__admin_serve(struct qube__host *h, int fd)
 	return 0;
 }
 
+int qube__admin_serve(struct qube__host *h, int fd)
+{
+	qube__autofd own = fd;
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+	struct conn *c;
+
+	if (getsockopt(own, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		return qube__fail_os("cannot tell who calls");
+	c = conn_new(h, qube__steal_fd(&own), peer.uid, peer.gid);
+	if (!c)
+		return qube_error_last()->code;
+	c->fresh = true;
+	on_ready(&c->source, 0);
+	return conn_begin(c);
+}
+
+int qube__admin_serve_packet(struct qube__host *h, const int *fds, size_t n_fds,
+			     const void *untrusted, size_t len, uid_t uid, gid_t gid)
+{
+	struct conn *c = conn_new(h, fds[0], uid, gid);
+
+	for (size_t i = 1; i < n_fds; i++) {
+		int fd = fds[i];
+
+		if (c)
+			c->call.fds[i - 1] = fd;
+		else
+			qube__close_fd(&fd);
+	}
+	if (!c)
+		return qube_error_last()->code;
+	c->fresh = true;
+	if (qube__buf_append(&c->in, untrusted, len) < 0)
+		end(c);
+	else
+		run(c);
+	return conn_begin(c);
+}
+
 void qube__admin_close(struct qube__host *h)
 {
+	qube__admin_close_doors(h);
 	while (!qube__list_empty(&h->conns))
 		conn_free(qube__container_of(h->conns.next, struct conn, link));
 }

@@ -224,6 +224,7 @@ int qube__host_open(qube_ctx **out, const struct qube_ctx_opts *opts)
 	qube__list_init(&h->asks);
 	qube__list_init(&h->outbox);
 	qube__list_init(&h->conns);
+	qube__list_init(&h->doors);
 	r = qube__ctx_init(&h->ctx, &qube__host_backend, opts);
 	if (r < 0) {
 		free(h);

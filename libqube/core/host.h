@@ -88,6 +88,8 @@ struct qube__host {
 
 	struct qube__list conns; /* of admin/ */
 	size_t n_conns;
+	struct qube__list doors; /* of admin/ */
+	size_t n_doors;
 	uint32_t conn_read_ms;	/* for a whole request */
 	uint32_t conn_write_ms; /* without progress while an answer waits */
 	void (*close_conns)(struct qube__host *h);

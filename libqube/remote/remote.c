@@ -24,6 +24,7 @@ static void remote_close(qube_ctx *ctx)
 	qube__remote_let_go(r);
 	qube__op_cancel_all(ctx);
 	qube__remote_stop_events(r);
+	qube__close_fd(&r->door);
 	qube__ctx_fini(ctx);
 	free(r->socket_path);
 	free(r);
@@ -486,6 +487,7 @@ int qube__remote_open(qube_ctx **out, const struct qube_ctx_opts *opts)
 	if (!r)
 		return qube__fail_nomem();
 	r->events_fd = -1;
+	r->door = -1;
 	qube__list_init(&r->handles);
 	qube__list_init(&r->requests);
 	qube__list_init(&r->held);

@@ -38,39 +38,49 @@ static int connect_to(const char *path)
 	return qube__steal_fd(&fd);
 }
 
+static int send_all(int fd, struct qube__buf *text, const int *fds, size_t n)
+{
+	ssize_t sent = qube__io_send_fds(fd, qube__buf_data(text), text->len, fds, n);
+
+	if (sent < 0)
+		return qube__fail((int)sent, "the host does not take the request");
+	qube__buf_consume(text, (size_t)sent);
+	while (text->len) {
+		sent = send(fd, qube__buf_data(text), text->len, MSG_NOSIGNAL);
+		if (sent < 0 && errno == EINTR)
+			continue;
+		if (sent < 0)
+			return qube__fail_os("cannot send the request");
+		qube__buf_consume(text, (size_t)sent);
+	}
+	return shutdown(fd, SHUT_WR) < 0 ? qube__fail_os("cannot end the request") : 0;
+}
+
 int qube__remote_send(int *out_fd, qube_ctx *ctx, const char *method, const char *arg,
 		      const char *dest, const void *payload, size_t len, const int *fds, size_t n)
 {
+	struct qube__remote *remote = qube__remote_of(ctx);
 	qube__autobuf text;
-	qube__autofd fd = connect_to(qube__remote_of(ctx)->socket_path);
-	ssize_t sent;
+	qube__autofd fd = -1;
 	int r;
 
 	qube__buf_init(&text, QUBE__ADMIN_REQUEST_MAX);
-	if (fd < 0)
-		return fd;
 	r = qube__wire_admin_request_encode(&text, method, arg, "dom0", dest, payload, len);
 	if (r == QUBE_E_NOMEM)
 		return qube__fail_nomem();
 	if (r < 0)
 		return qube__fail_detail(r, QUBE_D_VALUE,
 					 "a name or value that cannot be sent to the host");
-	sent = qube__io_send_fds(fd, qube__buf_data(&text), text.len, fds, n);
-	if (sent < 0)
-		return qube__fail((int)sent, "the host does not take the request");
-	qube__buf_consume(&text, (size_t)sent);
-	while (text.len) {
-		sent = send(fd, qube__buf_data(&text), text.len, MSG_NOSIGNAL);
-		if (sent < 0 && errno == EINTR)
-			continue;
-		if (sent < 0)
-			return qube__fail_os("cannot send the request");
-		qube__buf_consume(&text, (size_t)sent);
-	}
-	if (shutdown(fd, SHUT_WR) < 0)
-		return qube__fail_os("cannot end the request");
-	*out_fd = qube__steal_fd(&fd);
-	return 0;
+	qube__remote_find_door(ctx);
+	if (qube__remote_enter(out_fd, remote, &text, fds, n))
+		return 0;
+	fd = connect_to(remote->socket_path);
+	if (fd < 0)
+		return fd;
+	r = send_all(fd, &text, fds, n);
+	if (r == 0)
+		*out_fd = qube__steal_fd(&fd);
+	return r;
 }
 
 static int read_answer(struct qube__buf *in, int fd)

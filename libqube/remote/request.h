@@ -11,6 +11,9 @@
 struct qube__remote {
 	qube_ctx ctx; /* first: it is a context */
 	char *socket_path;
+	int door;	/* requests go in here, door.c; -1: each connects */
+	uint32_t asked; /* since there was one */
+	bool no_door;	/* the host has none to give */
 	uint32_t isolation;
 	bool knows_isolation;
 	struct qube__list handles;  /* qube_domain.link; not all are the application's */
@@ -37,6 +40,13 @@ int qube__remote_tell(qube_ctx *ctx, const char *method, const char *arg, const 
 		      const char *payload);
 /* The code of an answer that is no OK; sets the record. */
 int qube__remote_refusal(const struct qube__wire_admin_response *r, const char *method);
+
+/* --- door.c --- */
+/* 1: sent, *out_fd as above. 0: not possible now, a connection is. */
+int qube__remote_enter(int *out_fd, struct qube__remote *r, struct qube__buf *request,
+		       const int *fds, size_t n);
+/* After requests that had to connect: asks for a door. What fails costs nothing but speed. */
+void qube__remote_find_door(qube_ctx *ctx);
 
 /* --- ops.c --- */
 /* One request that is an operation. */

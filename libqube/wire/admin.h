@@ -14,6 +14,7 @@
 
 enum {
 	QUBE__ADMIN_REQUEST_MAX = 65536, /* header and payload */
+	QUBE__ADMIN_DOOR_MAX = 16384,	 /* of a request that comes through a door (admin/door.c) */
 	QUBE__ADMIN_ARG_MAX = 1023,
 	QUBE__ADMIN_PEER_MAX = 63,
 	QUBE__ADMIN_EVENT_MAX = 65536,

@@ -6,7 +6,9 @@
 
 #include "base/io.h"
 #include "core/host.h"
+#include "wire/admin.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -436,4 +438,137 @@ QTEST(events, threat_21_a_reader_that_is_too_slow_loses_its_stream_and_nobody_el
 	QT_TRUE(heard > 3000 * 4000u);
 	close(slow);
 	close(good);
+}
+
+/* --- doors --- */
+
+/* -1: none was given. */
+static int door_open(qube_ctx *ctx)
+{
+	static const char ask[] = "qube.Door+ dom0 name dom0";
+	int fd = peer_open(ctx);
+	char answer[64];
+	int door = -1;
+	size_t n = 1;
+	ssize_t len;
+
+	send(fd, ask, sizeof(ask), MSG_NOSIGNAL);
+	shutdown(fd, SHUT_WR);
+	for (int i = 0; i < 10; i++)
+		qube_ctx_dispatch(ctx, 0);
+	len = qube__io_recv_fds(fd, answer, sizeof(answer), &door, &n);
+	close(fd);
+	return len == 2 && n == 1 && !memcmp(answer, "0", 2) ? door : -1;
+}
+
+/* A packet with n descriptors of which the first is the connection for the answer. */
+static struct answer door_ask(qube_ctx *ctx, int door, const void *bytes, size_t len, size_t n)
+{
+	struct answer a = { 0 };
+	int pair[2];
+	int fds[8];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return a;
+	for (size_t i = 0; i < n; i++)
+		fds[i] = pair[1];
+	a.closed = qube__io_send_fds(door, bytes, len, fds, n) < 0;
+	close(pair[1]);
+	if (!a.closed)
+		a = peer_read(ctx, pair[0]);
+	close(pair[0]);
+	return a;
+}
+
+static const char list[] = "admin.vmclass.List+ dom0 name dom0";
+
+QTEST(serve, a_door_takes_request_after_request)
+{
+	CTX ctx = rig_open();
+	ANSWER want = peer_ask(ctx, list, sizeof(list));
+	int door = door_open(ctx);
+
+	QT_TRUE(door >= 0);
+	for (int i = 0; i < 3; i++) {
+		ANSWER a = door_ask(ctx, door, list, sizeof(list), 1);
+
+		QT_INT(a.len, want.len);
+		QT_MEM(a.bytes, want.bytes, want.len);
+	}
+	QT_INT(qube__host_of(ctx)->n_conns, 0);
+	QT_INT(qube__host_of(ctx)->n_doors, 1);
+	close(door);
+	qube_ctx_dispatch(ctx, 0);
+	QT_INT(qube__host_of(ctx)->n_doors, 0);
+}
+
+QTEST(serve, threat_28_what_is_malformed_in_a_packet_is_closed_without_a_byte)
+{
+	CTX ctx = rig_open();
+	int door = door_open(ctx);
+	ANSWER bad = door_ask(ctx, door, "admin.vm.List", 14, 1);
+	ANSWER cut = door_ask(ctx, door, list, sizeof(list) - 1, 1);
+	ANSWER good = door_ask(ctx, door, list, sizeof(list), 1);
+
+	QT_TRUE(bad.closed && bad.len == 0);
+	QT_TRUE(cut.closed && cut.len == 0);
+	QT_INT(good.bytes[0], '0');
+	close(door);
+}
+
+QTEST(serve, threat_28_a_door_that_is_misused_is_closed)
+{
+	static char big[QUBE__ADMIN_DOOR_MAX + 1];
+	CTX ctx = rig_open();
+	int file = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int pair[2];
+
+	memcpy(big, list, sizeof(list));
+	for (size_t n = 0; n < 6; n++) {
+		int door = door_open(ctx);
+		ANSWER a = door_ask(ctx, door, list, sizeof(list), n);
+
+		QT_TRUE(door >= 0);
+		qube_ctx_dispatch(ctx, 0);
+		QT_INT(a.len > 0, n == 1 || n == 4);
+		QT_INT(qube__host_of(ctx)->n_doors, n == 1 || n == 4);
+		close(door);
+		qube_ctx_dispatch(ctx, 0);
+	}
+	for (int i = 0; i < 3; i++) {
+		int door = door_open(ctx);
+		int fd = file;
+
+		QT_INT(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair), 0);
+		if (i == 1)
+			fd = pair[0];
+		if (i == 2)
+			door_ask(ctx, door, big, sizeof(big), 1);
+		else
+			QT_INT(qube__io_send_fds(door, list, sizeof(list), &fd, 1), sizeof(list));
+		qube_ctx_dispatch(ctx, 0);
+		QT_INT(qube__host_of(ctx)->n_doors, 0);
+		QT_INT(qube__host_of(ctx)->n_conns, 0);
+		close(door);
+		close(pair[0]);
+		close(pair[1]);
+	}
+	close(file);
+}
+
+QTEST(serve, there_are_so_many_doors_and_no_more)
+{
+	CTX ctx = rig_open();
+	int doors[256];
+
+	for (int i = 0; i < 256; i++) {
+		doors[i] = door_open(ctx);
+		QT_TRUE(doors[i] >= 0);
+	}
+	QT_INT(door_open(ctx), -1);
+	for (int i = 0; i < 256; i++)
+		close(doors[i]);
+	for (int i = 0; i < 20; i++)
+		qube_ctx_dispatch(ctx, 0);
+	QT_INT(qube__host_of(ctx)->n_doors, 0);
 }
