@@ -145,6 +145,8 @@ static int make_pipes(struct job *j, int pairs[6])
 			close_pairs(pairs);
 			return r;
 		}
+		/* For /dev/stdin of whatever user; who has that name has the pipe already. */
+		fchmod(pairs[2 * i], 0666);
 	}
 	if (j->plain)
 		pairs[0] = qube__steal_fd(&j->chan[0]);
@@ -242,7 +244,7 @@ static int hand_over(struct job *j, int fd)
 		fds[1] = there[1];
 		j->fd[QUBE__RELAY_IN] = back[0];
 		j->fd[QUBE__RELAY_OUT] = back[1];
-		j->flags |= QUBE__RELAY_SOCKET;
+		j->flags |= QUBE__RELAY_SOCKET | QUBE__RELAY_END_ON_SERVICE_EOF;
 	}
 	if (n >= 0)
 		n = qube__io_send_fds(fd, "", 1, fds, 2);

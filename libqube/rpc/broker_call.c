@@ -314,10 +314,10 @@ static int open_relay(struct bcall *c, struct qube__relay_opts *o, int fds[2])
 static int connect_to_host(struct bcall *c, const struct qube__rpc_decision *d, const char *service,
 			   const char *ident)
 {
-	bool plain = c->caller.guest->plain && qube__qrexec_ident_plain((const uint8_t *)ident);
+	/* With frames: a request that was cut off must not be taken for a whole one. */
 	struct qube__relay_opts o = {
 		.role = QUBE__QREXEC_EXECUTOR,
-		.flags = QUBE__RELAY_PUSH | (plain ? (uint32_t)QUBE__RELAY_PLAIN : 0),
+		.flags = QUBE__RELAY_PUSH,
 		.fd = { -1, -1, -1, -1 },
 		.push_max = HOST_OUTPUT_MAX,
 		.sink = on_host_input,
@@ -342,9 +342,8 @@ static int connect_to_host(struct bcall *c, const struct qube__rpc_decision *d, 
 		qube__close_fd(&theirs[1]);
 		return r;
 	}
-	return send_params(c->caller.guest,
-			   plain ? QUBE__QREXEC_CONNECT_PLAIN : QUBE__QREXEC_SERVICE_CONNECT, 0,
-			   c->port, ident, theirs);
+	return send_params(c->caller.guest, QUBE__QREXEC_SERVICE_CONNECT, 0, c->port, ident,
+			   theirs);
 }
 
 int qube__bcall_resume(struct bguest *g, uint32_t domain, uint32_t port, bool caller)

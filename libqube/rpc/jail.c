@@ -79,6 +79,7 @@ static const uint16_t allowed[] = {
 	SYS_timerfd_settime,
 	SYS_pipe2,
 	SYS_fcntl,
+	SYS_fchmod,
 	SYS_brk,
 	SYS_munmap,
 	SYS_mremap,

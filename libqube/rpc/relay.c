@@ -284,7 +284,8 @@ static bool plain_splice(struct qube__relay *r, struct qube__relay_end *in)
 		return false;
 	in->ready = in->always || p[0].revents;
 	r->out_full = !p[1].revents;
-	return false;
+	/* Of what is always ready nobody tells that it is, should there have come room since. */
+	return in->always && !r->out_full;
 }
 
 static bool plain_read(struct qube__relay *r, struct qube__relay_end *in)

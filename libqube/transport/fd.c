@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 enum { CHANNEL_BYTES = 1 << 20 };
 
@@ -218,6 +219,10 @@ int qube__transport_channel(int one[2], int other[2])
 	/* Refused past the user's soft limit; the channel is then only slower. */
 	fcntl(there[1], F_SETPIPE_SZ, CHANNEL_BYTES);
 	fcntl(back[1], F_SETPIPE_SZ, CHANNEL_BYTES);
+	/* Who has one as /dev/stdin may open it by that name, in whatever qube and as whatever
+	 * user. */
+	fchmod(there[0], 0666);
+	fchmod(back[0], 0666);
 	one[0] = back[0];
 	one[1] = there[1];
 	other[0] = there[0];

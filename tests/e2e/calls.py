@@ -22,6 +22,7 @@ demo.Exit      *  work   vault        allow
 demo.Who       *  work   vault        allow
 demo.Err       *  work   vault        allow
 demo.Missing   *  work   vault        allow
+demo.Names     *  work   vault        allow
 demo.Plain     *  work   vault        allow
 demo.Stay      *  work   dead         allow autostart=no
 demo.Start     *  work   sleeper      allow
@@ -90,6 +91,23 @@ def test_stdin_stdout_and_stderr_are_three(host):
     equal((r.code, r.out, r.err), (3, b"out\n", b"err\n"), "call from the host")
     r = host.call("work", "vault", "demo.Err")
     equal((r.code, r.out, r.err), (3, b"out\n", b"err\n"), "call from a qube")
+
+
+def test_the_three_can_be_opened_by_their_names(host):
+    command = "cat /dev/stdin >/dev/stdout; echo err >/dev/stderr"
+    for user in ("user", "root"):
+        r = host.sh("work", command, user=user, data=b"in")
+        equal((r.out, r.err, r.code), (b"in", b"err\n", 0), f"as {user}")
+    for user in ("user", "root"):
+        host.service("vault", "demo.Names", f"#!/bin/sh\n{command}\n")
+        host.sh_ok(
+            "vault",
+            f"mkdir -p /etc/qubes/rpc-config && echo \"force-user = '{user}'\" "
+            ">/etc/qubes/rpc-config/demo.Names",
+            "root",
+        )
+        r = host.call("work", "vault", "demo.Names", data=b"in")
+        equal((r.out, r.code), (b"in", 0), f"a service as {user}, {r.err}")
 
 
 def test_an_end_of_input_reaches_the_command(host):

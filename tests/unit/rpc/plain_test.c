@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -58,6 +59,23 @@ QTEST(plain, more_than_the_channel_holds_passes_both_ways)
 	rig_service(&r, "test.Cat", "exec cat");
 	QT_INT(rig_call(&r, 0, "test.Cat", big, sizeof(big), back, sizeof(back)), 0);
 	QT_TRUE(memcmp(big, back, sizeof(big)) == 0);
+	rig_close(&r);
+}
+
+/* Which nobody waits for: a reader may make room at any moment. */
+QTEST(plain, a_file_as_input_passes_whole)
+{
+	struct rig r;
+
+	QT_INT(plain_open(&r, true, NULL), 0);
+	rig_service(&r, "test.Count", "exec wc -c");
+	for (int i = 0; i < 20; i++) {
+		int fd = memfd_create("input", MFD_CLOEXEC);
+
+		QT_INT(ftruncate(fd, 24000000), 0);
+		QT_INT(rig_call_from(&r, 0, "test.Count", fd, out, sizeof(out)), 0);
+		QT_STR(out, "24000000\n");
+	}
 	rig_close(&r);
 }
 
@@ -124,6 +142,45 @@ QTEST(plain, calls_from_and_to_the_host)
 	QT_INT(rig_call(&r, 0, "host.Any", "payload", 7, out, sizeof(out)), 5);
 	QT_STR(out, "ok\n");
 	QT_STR(r.host_data, "payload");
+	rig_close(&r);
+}
+
+static void ignore(void *user, int32_t code, const char *why)
+{
+	(void)user;
+	(void)code;
+	(void)why;
+}
+
+/* Half a value must not be set. */
+QTEST(plain, a_request_to_the_host_that_was_cut_off_is_not_carried_out)
+{
+	struct qube__caller_opts o = {
+		.target = "dom0", .service = "host.Any", .err = -1, .done = ignore
+	};
+	struct qube__caller *c;
+	char trigger[96];
+	struct rig r;
+	int in[2];
+
+	QT_INT(plain_open(&r, true, NULL), 0);
+	snprintf(trigger, sizeof(trigger), "%s/agent0", r.dir);
+	o.agent_socket = trigger;
+	QT_INT(pipe(in), 0);
+	o.in = in[0];
+	o.out = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	QT_INT(qube__caller_create(&c, &r.loop, &o), 0);
+	QT_INT(write(in[1], "half", 4), 4);
+	for (int i = 0; i < 100; i++) {
+		rig_turn(&r, 5);
+		poll(NULL, 0, 1);
+	}
+	qube__caller_destroy(c);
+	QT_INT(rig_until_count(&r, &r.ended, 1), 0);
+	QT_STR(r.host_data, "");
+	close(in[1]);
+	QT_INT(rig_call(&r, 0, "host.Any", "whole", 5, out, sizeof(out)), 5);
+	QT_STR(r.host_data, "whole");
 	rig_close(&r);
 }
 

@@ -304,12 +304,10 @@ ssize_t rig_slurp(struct rig *r, int fd, char *out, size_t cap)
 	return (ssize_t)len;
 }
 
-int rig_call(struct rig *r, int from, const char *service, const char *input, size_t input_len,
-	     char *out, size_t cap)
+int rig_call_from(struct rig *r, int from, const char *service, int in, char *out, size_t cap)
 {
 	char trigger[96];
 	struct qube__caller *c;
-	int in[2];
 	int res[2];
 	struct qube__caller_opts o = { .agent_socket = trigger,
 				       .target = "@default",
@@ -319,13 +317,9 @@ int rig_call(struct rig *r, int from, const char *service, const char *input, si
 				       .done = on_done };
 
 	snprintf(trigger, sizeof(trigger), "%s/agent%d", r->dir, from);
-	if (pipe2(in, O_CLOEXEC) < 0 || pipe2(res, O_CLOEXEC) < 0)
+	if (pipe2(res, O_CLOEXEC) < 0)
 		return -1;
-	fcntl(in[1], F_SETPIPE_SZ, 1 << 20);
-	if (write(in[1], input, input_len) != (ssize_t)input_len)
-		return -1;
-	close(in[1]);
-	o.in = in[0];
+	o.in = in;
 	o.out = res[1];
 	r->caller_done = false;
 	if (qube__caller_create(&c, &r->loop, &o) < 0)
@@ -336,6 +330,20 @@ int rig_call(struct rig *r, int from, const char *service, const char *input, si
 		return -1;
 	qube__caller_destroy(c);
 	return r->caller_code;
+}
+
+int rig_call(struct rig *r, int from, const char *service, const char *input, size_t input_len,
+	     char *out, size_t cap)
+{
+	int in[2];
+
+	if (pipe2(in, O_CLOEXEC) < 0)
+		return -1;
+	fcntl(in[1], F_SETPIPE_SZ, 1 << 20);
+	if (write(in[1], input, input_len) != (ssize_t)input_len)
+		return -1;
+	close(in[1]);
+	return rig_call_from(r, from, service, in[0], out, cap);
 }
 
 int rig_host_call(struct rig *r, uint32_t guest, const char *command, const char *input, char *out,

@@ -69,6 +69,8 @@ int rig_service(struct rig *r, const char *name, const char *script);
  */
 int rig_call(struct rig *r, int from, const char *service, const char *input, size_t input_len,
 	     char *out, size_t cap);
+/* The same with an input that is open already; taken. */
+int rig_call_from(struct rig *r, int from, const char *service, int in, char *out, size_t cap);
 int rig_host_call(struct rig *r, uint32_t guest, const char *command, const char *input, char *out,
 		  size_t cap);
 /* Runs the loop until fd has nothing more to give (end of file). */
