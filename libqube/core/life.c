@@ -24,6 +24,7 @@ enum {
 };
 
 static void prepare_next(struct qube__run *r);
+static void machine_gone(struct qube__run *r);
 
 static void go_on(struct qube__posted *p)
 {
@@ -310,7 +311,9 @@ static void on_prepared(void *user, int code)
 	r->pending = 0;
 	if (code < 0)
 		qube__life_fail(r);
-	qube__life_post(r, prepare_next);
+	/* That step is next already, and settles all now that nothing is pending. */
+	if (qube__list_empty(&r->step.link) || r->next != machine_gone)
+		qube__life_post(r, prepare_next);
 }
 
 static void prepare_next(struct qube__run *r)

@@ -26,6 +26,7 @@ static int kill_machine(struct qube__run *r)
 		qube__life_set_state(r, QUBE__STATE_DYING);
 	r->killing = true;
 	ret = r->host->ops->kill(r->machine);
+	qube__fault(QUBE__FAULT_STOP_KILLED);
 	if (ret < 0) {
 		r->killing = false;
 		qube__life_set_state(r, before);

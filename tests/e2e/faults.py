@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Places of libqube/base/fault.h: faults.py BIN dies|fails [NUMBER...]. An operation reaches the
-place; a process is killed with -9 there, or the step behind it fails as on a full or broken disk.
+"""Places of libqube/base/fault.h: faults.py BIN dies|fails [NUMBER...], or early. An
+operation reaches the place; a process is killed with -9 there, or the step behind it fails as on a full or broken disk.
 The host goes on or comes back. What was done is then whole or not there at all, and the host
 cannot be told from one where nothing happened."""
 
 import contextlib
 import errno
+import functools
 import json
 import mmap
 import os
@@ -47,6 +48,7 @@ PLAN = {
     "BROKER_GUEST": ("start", "qubed broker box"),
     "BROKER_CALL": ("call", "qubed broker agent box"),
     "STOP_ASKED": ("stop", "qubed box agent broker"),
+    "STOP_KILLED": ("kill", "qubed broker"),
     "STOP_GONE": ("stop", "qubed broker"),
     "STOP_SETTLED": ("stop", "qubed"),
     "COMMIT_SAID": ("commit", "qubed"),
@@ -147,6 +149,11 @@ class Stop(Start):
     def check(self, done, role):
         if done:
             equal(self.host.state_of("work"), "Halted", "what was said to be stopped")
+
+
+class Kill(Stop):
+    def command(self):
+        return "kill", "work"
 
 
 class Commit(Operation):
@@ -277,6 +284,7 @@ OPERATIONS = {
     "start": Start,
     "call": Call,
     "stop": Stop,
+    "kill": Kill,
     "commit": Commit,
     "merge": Merge,
     "create": Create,
@@ -438,6 +446,11 @@ def halt(host):
     )
 
 
+def wait_for_trash(host):
+    trash = host.state / "pools/default/trash"
+    until(lambda: not os.listdir(trash), "the trash is empty")
+
+
 def furnish(host):
     host.create("work")
     host.ok("clone", "base", "tpl")
@@ -447,8 +460,7 @@ def furnish(host):
     for name in ("work", "app"):
         host.sh_ok(name, "true")
     halt(host)
-    trash = host.state / "pools/default/trash"
-    until(lambda: not os.listdir(trash), "the trash is empty")
+    wait_for_trash(host)
 
 
 def reopen(host):
@@ -564,6 +576,117 @@ def threat_20_a_step_that_fails_leaves_nothing(number):
             arming.release()
 
 
+# --- a disposable whose box is made while its home is copied ---
+
+
+class Early:
+    """The worker stands in front of the copy; the box is there and waits."""
+
+    def __init__(self, host, arming, error=0):
+        self.host = host
+        self.arming = arming
+        self.before = set(host.qubes())
+        self.p = reach(host, arming, 31, self.begin, error)
+        if not error:
+            until(self.launcher, "a box waits")
+
+    def begin(self):
+        return self.host.spawn("run", "--disposable=dvm", "--", "exit 7")
+
+    def launcher(self):
+        with contextlib.suppress(AssertionError):
+            return process(self.host, "launcher")
+
+    def name(self):
+        return (set(self.host.qubes()) - self.before).pop()
+
+    def ends(self, code=None):
+        _, err = self.p.communicate(timeout=30)
+        if code is None:
+            expect(self.p.returncode > 0 and err, f"it says how it ended: {self.p.returncode}")
+        else:
+            equal(self.p.returncode, code, f"exit status, {err}")
+        return err.decode()
+
+
+def early_goes_on(host, arming):
+    e = Early(host, arming)
+    arming.release()
+    e.ends(7)
+
+
+def threat_20_early_is_killed(host, arming):
+    e = Early(host, arming)
+    killer = host.spawn("kill", e.name())
+    until(lambda: not e.launcher(), "the box is gone")
+    arming.release()
+    e.ends()
+    killer.communicate(timeout=30)
+
+
+def threat_20_early_loses_its_box(host, arming):
+    e = Early(host, arming)
+    os.kill(e.launcher(), signal.SIGKILL)
+    until(lambda: not e.launcher(), "the box is gone")
+    arming.release()
+    expect("copied" not in e.ends(), "it says what ended")
+
+
+def threat_20_early_is_copied_in_vain(host, arming):
+    Early(host, arming, errno.ENOSPC).ends()
+
+
+def threat_20_early_hears_of_both_at_once(host, arming):
+    """Its box ended, and then the copy: both are told in one turn of the loop."""
+    e = Early(host, arming)
+    worker = process(host, "worker")
+    os.kill(worker, signal.SIGSTOP)
+    arming.arm(39)
+    killer = host.spawn("kill", e.name())
+    until(lambda: arming.reached() == 39, "the box is told to end")
+    os.kill(host.pid, signal.SIGSTOP)
+    try:
+        until(lambda: not e.launcher(), "the box is gone")
+        arming.release()
+        os.kill(worker, signal.SIGCONT)
+        until(lambda: status_of(worker)["State"].startswith("S"), "the worker is done")
+    finally:
+        os.kill(host.pid, signal.SIGCONT)
+    e.ends()
+    killer.communicate(timeout=30)
+
+
+def whole(one):
+    """Nothing is left, and nothing is missing."""
+    arming = Arming(program_dir())
+    arming.release()
+    with Host() as host:
+        furnish(host)
+        host.create("dvm", "-p", "template_for_dispvms=True")
+        host.sh_ok("dvm", "echo 1 >kept")
+        halt(host)
+        early_goes_on(host, arming)
+        wait_for_trash(host)
+        clean = snapshot(host)
+        open_before = descriptors(host)
+        try:
+            one(host, arming)
+            same(host, clean, 15)
+            sound(host)
+            until(lambda: descriptors(host) == open_before, f"descriptors, {open_before}")
+            early_goes_on(host, arming)
+        finally:
+            arming.release()
+
+
+EARLY = [
+    threat_20_early_is_killed,
+    threat_20_early_loses_its_box,
+    threat_20_early_is_copied_in_vain,
+    threat_20_early_hears_of_both_at_once,
+]
+
+
 MODES = {
     "dies": threat_34_whoever_dies_at_a_place_the_host_is_whole,
     "fails": threat_20_a_step_that_fails_leaves_nothing,
@@ -572,6 +695,9 @@ MODES = {
 
 def tests():
     mode = sys.argv[2]
+    if mode == "early":
+        del sys.argv[2:]
+        return {f.__name__: functools.wraps(f)(functools.partial(whole, f)) for f in EARLY}
     numbers = [int(a) for a in sys.argv[3:]] or (FAILING if mode == "fails" else list(POINTS))
     del sys.argv[2:]
     expect(set(PLAN) == set(POINTS.values()), "the plan has each place")

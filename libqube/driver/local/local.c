@@ -210,6 +210,8 @@ static int local_volumes_ready(struct qube__machine *base)
 
 	if (m->state != QUBE__LOCAL_CREATING || m->killed)
 		return qube__fail(QUBE_E_STATE, "the machine does not wait");
+	m->waits = false;
+	qube__local_expect(m);
 	return qube__local_order(m, QUBE__BOX_VOLUMES, 0);
 }
 

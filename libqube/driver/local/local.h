@@ -82,6 +82,7 @@ struct qube__local_machine {
 	bool killed; /* by us: its end is STOPPED, not FAILED */
 	bool failed; /* err holds why */
 	bool frozen;
+	bool waits;	     /* for its volumes, however long they take */
 	uint32_t unenforced; /* QUBE__LOCAL_NO_*: asked for and not enforced */
 	char unenforced_text[48];
 	int status;
@@ -160,6 +161,8 @@ void qube__local_unref(struct qube__local_driver *d);
 
 /* watch.c: what a machine says and when it ends */
 int qube__local_watch(struct qube__local_machine *m);
+/* It has to be set up within a minute from now. */
+void qube__local_expect(struct qube__local_machine *m);
 void qube__local_unwatch(struct qube__local_machine *m);
 
 /* reclaim.c: what a dead host left */

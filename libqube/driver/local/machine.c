@@ -208,6 +208,7 @@ static int build(struct qube__local_machine *m, const struct qube__machine_spec 
 		r = qube__local_record_fill(m, spec);
 	if (r == 0)
 		r = start(m, bytes, len);
+	m->waits = spec->flags & QUBE__MACHINE_WAIT;
 	if (r == 0)
 		r = qube__local_watch(m);
 	return r;

@@ -349,6 +349,11 @@ static void on_box(struct qube__source *s, uint32_t revents)
 	check_end(m);
 }
 
+void qube__local_expect(struct qube__local_machine *m)
+{
+	qube__timer_set(m->d->env.loop, &m->deadline, qube__now_ms() + CREATE_MS);
+}
+
 int qube__local_watch(struct qube__local_machine *m)
 {
 	struct qube__loop *l = m->d->env.loop;
@@ -364,7 +369,8 @@ int qube__local_watch(struct qube__local_machine *m)
 	    qube__source_add(l, &m->log_source, m->log_fd, EPOLLIN, on_log) < 0 ||
 	    qube__source_add(l, &m->launcher_source, m->launcher.pidfd, EPOLLIN, on_launcher) < 0)
 		return QUBE_E_SYSTEM;
-	qube__timer_set(l, &m->deadline, qube__now_ms() + CREATE_MS);
+	if (!m->waits)
+		qube__local_expect(m);
 	return 0;
 }
 
