@@ -10,9 +10,21 @@
 #include <linux/magic.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/utsname.h>
 #include <sys/vfs.h>
 
 enum { MAGIC_XFS = 0x58465342 };
+
+/* tmpfs shifts ids since Linux 6.3. */
+static bool tmpfs_lacks_ids(void)
+{
+	unsigned int major = 0;
+	unsigned int minor = 0;
+	struct utsname u;
+
+	return uname(&u) == 0 && sscanf(u.release, "%u.%u", &major, &minor) == 2 &&
+	       (major < 6 || (major == 6 && minor < 3));
+}
 
 /* Two files without a name, the second a clone of the first. */
 static bool shares(int dir)
@@ -27,7 +39,7 @@ int qube__pool_look(struct qube__pool_look *out, struct qube__pool *p)
 {
 	/* Those that a state is likely to be put on. Whether ids can be shifted cannot be tried
 	 * without a user namespace: it is said of the ones that are known not to. */
-	static const struct {
+	const struct {
 		unsigned int magic;
 		const char *name;
 		bool no_ids;
@@ -37,7 +49,7 @@ int qube__pool_look(struct qube__pool_look *out, struct qube__pool *p)
 		{ F2FS_SUPER_MAGIC, "f2fs", false },
 		{ NFS_SUPER_MAGIC, "nfs", true },
 		{ OVERLAYFS_SUPER_MAGIC, "overlay", true },
-		{ TMPFS_MAGIC, "tmpfs", false },
+		{ TMPFS_MAGIC, "tmpfs", tmpfs_lacks_ids() },
 		{ V9FS_MAGIC, "9p", true },
 		{ MAGIC_XFS, "xfs", false },
 	};

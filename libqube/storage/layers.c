@@ -307,7 +307,12 @@ static int recover_file(struct qube__pool *p, void *user, const char *owner, con
 	if (fstatat(p->layers, f->pending, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return complete(p, f, owner, name, QUBE__REVISIONS_MAX);
 	f->pending[0] = '\0';
-	return qube__tree_write_file(p, f, owner, name);
+	r = qube__tree_write_file(p, f, owner, name);
+	if (r < 0 && r != QUBE_E_NOMEM) { /* a name of nothing, which the next commit replaces */
+		qube__tree_log(p, 3, "%s", qube_error_last()->message);
+		return 0;
+	}
+	return r;
 }
 
 /* What an unfinished start left: writes of snapshots go; a persistent volume's stay (upper). */

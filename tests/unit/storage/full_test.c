@@ -148,6 +148,7 @@ QTEST(full_disk, threat_33_the_next_host_finds_the_writes_of_a_commit_that_faile
 	put_file(at("pools/main/run/tpl/root/upper/new"), "new\n", 0644);
 	fill(1);
 	QT_INT(stop(&f, &v), QUBE_E_LIMIT);
+	fill(0); /* not even room to say that nothing is pending */
 	QT_INT(reopen(&f), 0);
 	make_room();
 	QT_INT(qube__volume_info(&info, f.p, &v), 0);
