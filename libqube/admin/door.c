@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-enum { DOORS_MAX = 256, PACKETS_A_TURN = 16 };
+enum { DOORS_MAX = 256 };
 
 struct door {
 	struct qube__list link; /* host->doors */

@@ -57,9 +57,9 @@ static int read_door(int fd)
 
 	if (poll(&p, 1, PATIENCE_MS) == 1)
 		len = qube__io_recv_fds(fd, answer, sizeof(answer), door, &n);
-	if (len < 2 || n != 1)
+	if (!n || door[0] < 0)
 		return -1;
-	if (memcmp(answer, "0", 2) != 0)
+	if (len < 2 || memcmp(answer, "0", 2) != 0)
 		qube__close_fd(&door[0]);
 	return door[0];
 }
