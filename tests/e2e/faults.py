@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Places of libqube/base/fault.h: faults.py BIN dies|fails [NUMBER...], or early. An
-operation reaches the place; a process is killed with -9 there, or the step behind it fails as on a full or broken disk.
-The host goes on or comes back. What was done is then whole or not there at all, and the host
-cannot be told from one where nothing happened."""
+"""Places of libqube/base/fault.h: faults.py BIN dies|fails [NUMBER...], or early. An operation
+reaches the place; a process is killed with -9 there, or the step behind it fails as on a full or
+broken disk. The host goes on or comes back. What was done is then whole or not there at all, and
+the host cannot be told from one where nothing happened."""
 
 import contextlib
 import errno
