@@ -8,9 +8,11 @@
 #include "copy/copy.h"
 
 #include <string.h>
+#include <sys/statfs.h>
 
 /* The host itself needs room to go on. */
 #define KEEP_FREE ((uint64_t)64 << 20)
+enum { KEEP_PARTS = 20 };
 
 static int on_tick(struct qube__copy *c)
 {
@@ -63,13 +65,24 @@ int worker_send(struct worker_job *job, int what, int out, const char *name)
 	return end(job, c, qube__copy_send(c, what, name));
 }
 
+/* What stays free of the disk that `dir` is on: of a small one, less. */
+static uint64_t keep_free(int dir)
+{
+	struct statfs fs;
+	uint64_t part = KEEP_FREE;
+
+	if (fstatfs(dir, &fs) == 0)
+		part = (uint64_t)fs.f_blocks * (uint64_t)fs.f_frsize / KEEP_PARTS;
+	return part < KEEP_FREE ? part : KEEP_FREE;
+}
+
 int worker_receive(struct worker_job *job, int in, int dir, const char *const *args,
 		   uint64_t max_bytes)
 {
 	struct qube__copy *c = begin(job, in);
 
 	c->max_bytes = max_bytes;
-	c->keep_free = KEEP_FREE;
+	c->keep_free = keep_free(dir);
 	c->replace = job->flags & QUBE__JOB_REPLACE;
 	return end(job, c, qube__copy_receive(c, dir, args[0], args[1]));
 }

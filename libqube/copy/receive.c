@@ -8,6 +8,7 @@
 #include "base/error.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -18,6 +19,7 @@ enum {
 	ROOM_EACH = 256,       /* entries, and */
 	ROOM_BYTES = 16 << 20, /* bytes after which the disk is looked at */
 	SPARE_FILES = 1000,
+	SPARE_PARTS = 20, /* of a small disk's files */
 };
 
 struct receive {
@@ -45,9 +47,13 @@ static int check_room(struct receive *rx)
 	rx->looked = rx->c->done;
 	if (fstatfs(rx->dirs[0], &fs) < 0)
 		return qube__fail_os("cannot look at the disk");
-	if ((uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize < rx->c->keep_free)
-		return qube__fail(QUBE_E_LIMIT, "no space is left for it on the disk");
-	if (rx->c->keep_free && fs.f_files && fs.f_ffree < SPARE_FILES)
+	if (fs.f_blocks && (uint64_t)fs.f_bavail * (uint64_t)fs.f_frsize < rx->c->keep_free)
+		return qube__fail(QUBE_E_LIMIT,
+				  "no space is left for it on the disk: %" PRIu64
+				  " bytes stay free",
+				  rx->c->keep_free);
+	if (rx->c->keep_free && fs.f_ffree < SPARE_FILES &&
+	    (uint64_t)fs.f_ffree < (uint64_t)fs.f_files / SPARE_PARTS)
 		return qube__fail(QUBE_E_LIMIT, "the disk has no room for more files");
 	return 0;
 }
