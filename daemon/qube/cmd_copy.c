@@ -89,10 +89,16 @@ static int copy_in(struct copy *k, const char *from, const char *to)
 	char *real = realpath(from, NULL); /* "." has a name, too */
 	char *name = real ? base_name(real) : NULL;
 	char *given = base_name(from);
+	const char *path = path_inside(to);
+	char dir[PATH_MAX];
 	int r;
 
+	/* Several are for a directory, and nothing else of that name: a slash says so. */
+	if (k->c->o.n_pos > 2 && *path && path[strlen(path) - 1] != '/' &&
+	    snprintf(dir, sizeof(dir), "%s/", path) < (int)sizeof(dir))
+		path = dir;
 	k->opts.name = given ? given : name;
-	k->opts.path = path_inside(to);
+	k->opts.path = path;
 	k->opts.fd = open(from, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (k->opts.fd < 0)
 		r = cli_fail_text(k->c, CLI_FAILED, "cannot open %s: %s", from, strerror(errno));

@@ -194,7 +194,7 @@ static int run_call(struct call *k)
 	if (cli_relay_init(relay, k->pty ? CLI_FILTER_SCREEN : CLI_FILTER_PLAIN, !k->pty) < 0)
 		code = cli_fail_text(k->c, CLI_NO_CALL, "cannot make pipes: %m");
 	else {
-		relay->keys = k->console;
+		relay->keys = k->console && isatty(STDIN_FILENO);
 		code = serve_call(k, relay);
 	}
 	if (k->disposable)

@@ -274,35 +274,34 @@ static int export_to(struct cli *c, qube_domain *d, const char *volume, int fd)
 								   run_stream(c, op);
 }
 
+static int not_to_look_at(struct cli *c)
+{
+	return cli_usage(c, "a volume is nothing to look at: name a FILE");
+}
+
 /* A device or a pipe is written to; another file must not take its place. */
 static int export_into(struct cli *c, qube_domain *d, const char *volume, const char *path)
 {
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int fd = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
 	int r;
 
 	if (fd < 0)
 		return cli_fail_text(c, CLI_FAILED, "cannot open %s: %s", path, strerror(errno));
-	r = export_to(c, d, volume, fd);
+	r = isatty(fd) ? not_to_look_at(c) : export_to(c, d, volume, fd);
+	/* What cannot be flushed, as a pipe, says one of two. */
+	if (r == 0 && fsync(fd) < 0 && errno != EINVAL && errno != EROFS)
+		r = cli_fail_text(c, CLI_FAILED, "cannot write %s: %s", path, strerror(errno));
 	close(fd);
 	return r;
 }
 
-/* The file to write is made under another name: what was there before stays when it fails. */
-static int export(struct cli *c, qube_domain *d, const char *volume)
+/* The file is made under another name: what was there before stays when it fails. */
+static int export_beside(struct cli *c, qube_domain *d, const char *volume, const char *path)
 {
-	const char *path = c->o.n_pos > 2 ? c->o.pos[2] : "-";
-	bool std = strcmp(path, "-") == 0;
 	char part[PATH_MAX];
-	struct stat st;
 	int fd;
 	int r;
 
-	if (std && isatty(STDOUT_FILENO))
-		return cli_usage(c, "a volume is nothing to look at: name a FILE");
-	if (std)
-		return export_to(c, d, volume, STDOUT_FILENO);
-	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-		return export_into(c, d, volume, path);
 	if (snprintf(part, sizeof(part), "%s.part", path) >= (int)sizeof(part))
 		return cli_usage(c, "the name of the file is too long");
 	fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -314,6 +313,24 @@ static int export(struct cli *c, qube_domain *d, const char *volume)
 	if (r)
 		unlink(part);
 	close(fd);
+	return r;
+}
+
+static int export(struct cli *c, qube_domain *d, const char *volume)
+{
+	const char *path = c->o.n_pos > 2 ? c->o.pos[2] : "-";
+	char *real = NULL;
+	struct stat st;
+	int r;
+
+	if (strcmp(path, "-") == 0)
+		return isatty(STDOUT_FILENO) ? not_to_look_at(c) :
+					       export_to(c, d, volume, STDOUT_FILENO);
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return export_into(c, d, volume, path);
+	real = realpath(path, NULL); /* what a link leads to is written, not the link */
+	r = export_beside(c, d, volume, real ? real : path);
+	free(real);
 	return r;
 }
 

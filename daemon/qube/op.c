@@ -179,20 +179,26 @@ static bool interrupt(struct watch *w)
 	return true;
 }
 
+/* The sooner one; -1 is never. */
+static int64_t sooner(int64_t a, int64_t b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 static int timeout_of(const struct watch *w)
 {
-	int64_t left = w->opts->resize ? cli_resize_wait(w->opts->resize, now_ms()) : -1;
+	int64_t left = w->opts->title ? PROGRESS_EVERY_MS : -1;
 
+	if (w->opts->resize)
+		left = sooner(left, cli_resize_wait(w->opts->resize, now_ms()));
+	if (w->opts->relay)
+		left = sooner(left, cli_relay_wait(w->opts->relay));
 	if (w->opts->timeout_ms && !w->timed_out) {
-		left = w->began_ms + w->opts->timeout_ms - now_ms();
-		if (left < 0)
-			left = 0;
-		if (left > 1000000)
-			left = 1000000;
+		int64_t end = w->began_ms + w->opts->timeout_ms - now_ms();
+
+		left = sooner(left, end > 0 ? end : 0);
 	}
-	if (w->opts->title && (left < 0 || left > PROGRESS_EVERY_MS))
-		left = PROGRESS_EVERY_MS;
-	return (int)left;
+	return (int)(left > 1000000 ? 1000000 : left);
 }
 
 /* One round; false: stop waiting. */

@@ -70,6 +70,25 @@ void cli_relay_close_guest(struct cli_relay *r)
 		close_fd(&r->guest_fd[i]);
 }
 
+/* What waits for the guest has waited for too long: keys are looked for all the same. */
+static bool is_stuck(const struct cli_relay *r)
+{
+	const struct cli_stream *s = &r->stream[0];
+
+	return r->keys && s->from >= 0 &&
+	       (s->to < 0 || (s->at < s->len && now_ms() - r->moved_ms >= CLI_RELAY_STUCK_MS));
+}
+
+int cli_relay_wait(const struct cli_relay *r)
+{
+	const struct cli_stream *s = &r->stream[0];
+	int64_t left = r->moved_ms + CLI_RELAY_STUCK_MS - now_ms();
+
+	if (!r->keys || s->from < 0 || s->to < 0 || s->at == s->len || left <= 0)
+		return -1;
+	return (int)left;
+}
+
 size_t cli_relay_poll(const struct cli_relay *r, struct pollfd fds[CLI_RELAY_POLLFDS])
 {
 	size_t n = 0;
@@ -80,6 +99,8 @@ size_t cli_relay_poll(const struct cli_relay *r, struct pollfd fds[CLI_RELAY_POL
 		if (s->at < s->len && s->to >= 0)
 			fds[n++] = (struct pollfd){ .fd = s->to, .events = POLLOUT };
 		else if (s->from >= 0)
+			fds[n++] = (struct pollfd){ .fd = s->from, .events = POLLIN };
+		if (i == 0 && s->at < s->len && is_stuck(r))
 			fds[n++] = (struct pollfd){ .fd = s->from, .events = POLLIN };
 		/* A guest that closed its input: told although nothing waits to be written. */
 		if (i == 0 && s->at == s->len && s->to >= 0)
@@ -114,28 +135,60 @@ static void read_some(struct cli_stream *s)
 }
 
 /* The keys are passed on as they come: who stops after two meant the guest. */
-static void look_for_keys(struct cli_relay *r)
+static void look_for_keys(struct cli_relay *r, const char *data, size_t len)
 {
-	const struct cli_stream *s = &r->stream[0];
-
-	for (size_t i = s->at; i < s->len; i++) {
-		r->n_keys = s->data[i] == CLI_RELAY_KEY ? r->n_keys + 1 : 0;
+	for (size_t i = 0; i < len; i++) {
+		r->n_keys = data[i] == CLI_RELAY_KEY ? r->n_keys + 1 : 0;
 		r->left = r->left || r->n_keys == CLI_RELAY_KEYS;
 	}
 }
 
-static void write_some(struct cli_stream *s)
+/* What is typed while the guest is stuck, or reads no more, is for us or lost. */
+static void read_input(struct cli_relay *r)
+{
+	struct cli_stream *s = &r->stream[0];
+	char lost[256];
+	ssize_t n;
+
+	if (!is_stuck(r)) {
+		read_some(s);
+		r->moved_ms = now_ms();
+		if (r->keys)
+			look_for_keys(r, s->data + s->at, s->len - s->at);
+		return;
+	}
+	n = read(s->from, lost, sizeof(lost));
+	if (n > 0)
+		look_for_keys(r, lost, (size_t)n);
+	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		close_fd(&s->from);
+}
+
+/* Nobody reads any more: the other side must learn it too. But keys are ours as well. */
+static void end_reader(struct cli_relay *r, struct cli_stream *s)
+{
+	if (s != &r->stream[0] || !r->keys)
+		end_stream(s);
+	close_fd(&s->to);
+	s->at = s->len = 0;
+}
+
+static void write_some(struct cli_relay *r, struct cli_stream *s)
 {
 	size_t len = s->len - s->at;
 	ssize_t n = write(s->to, s->data + s->at, len > PIPE_BUF ? PIPE_BUF : len);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n < 0) { /* nobody reads any more: the other side must learn it too */
-		end_stream(s);
+	if (n < 0) {
+		end_reader(r, s);
 		return;
 	}
 	s->at += (size_t)n;
+	if (s == &r->stream[0])
+		r->moved_ms = now_ms();
+	if (s->at == s->len && s->from < 0 && s->close_to) /* it ended while this waited */
+		close_fd(&s->to);
 }
 
 void cli_relay_serve(struct cli_relay *r, const struct pollfd *fds, size_t n)
@@ -145,14 +198,15 @@ void cli_relay_serve(struct cli_relay *r, const struct pollfd *fds, size_t n)
 			struct cli_stream *s = &r->stream[i];
 
 			if (fds[k].fd == s->to && (fds[k].events & POLLOUT)) {
-				write_some(s);
+				write_some(r, s);
 				r->broken = r->broken || (i == 1 && s->to < 0);
 			} else if (fds[k].fd == s->to && (fds[k].revents & (POLLERR | POLLHUP)))
-				end_stream(s);
+				end_reader(r, s);
 			else if (fds[k].fd == s->from && (fds[k].events & POLLIN)) {
-				read_some(s);
-				if (i == 0 && r->keys)
-					look_for_keys(r);
+				if (i == 0)
+					read_input(r);
+				else
+					read_some(s);
 			} else
 				continue;
 			break;

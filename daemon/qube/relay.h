@@ -10,8 +10,10 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { CLI_RELAY_PIECE = 65536, CLI_RELAY_STREAMS = 3, CLI_RELAY_POLLFDS = 6 };
+enum { CLI_RELAY_STUCK_MS = 1000 };
 enum { CLI_RELAY_KEY = 0x1d /* Ctrl-] */, CLI_RELAY_KEYS = 3 };
 
 struct cli_stream {
@@ -31,6 +33,7 @@ struct cli_relay {
 	bool keys;   /* three times Ctrl-] in a row is for us: left */
 	bool left;
 	unsigned int n_keys; /* in a row so far */
+	int64_t moved_ms;    /* when input was last read, or taken by the guest */
 };
 
 /* Makes the pipes. mode: CLI_FILTER_* for outputs that are terminals. With separate_stderr unset
@@ -40,6 +43,8 @@ int cli_relay_init(struct cli_relay *r, unsigned int mode, bool separate_stderr)
 void cli_relay_close_guest(struct cli_relay *r);
 /* Fills in what to poll for; returns how many entries were used. */
 size_t cli_relay_poll(const struct cli_relay *r, struct pollfd fds[CLI_RELAY_POLLFDS]);
+/* For how long to poll at most, in milliseconds; -1: no end. */
+int cli_relay_wait(const struct cli_relay *r);
 /* Serves what poll found. */
 void cli_relay_serve(struct cli_relay *r, const struct pollfd *fds, size_t n);
 /* The call ended: passes on what is still on its way, for deadline_ms at most, and resets the

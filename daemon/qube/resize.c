@@ -10,8 +10,8 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* The qube may still start, or its shell. */
-enum { NOT_THERE = 69, TRIES_MAX = 20, AGAIN_MS = 300 };
+/* The qube may still start, or its shell: as long as that takes, ever more seldom. */
+enum { NOT_THERE = 69, AGAIN_MS = 300, AGAIN_MS_MAX = 10000 };
 
 int cli_resize_init(struct cli_resize *r)
 {
@@ -35,8 +35,10 @@ int cli_resize_wait(const struct cli_resize *r, int64_t now_ms)
 static void again(struct cli_resize *r, int64_t now_ms)
 {
 	r->rows = 0; /* told was nothing */
-	r->again_ms = now_ms + AGAIN_MS;
-	r->off = ++r->tries >= TRIES_MAX;
+	r->wait_ms = r->wait_ms ? 3 * r->wait_ms / 2 : AGAIN_MS;
+	if (r->wait_ms > AGAIN_MS_MAX)
+		r->wait_ms = AGAIN_MS_MAX;
+	r->again_ms = now_ms + r->wait_ms;
 }
 
 /* True: the call is over. */
@@ -52,7 +54,7 @@ static bool end_call(struct cli_resize *r, int64_t now_ms)
 	if (state == QUBE_OP_FAILED || code == NOT_THERE)
 		again(r, now_ms);
 	else if (code == 0)
-		r->tries = 0;
+		r->wait_ms = 0;
 	else
 		r->off = true; /* an older qube-pty, or none */
 	return true;

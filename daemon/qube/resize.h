@@ -16,8 +16,8 @@ struct cli_resize {
 	char id[33];	   /* by which that is found inside */
 	unsigned int rows; /* as last told */
 	unsigned int cols;
-	qube_op *op; /* the call that tells; NULL: none is under way */
-	unsigned int tries;
+	qube_op *op;	  /* the call that tells; NULL: none is under way */
+	int64_t wait_ms;  /* between two tries; grows */
 	int64_t again_ms; /* not before */
 	bool off;	  /* it cannot be told */
 };

@@ -130,6 +130,15 @@ def test_targets_are_as_of_cp(host):
         "1\n2\n1\n2",
         "inside",
     )
+    # Several are for a directory: none of them becomes a file in its place.
+    host.sh_ok("work", "echo kept >file")
+    for target in ("none", "file", "./file"):
+        r = host.qube("cp", "--force", out / "one", out / "two", f"work:{target}")
+        expect(r.code == 1, f"several onto one: {r}")
+        expect("no directory of that name" in r.why, f"error: {r}")
+    equal(host.sh_ok("work", "! ls -d none && cat file").text, "kept", "inside")
+    host.ok("cp", "--force", out / "one", out / "two", "work:")
+    equal(host.sh_ok("work", "cat one two && rm one two").text, "1\n2", "in the home")
     back = place(host, "back")
     host.ok("cp", "work:a dir/one", "work:/tmp/absolute", back)
     host.ok("cp", "work:a dir/one", back / "renamed")

@@ -6,6 +6,8 @@ import hashlib
 import io
 import json
 import os
+import pty
+import select
 import stat
 import subprocess
 import tarfile
@@ -352,6 +354,18 @@ def test_an_export_writes_to_a_pipe_or_device_and_takes_no_place_of_one(host):
     host.ok("volume", "export", "app", "private", str(pipe))
     expect(len(reader.communicate(timeout=20)[0]) > 512, "the archive came through")
     expect(stat.S_ISFIFO(os.stat(pipe).st_mode), "the pipe is no pipe any more")
+    ours, theirs = pty.openpty()
+    r = host.qube("volume", "export", "app", "private", os.ttyname(theirs))
+    expect(r.code == 2 and "nothing to look at" in r.why, f"a terminal: {r}")
+    equal(select.select([ours], [], [], 0)[0], [], "a terminal that has something to show")
+    os.close(ours)
+    os.close(theirs)
+    # What a link leads to is written.
+    (host.dir / "file").write_text("old")
+    (host.dir / "link").symlink_to("file")
+    host.ok("volume", "export", "app", "private", str(host.dir / "link"))
+    expect((host.dir / "link").is_symlink(), "the link is none any more")
+    expect((host.dir / "file").stat().st_size > 512, "what it leads to is not written")
     r = host.qube("volume", "export", "app", "private", str(host.dir))
     expect(r.code == 1 and "Is a directory" in r.why, f"a directory: {r}")
 

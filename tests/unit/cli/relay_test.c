@@ -199,3 +199,38 @@ QTEST(cli_relay, is_left_by_three_keys_in_a_row_where_that_is_asked_for)
 		rig_fini(&g);
 	}
 }
+
+/* Whatever the guest does with its input. */
+QTEST(cli_relay, is_left_by_its_keys_though_the_guest_reads_nothing)
+{
+	static char block[400000];
+	static const char keys[] = { CLI_RELAY_KEY, CLI_RELAY_KEY, CLI_RELAY_KEY };
+
+	for (int closed = 0; closed < 2; closed++) {
+		struct rig g;
+
+		rig_init(&g);
+		g.r->keys = true;
+		fcntl(g.in, F_SETFL, O_NONBLOCK);
+		for (int i = 0; i < 20; i++) {
+			QT_TRUE(write(g.in, block, sizeof(block)) != 0);
+			serve(&g);
+		}
+		if (closed) {
+			close(g.r->guest_fd[0]);
+			g.r->guest_fd[0] = -1;
+		} else {
+			QT_TRUE(cli_relay_wait(g.r) > 0);
+			/* It is slow, perhaps: nothing is lost yet. */
+			QT_TRUE(write(g.in, keys, 3) < 0);
+			g.r->moved_ms -= CLI_RELAY_STUCK_MS;
+		}
+		serve(&g);
+		QT_INT(g.r->left, false);
+		QT_INT(cli_relay_wait(g.r), -1);
+		QT_INT(write(g.in, keys, 3), 3);
+		serve(&g);
+		QT_INT(g.r->left, true);
+		rig_fini(&g);
+	}
+}
