@@ -10,10 +10,12 @@
 #include "base/io.h"
 #include "base/text.h"
 
+#include <ctype.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -107,36 +109,30 @@ static int write_claim(const struct qube__local_ids *ids, uint32_t base, pid_t p
 	return qube__io_replace_file(ids->dir, name, text, strlen(text), 0600, 0);
 }
 
-/* Lines NAME:FIRST:COUNT of /etc/subuid: ranges that users may give to containers of theirs. */
-static bool overlaps_line(char *line, uint32_t base)
+/* The decimal number behind a colon of the line; how a line goes on does not matter. */
+static const char *number_behind(uint64_t *out, const char *at, const char *end)
 {
-	char *first = strchr(line, ':');
-	char *count = first ? strchr(first + 1, ':') : NULL;
-	uint64_t from;
-	uint64_t n;
+	const char *colon = memchr(at, ':', (size_t)(end - at));
 
-	if (!count)
-		return false;
-	*count++ = '\0';
-	return qube__text_u64(&from, first + 1, UINT32_MAX) == 0 &&
-	       qube__text_u64(&n, count, UINT32_MAX) == 0 &&
-	       from < (uint64_t)base + QUBE__BOX_IDS && base < from + n;
+	if (!colon || !isdigit((unsigned char)colon[1]))
+		return NULL;
+	*out = strtoull(colon + 1, NULL, 10);
+	return colon + 1;
 }
 
+/* Lines NAME:FIRST:COUNT of /etc/subuid: ranges that users may give to containers of theirs. */
 static bool given_to_users(const char *text, uint32_t base)
 {
-	char line[256];
-
 	while (text && *text) {
-		size_t n = strcspn(text, "\n");
+		const char *end = text + strcspn(text, "\n");
+		uint64_t from = 0;
+		uint64_t n = 0;
+		const char *at = number_behind(&from, text, end);
 
-		if (n < sizeof(line)) {
-			memcpy(line, text, n);
-			line[n] = '\0';
-			if (overlaps_line(line, base))
-				return true;
-		}
-		text += n + (text[n] == '\n');
+		if (at && number_behind(&n, at, end) && n &&
+		    from < (uint64_t)base + QUBE__BOX_IDS && (base < from || base - from < n))
+			return true;
+		text = end + (*end == '\n');
 	}
 	return false;
 }

@@ -180,6 +180,7 @@ QTEST(ids, a_process_that_got_the_number_of_another_has_nothing_of_it)
 QTEST(ids, what_users_may_give_to_containers_is_left_to_them)
 {
 	struct shelf s;
+	char line[700];
 	uint32_t got = 0;
 
 	shelf_open(&s, 4);
@@ -189,6 +190,12 @@ QTEST(ids, what_users_may_give_to_containers_is_left_to_them)
 	       0);
 	QT_INT(qube__local_ids_take(&got, &s.ids, FIRST), 0);
 	QT_INT(got, FIRST + 2 * RANGE);
+	/* However a line looks that others may understand. */
+	memset(line, 'x', sizeof(line));
+	snprintf(line + 600, sizeof(line) - 600, ":%d:%d \n", FIRST, 2 * RANGE);
+	QT_INT(put(s.users, line), 0);
+	QT_INT(qube__local_ids_take(&got, &s.ids, FIRST), 0);
+	QT_INT(got, FIRST + 3 * RANGE);
 	QT_INT(put(s.users, "all:0:4294967295\n"), 0);
 	QT_INT(qube__local_ids_take(&got, &s.ids, FIRST), QUBE_E_LIMIT);
 	/* One that cannot be read may give away anything. */
