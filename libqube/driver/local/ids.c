@@ -10,12 +10,10 @@
 #include "base/io.h"
 #include "base/text.h"
 
-#include <ctype.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -113,11 +111,14 @@ static int write_claim(const struct qube__local_ids *ids, uint32_t base, pid_t p
 static const char *number_behind(uint64_t *out, const char *at, const char *end)
 {
 	const char *colon = memchr(at, ':', (size_t)(end - at));
+	size_t n = colon ? strspn(colon + 1, "0123456789") : 0;
+	char digits[21];
 
-	if (!colon || !isdigit((unsigned char)colon[1]))
+	if (!n || n >= sizeof(digits))
 		return NULL;
-	*out = strtoull(colon + 1, NULL, 10);
-	return colon + 1;
+	memcpy(digits, colon + 1, n);
+	digits[n] = '\0';
+	return qube__text_u64(out, digits, UINT32_MAX) == 0 ? colon + 1 : NULL;
 }
 
 /* Lines NAME:FIRST:COUNT of /etc/subuid: ranges that users may give to containers of theirs. */
