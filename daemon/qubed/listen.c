@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,7 @@
 #include <unistd.h>
 
 /* A client that does not wait for its turn is refused by a full queue. */
-enum { BACKLOG = 1024 };
+enum { BACKLOG = 1024, ASK_TRIES = 20, ASK_PAUSE_MS = 50 };
 
 static int fill_address(struct sockaddr_un *a, const char *path)
 {
@@ -55,12 +56,35 @@ static int make_parents(const char *path)
 	return 0;
 }
 
+/* 0: somebody listens there; else why not, an errno. */
+static int ask(const struct sockaddr_un *a)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int error = fd < 0 || connect(fd, (const struct sockaddr *)a, sizeof(*a)) < 0 ? errno : 0;
+
+	if (fd >= 0)
+		close(fd);
+	return error == EAGAIN ? 0 : error; /* EAGAIN: it listens, with a full queue */
+}
+
+/* As ask(). A daemon that was killed while it spawned leaves a child that has the socket until its
+ * exec, some milliseconds on a busy machine: that is no living one. */
+static int ask_again(const struct sockaddr_un *a)
+{
+	int error = ask(a);
+
+	for (int i = 0; error == 0 && i < ASK_TRIES; i++) {
+		poll(NULL, 0, ASK_PAUSE_MS);
+		error = ask(a);
+	}
+	return error;
+}
+
 /* Asks whether somebody listens; removes what a dead daemon left. 0: the path is free. */
 static int clear_stale(const struct sockaddr_un *a)
 {
 	struct stat st;
 	int error;
-	int fd;
 
 	if (lstat(a->sun_path, &st) < 0) {
 		if (errno == ENOENT)
@@ -72,16 +96,9 @@ static int clear_stale(const struct sockaddr_un *a)
 		qubed_log(3, "%s is in the way and is no socket", a->sun_path);
 		return -1;
 	}
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0) {
-		qubed_log(3, "cannot make a socket: %m");
-		return -1;
-	}
-	error = connect(fd, (const struct sockaddr *)a, sizeof(*a)) < 0 ? errno : 0;
-	close(fd);
-	if (error != ECONNREFUSED) {
-		/* EAGAIN: it listens, with a full queue. */
-		if (error == 0 || error == EAGAIN)
+	error = ask_again(a);
+	if (error != ECONNREFUSED && error != ENOENT) {
+		if (error == 0)
 			qubed_log(3, "another qubed listens at %s", a->sun_path);
 		else
 			qubed_log(3, "cannot tell whether somebody listens at %s: %s", a->sun_path,

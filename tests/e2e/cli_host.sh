@@ -354,6 +354,16 @@ for round in 1 2; do
 	[ $round -eq 2 ] || {
 		kill -KILL "$daemon"
 		wait "$daemon" 2>/dev/null
+		# Nor is what it was spawning at that moment, and has the socket still, a second one.
+		python3 -c '
+import os, socket, sys, time
+s = socket.socket(socket.AF_UNIX)
+os.unlink(sys.argv[1])
+s.bind(sys.argv[1])
+s.listen()
+if os.fork() == 0:
+    time.sleep(0.5)
+' "$dir/run/qubed.sock" >/dev/null 2>&1
 	}
 done
 
