@@ -354,7 +354,7 @@ for round in 1 2; do
 	[ $round -eq 2 ] || {
 		kill -KILL "$daemon"
 		wait "$daemon" 2>/dev/null
-		# Nor is what it was spawning at that moment, and has the socket still, a second one.
+		# Nor is what it was spawning, and has the socket still, a second one.
 		python3 -c '
 import os, socket, sys, time
 s = socket.socket(socket.AF_UNIX)
