@@ -50,7 +50,8 @@
 	X(36, OPEN_RECOVERED, FAILS) /* a pool that is being opened */                             \
 	X(37, WORKER_FLATTEN, FAILS) /* before layers are merged */                                \
 	X(38, FLATTEN_LAYER, FAILS)  /* a merged layer that nobody lists */                        \
-	X(39, STOP_KILLED, DIES)     /* the machine was told to end at once */
+	X(39, STOP_KILLED, DIES)     /* the machine was told to end at once */                     \
+	X(40, GROUP_MADE, DIES)	     /* a cgroup that no file names yet */
 
 enum qube__fault {
 #define QUBE__FAULT_NUMBER(number, name, how) QUBE__FAULT_##name = number,

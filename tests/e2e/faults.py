@@ -33,6 +33,7 @@ PLAN = {
     "START_BEGUN": ("start", "qubed broker"),
     "START_VOLUMES": ("start", "qubed"),
     "START_CREATED": ("start", "qubed box"),
+    "GROUP_MADE": ("start", "qubed"),
     "START_HELD": ("start", "qubed box broker"),
     "START_RUNNING": ("start", "qubed box agent broker"),
     "START_UP": ("start", "qubed box agent broker"),

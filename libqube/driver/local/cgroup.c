@@ -6,6 +6,7 @@
 #include "driver/local/local.h"
 
 #include "base/cleanup.h"
+#include "base/fault.h"
 #include "base/io.h"
 #include "base/text.h"
 
@@ -180,6 +181,10 @@ int qube__local_cgroup_make(struct qube__local_machine *m, const struct qube__ma
 	if ((size_t)snprintf(m->group, sizeof(m->group), "qube-%s-%.8s", m->name,
 			     spec->uuid ? spec->uuid : "0") >= sizeof(m->group))
 		return qube__fail(QUBE_E_INVALID, "the name %s is too long", m->name);
+	if (qube__local_plan_group(m) < 0) {
+		m->group[0] = '\0';
+		return QUBE_E_SYSTEM;
+	}
 	if (mkdirat(parent, m->group, 0755) < 0 && errno == EEXIST) {
 		/* Left by a host that died; with processes in it, it cannot be removed. */
 		if (unlinkat(parent, m->group, AT_REMOVEDIR) < 0) {
@@ -194,6 +199,7 @@ int qube__local_cgroup_make(struct qube__local_machine *m, const struct qube__ma
 	}
 	if (!m->group[0])
 		return qube__fail_os("cannot make the cgroup of %s", m->name);
+	qube__fault(QUBE__FAULT_GROUP_MADE);
 	m->groups_fd = fcntl(parent, F_DUPFD_CLOEXEC, 3);
 	m->group_fd = openat(parent, m->group, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (m->group_fd < 0 || m->groups_fd < 0)

@@ -168,6 +168,8 @@ void qube__local_unwatch(struct qube__local_machine *m);
 /* reclaim.c: what a dead host left */
 /* QUBE_E_BUSY when another host has a machine of this name. Held until dir_fd is closed. */
 int qube__local_claim(struct qube__local_machine *m);
+/* Before the group is made, and after: whoever dies in between leaves a name. */
+int qube__local_plan_group(struct qube__local_machine *m);
 int qube__local_note_group(struct qube__local_machine *m);
 void qube__local_forget_group(struct qube__local_machine *m);
 /* Ends what a dead host left under this name, and removes its traces. False: it was not possible.

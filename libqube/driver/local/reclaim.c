@@ -14,12 +14,14 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/vfs.h>
 
 static const char group_link[] = "group";
+static const char plan_link[] = "group.new";
 
 int qube__local_claim(struct qube__local_machine *m)
 {
@@ -30,22 +32,33 @@ int qube__local_claim(struct qube__local_machine *m)
 	return qube__fail_os("cannot lock the run directory of %s", m->name);
 }
 
-int qube__local_note_group(struct qube__local_machine *m)
+int qube__local_plan_group(struct qube__local_machine *m)
 {
 	qube__autofree char *path = qube__text_format("%s/%s", m->d->cgroup_path, m->group);
 
 	if (!path)
 		return qube__fail_nomem();
-	unlinkat(m->dir_fd, group_link, 0);
-	if (m->group[0] && symlinkat(path, m->dir_fd, group_link) < 0)
+	qube__local_forget_group(m);
+	if (symlinkat(path, m->dir_fd, plan_link) < 0)
+		return qube__fail_os("cannot note the cgroup of %s", m->name);
+	return 0;
+}
+
+int qube__local_note_group(struct qube__local_machine *m)
+{
+	if (!m->group[0])
+		qube__local_forget_group(m);
+	else if (renameat(m->dir_fd, plan_link, m->dir_fd, group_link) < 0)
 		return qube__fail_os("cannot note the cgroup of %s", m->name);
 	return 0;
 }
 
 void qube__local_forget_group(struct qube__local_machine *m)
 {
-	if (m->dir_fd >= 0)
-		unlinkat(m->dir_fd, group_link, 0);
+	if (m->dir_fd < 0)
+		return;
+	unlinkat(m->dir_fd, group_link, 0);
+	unlinkat(m->dir_fd, plan_link, 0);
 }
 
 /* Kills what is in the group, and removes it as soon as that is gone. */
@@ -87,25 +100,33 @@ static void end_box(int dir)
 		qube__io_send_fds(s, bytes, len, NULL, 0);
 }
 
+/* Our own names only, whatever became of the directory. */
+static bool read_group(char *path, size_t cap, int dir, const char *link)
+{
+	ssize_t n = readlinkat(dir, link, path, cap);
+
+	if (n <= 0 || (size_t)n >= cap)
+		return false;
+	path[n] = '\0';
+	return path[0] == '/' && strncmp(strrchr(path, '/'), "/qube-", 6) == 0;
+}
+
 bool qube__local_reclaim(struct qube__local_driver *d, const char *name, uint64_t until_ms)
 {
-	static const char *const files[] = { "group", "control.sock", "box.sock", "record" };
+	static const char *const files[] = { group_link, plan_link, "control.sock", "box.sock",
+					     "record" };
 	qube__autofd dir = openat(d->run_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	char group[1200];
-	ssize_t n;
 
 	if (dir < 0 || flock(dir, LOCK_EX | LOCK_NB) < 0)
 		return false;
-	n = readlinkat(dir, group_link, group, sizeof(group));
-	if (n > 0 && (size_t)n < sizeof(group)) {
-		group[n] = '\0';
-		/* Our own names only, whatever became of the directory. */
-		if (group[0] != '/' || strncmp(strrchr(group, '/'), "/qube-", 6) != 0 ||
-		    !end_group(group, until_ms))
-			return false;
-	} else {
+	if (faccessat(dir, group_link, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 		end_box(dir);
-	}
+	else if (!read_group(group, sizeof(group), dir, group_link) || !end_group(group, until_ms))
+		return false;
+	/* One that was only going to be made is ours if nothing is in it. */
+	if (read_group(group, sizeof(group), dir, plan_link))
+		rmdir(group);
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
 		unlinkat(dir, files[i], 0);
 	unlinkat(d->run_fd, name, AT_REMOVEDIR); /* core may keep files there */
