@@ -542,10 +542,13 @@ QTEST(serve, threat_28_a_door_that_is_misused_is_closed)
 		QT_INT(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair), 0);
 		if (i == 1)
 			fd = pair[0];
-		if (i == 2)
-			door_ask(ctx, door, big, sizeof(big), 1);
-		else
+		if (i == 2) {
+			ANSWER none = door_ask(ctx, door, big, sizeof(big), 1);
+
+			QT_INT(none.len, 0);
+		} else {
 			QT_INT(qube__io_send_fds(door, list, sizeof(list), &fd, 1), sizeof(list));
+		}
 		qube_ctx_dispatch(ctx, 0);
 		QT_INT(qube__host_of(ctx)->n_doors, 0);
 		QT_INT(qube__host_of(ctx)->n_conns, 0);
