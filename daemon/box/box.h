@@ -70,6 +70,10 @@ int box_volume_tree(const struct qube__box_spec *spec, const struct qube__box_vo
 int box_guest_tree(const struct qube__box_spec *spec);
 int box_devices_open(struct box_devices *d);
 
+/* net.c: a descriptor of the network namespace; the box enters it. */
+int box_make_network(int userns);
+int box_join_network(int net);
+
 /* root.c, dev.c: inside the namespaces; cwd is the scratch directory until the root is entered.
  * Of a place's name there the descriptor of what was mounted. */
 int box_make_own(struct box_own *own, const struct qube__box_spec *spec,

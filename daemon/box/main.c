@@ -160,17 +160,24 @@ static int send_trees(int sync, const struct box_trees *t)
 	return 0;
 }
 
-static int receive_trees(int sync, struct box_trees *t)
+/* Fails if the launcher did, which said so. */
+static int receive(int sync, uint8_t *byte, int *fds, size_t want)
 {
 	struct pollfd p = { .fd = sync, .events = POLLIN };
-	int fds[4];
-	size_t n = 4;
-	uint8_t have;
+	size_t n = want;
 
 	while (poll(&p, 1, -1) < 0 && errno == EINTR)
 		;
-	if (qube__io_recv_fds(sync, &have, 1, fds, &n) != 1 || n != 4)
-		return -1; /* the launcher failed, and said so */
+	return qube__io_recv_fds(sync, byte, 1, fds, &n) == 1 && n == want ? 0 : -1;
+}
+
+static int receive_trees(int sync, struct box_trees *t)
+{
+	int fds[4];
+	uint8_t have;
+
+	if (receive(sync, &have, fds, 4) < 0)
+		return -1;
 	for (unsigned int i = 0; i < 4; i++) {
 		if (have & (1u << i))
 			continue;
@@ -187,6 +194,30 @@ static void close_trees(struct box_trees *t)
 	qube__close_fd(&t->rw);
 	qube__close_fd(&t->tmp);
 	qube__close_fd(&t->guest);
+}
+
+static int send_network(int sync, int userns)
+{
+	qube__autofd net = box_make_network(userns);
+
+	if (net < 0)
+		return -1;
+	if (qube__io_send_fds(sync, "n", 1, &net, 1) != 1)
+		return box_fail("cannot hand over the network");
+	return 0;
+}
+
+static int receive_network(int sync)
+{
+	uint8_t byte;
+	int fd;
+	int r = receive(sync, &byte, &fd, 1);
+
+	if (r == 0) {
+		r = box_join_network(fd);
+		qube__close_fd(&fd);
+	}
+	return r;
 }
 
 /* ---- the box ---- */
@@ -220,7 +251,7 @@ static void box_main(const struct qube__box_spec *spec, int sync, const struct b
 	close_trees(&trees);
 	box_reply(QUBE__BOX_STAGE, QUBE__BOX_AT_JAIL, -1);
 	if (qube__fault_fails(QUBE__FAULT_BOX_ROOT) || box_make_home(spec->user) < 0 ||
-	    box_jail(spec) < 0)
+	    receive_network(sync) < 0 || box_jail(spec) < 0)
 		_exit(1);
 	if (qube__fault_fails(QUBE__FAULT_BOX_JAILED) || send(sync, "k", 1, MSG_NOSIGNAL) != 1)
 		_exit(1);
@@ -292,7 +323,8 @@ static int attend(const struct qube__box_spec *spec, pid_t pid, int pidfd, int s
 	if (prepare_trees(spec, userns, &trees) < 0)
 		return -1;
 	box_reply(QUBE__BOX_STAGE, QUBE__BOX_AT_ROOT, -1);
-	if (qube__fault_fails(QUBE__FAULT_BOX_TREES) || send_trees(sync, &trees) < 0)
+	if (qube__fault_fails(QUBE__FAULT_BOX_TREES) || send_trees(sync, &trees) < 0 ||
+	    send_network(sync, userns) < 0)
 		return -1;
 	if (recv(sync, &byte, 1, 0) != 1)
 		return -1; /* the box failed, and said so */
@@ -306,8 +338,8 @@ static int launch(const struct qube__box_spec *spec, const struct box_devices *d
 	int sync[2];
 	struct statfs fs;
 	struct clone3_args args = {
-		.flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
-			 CLONE_NEWUTS | CLONE_NEWTIME | CLONE_PIDFD | CLONE_PARENT,
+		.flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
+			 CLONE_NEWTIME | CLONE_PIDFD | CLONE_PARENT,
 		.pidfd = (uint64_t)(uintptr_t)&pidfd,
 	};
 	long pid;

@@ -8,12 +8,9 @@
 #include "base/cleanup.h"
 
 #include <fcntl.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -137,19 +134,6 @@ static int make_sys(void)
 			 "qube-sys");
 }
 
-static int loopback_up(void)
-{
-	qube__autofd s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq ifr = { .ifr_name = "lo" };
-
-	if (s < 0)
-		return box_fail("cannot make a socket");
-	ifr.ifr_flags = IFF_UP | IFF_RUNNING;
-	if (ioctl(s, SIOCSIFFLAGS, &ifr) < 0)
-		return box_fail("cannot bring up the loopback interface");
-	return 0;
-}
-
 /* The old root is stacked below the new one at the same place, then taken away. */
 static int pivot(int root)
 {
@@ -167,8 +151,6 @@ int box_make_own(struct box_own *own, const struct qube__box_spec *spec,
 {
 	if (sethostname(spec->name, strlen(spec->name)) < 0)
 		return box_fail("cannot set the host name");
-	if (loopback_up() < 0)
-		return -1;
 	/* The places are in the launcher's scratch directory, whose mounts came along as a copy. */
 	own->sys = make_sys();
 	own->dev = box_make_dev("dev", d);

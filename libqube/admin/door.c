@@ -58,7 +58,7 @@ static bool take_packet(struct door *d)
 
 	if (n == QUBE_E_AGAIN)
 		return true;
-	if (n <= 0 || (n_fds != 1 && n_fds != 1 + QUBE__CALL_FDS) || !is_answerable(d, fds[0])) {
+	if (n <= 0 || !n_fds || !is_answerable(d, fds[0])) {
 		for (size_t i = 0; n >= 0 && i < n_fds; i++)
 			qube__close_fd(&fds[i]);
 		return false;

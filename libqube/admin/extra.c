@@ -207,11 +207,32 @@ static int get_flags(const struct qube__json *j, uint32_t *out, uint32_t known)
 	return 0;
 }
 
-/* {"service"|"command", "user", "flags"}; the three descriptors came with the request. */
+/* Of the call's streams those that came with the request, in their order: 1 << 0, 1, 2 for input,
+ * output and errors. Without the member all of them, or none. */
+static int get_streams(int out[QUBE__CALL_FDS], const struct qube__json *j,
+		       const struct qube__admin_call *c)
+{
+	int64_t streams = c->fds[0] >= 0 ? 7 : 0;
+	int r = qube__json_get_int(j, "streams", &streams, 0, 7);
+	int n = 0;
+
+	for (int i = 0; i < QUBE__CALL_FDS; i++)
+		out[i] = streams & 1 << i ? c->fds[n++] : -1;
+	for (int i = 0; i < QUBE__CALL_FDS; i++)
+		if ((c->fds[i] >= 0) != (i < n))
+			r = QUBE_E_INVALID;
+	if (r < 0 && r != QUBE_E_NOENT)
+		return qube__fail_detail(QUBE_E_INVALID, QUBE_D_PROTOCOL,
+					 "other descriptors than the call's streams");
+	return 0;
+}
+
+/* {"service"|"command", "user", "flags", "streams"} */
 int qube__m_op_call(struct qube__admin_call *c)
 {
 	qube__autojson *j = NULL;
 	struct qube_call_opts o = { .size = sizeof(o) };
+	int fds[QUBE__CALL_FDS];
 	int r = parse_payload(&j, c);
 
 	if (r == 0)
@@ -222,11 +243,13 @@ int qube__m_op_call(struct qube__admin_call *c)
 		r = get_string(j, "user", &o.user);
 	if (r == 0)
 		r = get_flags(j, &o.flags, QUBE_CALL_NO_START | QUBE_CALL_JUST_EXEC);
+	if (r == 0)
+		r = get_streams(fds, j, c);
 	if (r < 0)
 		return r;
-	o.stdin_fd = c->fds[0];
-	o.stdout_fd = c->fds[1];
-	o.stderr_fd = c->fds[2];
+	o.stdin_fd = fds[0];
+	o.stdout_fd = fds[1];
+	o.stderr_fd = fds[2];
 	r = qube__admin_make_op(c);
 	if (r < 0)
 		return r;

@@ -193,7 +193,7 @@ static int take(struct conn *c)
 	n = qube__io_recv_fds(c->fd, at, 4096, fds, &n_fds);
 	if (n < 0)
 		return (int)n;
-	if (n_fds && (n_fds != QUBE__CALL_FDS || c->call.fds[0] >= 0)) {
+	if (n_fds && c->call.fds[0] >= 0) {
 		for (size_t i = 0; i < n_fds; i++)
 			close(fds[i]);
 		return QUBE_E_PROTO;

@@ -34,20 +34,26 @@ static void give_up(struct plan *p, const char *what)
 	_exit(127);
 }
 
+/* Out of the way of the places, should it be in it. */
+static int aside(const struct qube__spawn *s, int fd)
+{
+	return fd < 0 || fd >= (int)s->n_fds ? fd : fcntl(fd, F_DUPFD_CLOEXEC, HIGH);
+}
+
 /* dup3 into place in two rounds, so that no source is overwritten before it is used. */
 static int place_fds(const struct qube__spawn *s, int *exec_fd)
 {
 	int moved[MAX_FDS];
 
 	if (*exec_fd >= 0) {
-		*exec_fd = fcntl(*exec_fd, F_DUPFD_CLOEXEC, HIGH);
+		*exec_fd = aside(s, *exec_fd);
 		if (*exec_fd < 0)
 			return -1;
 	}
 	for (size_t i = 0; i < s->n_fds; i++) {
 		int from = s->fds[i] >= 0 ? s->fds[i] : open("/dev/null", O_RDWR | O_CLOEXEC);
 
-		moved[i] = from < 0 ? -1 : fcntl(from, F_DUPFD_CLOEXEC, HIGH);
+		moved[i] = aside(s, from);
 		if (moved[i] < 0)
 			return -1;
 	}

@@ -210,12 +210,20 @@ static int call_send(struct qube__call *c, struct qube__run *r)
 			.command = c->command,
 		},
 	};
+	int fds[3];
+	size_t n = 0;
 	int ret;
 
+	for (int i = 0; i < 3; i++) {
+		if (c->fds[i] < 0)
+			continue;
+		fds[n++] = c->fds[i];
+		msg.host_call.streams |= 1u << i;
+	}
 	qube__op_stage(c->op, "call");
 	if (!r->guest)
 		return qube__fail(QUBE_E_CLOSED, "'%s' has no agent that answers", r->vm->name);
-	ret = qube__link_send(c->host, &msg, c->fds);
+	ret = qube__link_send(c->host, &msg, fds);
 	if (ret < 0)
 		return ret;
 	c->sent = true;
@@ -291,13 +299,6 @@ static int command_of(char **out, const struct qube_call_opts *o)
 	return 0;
 }
 
-static int dup_or_null(int fd)
-{
-	if (fd < 0)
-		return open("/dev/null", O_RDWR | O_CLOEXEC);
-	return fcntl(fd, F_DUPFD_CLOEXEC, 3);
-}
-
 int qube__link_call(struct qube__host *h, struct qube__vm *vm, const struct qube_call_opts *o,
 		    qube_op *op)
 {
@@ -329,7 +330,9 @@ int qube__link_call(struct qube__host *h, struct qube__vm *vm, const struct qube
 	qube__list_append(&h->calls, &c->link);
 	qube__text_copy(c->vm_name, sizeof(c->vm_name), vm->name);
 	for (int i = 0; !c->just_exec && i < 3; i++) {
-		c->fds[i] = dup_or_null(given[i]);
+		if (given[i] < 0)
+			continue;
+		c->fds[i] = fcntl(given[i], F_DUPFD_CLOEXEC, 3);
 		if (c->fds[i] < 0) {
 			ret = qube__fail_os("cannot duplicate a descriptor of the call");
 			call_free(c);

@@ -353,10 +353,17 @@ static int domain_call(qube_domain *d, const struct qube_call_opts *o, qube_op *
 {
 	const int fds[3] = { o->stdin_fd, o->stdout_fd, o->stderr_fd };
 	qube__autojson *j = NULL;
-	qube__autofd null = -1;
+	int64_t streams = 0;
+	size_t n = 0;
 	int given[3];
 	int r = qube__json_new_object(&j);
 
+	for (int i = 0; i < 3; i++) {
+		if (fds[i] < 0)
+			continue;
+		given[n++] = fds[i];
+		streams |= 1 << i;
+	}
 	if (r == 0)
 		r = put(j, "service", o->service);
 	if (r == 0)
@@ -365,16 +372,13 @@ static int domain_call(qube_domain *d, const struct qube_call_opts *o, qube_op *
 		r = put(j, "user", o->user);
 	if (r == 0)
 		r = qube__json_set_int(j, "flags", o->flags);
+	if (r == 0)
+		r = qube__json_set_int(j, "streams", streams);
 	if (r == QUBE_E_INVALID)
 		return qube__fail(QUBE_E_INVALID, "a command that is not UTF-8");
 	if (r < 0)
 		return qube__fail_nomem();
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null < 0)
-		return qube__fail_os("cannot open /dev/null");
-	for (int i = 0; i < 3; i++)
-		given[i] = fds[i] >= 0 ? fds[i] : null;
-	return json_op(d->ctx, op, "qube.Call", d->name, j, given, 3);
+	return json_op(d->ctx, op, "qube.Call", d->name, j, given, n);
 }
 
 static int template_import(qube_ctx *ctx, const struct qube_template_import_opts *o, qube_op *op)

@@ -12,6 +12,7 @@
 #include "base/rw.h"
 #include "base/text.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -124,16 +125,21 @@ static int take_pair(struct qube__agent *a, int fds[2])
 static int on_params(struct qube__agent *a, uint32_t type, const uint8_t *payload, size_t len)
 {
 	struct qube__qrexec_params p;
+	uint32_t unwanted = 0;
 	int fds[2];
 
-	if (qube__qrexec_params_parse(&p, true, payload, len) < 0 ||
-	    p.port < QUBE__QREXEC_PORT_FIRST || p.port > QUBE__QREXEC_PORT_LAST ||
+	if (qube__qrexec_params_parse(&p, true, payload, len) < 0)
+		return QUBE_E_PROTO;
+	if (type == QUBE__QREXEC_EXEC_PLAIN)
+		unwanted = p.port & (QUBE__QREXEC_NO_OUTPUT | QUBE__QREXEC_NO_ERRORS);
+	p.port &= ~unwanted;
+	if (p.port < QUBE__QREXEC_PORT_FIRST || p.port > QUBE__QREXEC_PORT_LAST ||
 	    take_pair(a, fds) < 0)
 		return QUBE_E_PROTO;
 	if (type == QUBE__QREXEC_SERVICE_CONNECT || type == QUBE__QREXEC_CONNECT_PLAIN)
 		qube__agent_connect(a, &p, type == QUBE__QREXEC_CONNECT_PLAIN, fds);
 	else
-		qube__agent_exec(a, &p, type, fds);
+		qube__agent_exec(a, &p, type, unwanted, fds);
 	return 0;
 }
 
@@ -272,7 +278,8 @@ static int session_begin(struct qube__agent *a, int fd)
 	uint8_t hello[QUBE__QREXEC_HEADER + 4];
 	struct qube__transport *t;
 	int n = qube__qrexec_hello_put(hello, sizeof(hello),
-				       QUBE__QREXEC_VERSION | QUBE__QREXEC_HELLO_PLAIN);
+				       QUBE__QREXEC_VERSION | QUBE__QREXEC_HELLO_PLAIN |
+					       QUBE__QREXEC_HELLO_UNWANTED);
 	int send_fd;
 	int r;
 
@@ -421,6 +428,8 @@ int qube__agent_create(struct qube__agent **out, struct qube__loop *loop,
 	a->loop = loop;
 	a->listen_fd = -1;
 	a->trigger_fd = -1;
+	/* Without it a program is started with one of its own. */
+	a->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	qube__signals_ignored(&a->ignored);
 	a->pid = getpid();
 	a->euid = geteuid();
@@ -484,6 +493,7 @@ void qube__agent_destroy(struct qube__agent *a)
 	if (a->trigger_fd >= 0)
 		unlink(a->opts.trigger_socket);
 	qube__close_fd(&a->trigger_fd);
+	qube__close_fd(&a->null_fd);
 	qube__relay_pool_fini(&a->pool);
 	free_strings(a);
 	free(a);

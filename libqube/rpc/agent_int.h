@@ -42,6 +42,7 @@ struct qube__agent {
 	int fds[QUBE__AGENT_FDS];
 	int listen_fd; /* -1: the control channel was given connected */
 	int trigger_fd;
+	int null_fd; /* what programs get for a stream that nobody wants; or -1 */
 	enum qube__qrexec_state state;
 	uint32_t version;
 	uint32_t next_ident;
@@ -90,7 +91,7 @@ void qube__agent_terminated(struct qube__agent *a, uint32_t domain, uint32_t por
 
 /* agent_run.c; fds (to read from the caller, to write to it) are transferred. */
 void qube__agent_exec(struct qube__agent *a, const struct qube__qrexec_params *p, uint32_t type,
-		      int fds[2]);
+		      uint32_t unwanted, int fds[2]);
 void qube__agent_signal_all(struct qube__agent *a, int signal);
 bool qube__agent_has_children(const struct qube__agent *a);
 void qube__acall_free(struct acall *c);

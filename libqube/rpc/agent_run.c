@@ -30,6 +30,7 @@ struct job {
 	struct qube__user user;
 	bool just_exec;
 	bool plain;
+	uint32_t unwanted; /* QUBE__QREXEC_NO_OUTPUT, NO_ERRORS */
 	bool switch_user;
 	int *chan;		  /* of the call: to read from, to write to. -1: handed on */
 	int served;		  /* connection of a service that has the channel, or -1 */
@@ -133,11 +134,20 @@ static void close_pairs(int pairs[6])
 		qube__close_fd(&pairs[i]);
 }
 
+static bool has_pipe(const struct job *j, int i)
+{
+	static const uint32_t unwanted[3] = { 0, QUBE__QREXEC_NO_OUTPUT, QUBE__QREXEC_NO_ERRORS };
+
+	return i ? !(j->unwanted & unwanted[i]) : !j->plain;
+}
+
 /* Three pipes: child's end of each in pairs, ours in j->fd. Of a plain call the channel itself is
  * the child's input. */
 static int make_pipes(struct job *j, int pairs[6])
 {
-	for (int i = j->plain; i < 3; i++) {
+	for (int i = 0; i < 3; i++) {
+		if (!has_pipe(j, i))
+			continue;
 		if (pipe2(pairs + 2 * i, O_CLOEXEC) < 0) {
 			int r = qube__fail_os("cannot make a pipe");
 
@@ -190,8 +200,8 @@ static int spawn(struct job *j, struct qube__child *child)
 		r = make_pipes(j, pairs);
 	if (r == 0) {
 		fds[0] = pairs[0];
-		fds[1] = pairs[3];
-		fds[2] = pairs[5];
+		fds[1] = pairs[3] < 0 ? j->a->null_fd : pairs[3];
+		fds[2] = pairs[5] < 0 ? j->a->null_fd : pairs[5];
 		r = qube__spawn(child, &s);
 	}
 	close_pairs(pairs);
@@ -232,6 +242,7 @@ static int hand_over(struct job *j, int fd)
 		return qube__fail_os("%s does not take the descriptor", j->file.path);
 	if (j->plain) {
 		qube__qrexec_header_put(plain, QUBE__QREXEC_DATA_PLAIN, 0);
+		qube__transport_channel_grow(j->chan[1]);
 		fds[0] = qube__steal_fd(&j->chan[0]);
 		fds[1] = qube__steal_fd(&j->chan[1]);
 		if (qube__io_write_full(fds[1], plain, sizeof(plain)) < 0)
@@ -435,13 +446,14 @@ static int serve(struct acall *c, struct job *j)
 }
 
 void qube__agent_exec(struct qube__agent *a, const struct qube__qrexec_params *p, uint32_t type,
-		      int fds[2])
+		      uint32_t unwanted, int fds[2])
 {
 	struct acall *c = calloc(1, sizeof(*c));
 	struct job j = {
 		.a = a,
 		.just_exec = type == QUBE__QREXEC_JUST_EXEC,
 		.plain = type == QUBE__QREXEC_EXEC_PLAIN,
+		.unwanted = unwanted,
 		.chan = fds,
 		.served = -1,
 		.fd = { -1, -1, -1, -1 },

@@ -92,6 +92,15 @@ static void flush(struct qube__broker *b)
 		qube__source_again(b->loop, &qube__container_of(pos, struct bguest, link)->src);
 }
 
+/* Each where it belongs, -1 where there is none. */
+static void place_streams(uint32_t streams, int fds[3])
+{
+	int given[3] = { fds[0], fds[1], fds[2] };
+
+	for (int i = 0, next = 0; i < 3; i++)
+		fds[i] = streams & 1u << i ? given[next++] : -1;
+}
+
 static void handle(struct qube__broker *b, const struct qube__rpc_msg *m, int fds[3])
 {
 	struct bguest *g;
@@ -115,6 +124,7 @@ static void handle(struct qube__broker *b, const struct qube__rpc_msg *m, int fd
 		qube__bcall_decide(b, &m->decision);
 		break;
 	case QUBE__RPC_HOST_CALL:
+		place_streams(m->host_call.streams, fds);
 		qube__bcall_host(b, &m->host_call, fds);
 		break;
 	case QUBE__RPC_CALL_CANCEL:

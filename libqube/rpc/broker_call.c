@@ -17,10 +17,10 @@ enum {
 	HOST_INPUT_MAX = 65536,
 	/* Of a host service's answer, while its caller does not read. */
 	HOST_OUTPUT_MAX = 8 << 20,
-	/* From so many calls of one guest on, its pipes are smaller. */
+	/* From so many calls of one guest on, its pipes are smaller, and stay so. */
 	CALLS_MANY = 5,
 	CALLS_TOO_MANY = 17,
-	PIPE_MANY = 64 * 1024,
+	PIPE_MANY = 32 * 1024,
 	PIPE_TOO_MANY = 8 * 1024,
 	N_PORTS = QUBE__QREXEC_PORT_LAST - QUBE__QREXEC_PORT_FIRST + 1,
 };
@@ -458,12 +458,16 @@ static int host_connect(struct bcall *c, const struct qube__rpc_host_call *h, in
 		.fd = { -1, -1, -1, -1 },
 	};
 	qube__autofree char *command = host_command(c->executor.guest, h->command);
+	uint32_t unwanted = 0;
 	int theirs[2];
 	int ours[2];
 	int r = command ? qube__transport_channel(ours, theirs) : QUBE_E_NOMEM;
 
 	if (r < 0)
 		return r;
+	if (plain && c->executor.guest->takes_unwanted)
+		unwanted = (fds[1] < 0 ? QUBE__QREXEC_NO_OUTPUT : 0) |
+			   (fds[2] < 0 ? QUBE__QREXEC_NO_ERRORS : 0);
 	o.fd[QUBE__RELAY_IN] = qube__steal_fd(&fds[0]);
 	o.fd[QUBE__RELAY_OUT] = qube__steal_fd(&fds[1]);
 	o.fd[QUBE__RELAY_OUT_ERR] = qube__steal_fd(&fds[2]);
@@ -477,7 +481,7 @@ static int host_connect(struct bcall *c, const struct qube__rpc_host_call *h, in
 			   h->just_exec ? QUBE__QREXEC_JUST_EXEC :
 			   plain	? QUBE__QREXEC_EXEC_PLAIN :
 					  QUBE__QREXEC_EXEC_CMDLINE,
-			   0, c->port, command, theirs);
+			   0, c->port | unwanted, command, theirs);
 }
 
 void qube__bcall_host(struct qube__broker *b, const struct qube__rpc_host_call *h, int fds[3])

@@ -243,12 +243,15 @@ static void is_up(struct bguest *g, uint32_t calls)
 static int on_hello(struct bguest *g, const uint8_t *payload, size_t len)
 {
 	uint8_t out[2 * QUBE__QREXEC_HEADER + 4];
+	uint32_t flags;
 	int n;
 
 	if (qube__qrexec_hello_parse(&g->version, payload, len) < 0)
 		return QUBE_E_PROTO;
 	/* Only an agent of ours: another one may mean something else by such a number. */
-	g->plain = g->tells_calls && qube__qrexec_hello_plain(payload, len);
+	flags = g->tells_calls ? qube__qrexec_hello_flags(payload, len) : 0;
+	g->plain = flags & QUBE__QREXEC_HELLO_PLAIN;
+	g->takes_unwanted = flags & QUBE__QREXEC_HELLO_UNWANTED;
 	n = qube__qrexec_hello_put(out, sizeof(out), g->version);
 	if (g->tells_calls) {
 		qube__qrexec_header_put(out + n, QUBE__QREXEC_CALLS_ASK, 0);

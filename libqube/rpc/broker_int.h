@@ -55,8 +55,9 @@ struct bguest {
 	enum qube__qrexec_state state;
 	bool dead;
 	bool tells_calls;
-	bool plain;   /* its agent takes plain calls */
-	bool waiting; /* asked which calls it has: it is not called before it tells */
+	bool plain;	     /* its agent takes plain calls */
+	bool takes_unwanted; /* and is told which of their streams nobody wants */
+	bool waiting;	     /* asked which calls it has: it is not called before it tells */
 	bool tx_retrying;
 	char name[QUBE__RPC_NAME_MAX];
 	char user[QUBE__RPC_NAME_MAX];

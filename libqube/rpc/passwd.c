@@ -12,7 +12,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-enum { FILE_MAX = 4 << 20, FIELDS = 7, SETTLED_MS = 2000 };
+enum { FILE_MAX = 4 << 20, FIELDS = 7, SETTLED_MS = 50, SETTLED_COARSE_MS = 2000 };
 
 struct field {
 	const char *p;
@@ -178,6 +178,12 @@ static bool is_same(const struct stat *a, const struct stat *b)
 	       a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
+/* Longer than a tick of the clock that the file was stamped with: some have whole seconds. */
+static uint64_t settled_ms(const struct stat *st)
+{
+	return st->st_ino && !st->st_ctim.tv_nsec ? SETTLED_COARSE_MS : SETTLED_MS;
+}
+
 int qube__user_find(struct qube__user *out, struct qube__user_cache *cache, const char *name,
 		    const char *passwd_file, const char *group_file)
 {
@@ -200,7 +206,9 @@ int qube__user_find(struct qube__user *out, struct qube__user_cache *cache, cons
 	if (r < 0)
 		return r;
 	if (same) {
-		c.sure = c.seen_ms - cache->seen_ms >= SETTLED_MS;
+		uint64_t seen_for = c.seen_ms - cache->seen_ms;
+
+		c.sure = seen_for >= settled_ms(&c.files[0]) && seen_for >= settled_ms(&c.files[1]);
 		c.seen_ms = cache->seen_ms;
 	}
 	*cache = c;

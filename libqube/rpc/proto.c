@@ -194,6 +194,7 @@ static void fields_to_broker(struct coder *c, struct qube__rpc_msg *m)
 		id64(c, &m->host_call.call);
 		guest_id(c, &m->host_call.guest);
 		flag(c, &m->host_call.just_exec);
+		choice(c, &m->host_call.streams, 0, m->host_call.just_exec ? 0 : 7);
 		text(c, &m->host_call.command, QUBE__QREXEC_COMMAND_MAX + 1);
 		break;
 	case QUBE__RPC_CALL_CANCEL:
@@ -245,8 +246,8 @@ size_t qube__rpc_fds(const struct qube__rpc_msg *msg)
 {
 	if (msg->type == QUBE__RPC_GUEST_ADD)
 		return 1;
-	if (msg->type == QUBE__RPC_HOST_CALL && !msg->host_call.just_exec)
-		return 3;
+	if (msg->type == QUBE__RPC_HOST_CALL)
+		return (size_t)__builtin_popcount(msg->host_call.streams);
 	return 0;
 }
 

@@ -25,7 +25,7 @@ enum qube__rpc_type {
 	QUBE__RPC_GUEST_ADD = 1, /* one fd: the connected control stream */
 	QUBE__RPC_GUEST_DEL = 2, /* no GUEST_DOWN follows; CALL_END for its calls does */
 	QUBE__RPC_DECISION = 3,
-	QUBE__RPC_HOST_CALL = 4, /* three fds: stdin, stdout, stderr (not with just_exec) */
+	QUBE__RPC_HOST_CALL = 4, /* an fd for each of its streams, in their order */
 	QUBE__RPC_CALL_CANCEL = 5,
 	QUBE__RPC_HOST_SERVICE_REPLY = 6,
 	/* broker to core */
@@ -81,6 +81,7 @@ struct qube__rpc_host_call {
 	uint64_t call;
 	uint32_t guest;
 	bool just_exec;
+	uint32_t streams;    /* 1 << 0, 1, 2: it has an input, output, errors */
 	const char *command; /* "USER:shell command" or "USER:QUBESRPC svc+arg dom0" */
 };
 

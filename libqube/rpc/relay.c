@@ -84,6 +84,20 @@ static void end_close(struct qube__relay *r, struct qube__relay_end *e)
 	e->ready = false;
 }
 
+/* A stream that has ended. The peer waits for what is to be told of it, not for this. */
+static void end_over(struct qube__relay *r, struct qube__relay_end *e)
+{
+	int *over = &r->over[e == &r->end[QUBE__RELAY_IN_ERR]];
+
+	if (e->flags >= 0) {
+		end_close(r, e);
+		return;
+	}
+	unwatch(r, e);
+	*over = qube__steal_fd(&e->fd);
+	e->ready = false;
+}
+
 static void close_out(struct qube__relay *r)
 {
 	end_close(r, &r->end[QUBE__RELAY_OUT]);
@@ -176,12 +190,20 @@ static size_t chunk(const struct qube__relay *r)
 	return r->version < 3 ? QUBE__QREXEC_CHUNK_V2 : QUBE__QREXEC_CHUNK;
 }
 
+static bool grow(struct qube__relay *r)
+{
+	bool first = !r->grown;
+
+	r->grown = true;
+	return first && qube__transport_channel_grow(r->chan_out.fd);
+}
+
 static bool tx_flush(struct qube__relay *r)
 {
 	ssize_t n = r->chan->ops->send(r->chan, r->tx.buf + r->tx.start, r->tx.end - r->tx.start);
 
 	if (n == QUBE_E_AGAIN)
-		return false;
+		return grow(r);
 	if (n < 0) {
 		r->mute = true;
 		if (r->role == QUBE__QREXEC_EXECUTOR)
@@ -190,7 +212,7 @@ static bool tx_flush(struct qube__relay *r)
 	}
 	r->tx.start += (size_t)n;
 	/* A short count means full: the next attempt would only say so. */
-	return r->tx.start == r->tx.end;
+	return r->tx.start == r->tx.end || grow(r);
 }
 
 /* Reads one local stream into a frame. */
@@ -215,7 +237,7 @@ static bool tx_read(struct qube__relay *r, int which, uint32_t type)
 			e->ready = false;
 		return true;
 	}
-	end_close(r, e);
+	end_over(r, e);
 	if (which == QUBE__RELAY_IN && (r->flags & QUBE__RELAY_END_ON_SERVICE_EOF))
 		close_out(r);
 	/* tx_ends() tells it. */
@@ -283,7 +305,7 @@ static bool plain_splice(struct qube__relay *r, struct qube__relay_end *in)
 	if (poll(p, 2, 0) < 0)
 		return false;
 	in->ready = in->always || p[0].revents;
-	r->out_full = !p[1].revents;
+	r->out_full = !p[1].revents && !grow(r);
 	/* Of what is always ready nobody tells that it is, should there have come room since. */
 	return in->always && !r->out_full;
 }
@@ -806,7 +828,7 @@ int qube__relay_open(struct qube__relay **out, struct qube__relay_pool *pool,
 		return qube__fail_nomem();
 	}
 	r->pool = pool;
-	r->own_fd = -1;
+	r->own_fd = r->over[0] = r->over[1] = -1;
 	r->have_exit = opts->flags & QUBE__RELAY_SOCKET;
 	r->chan = opts->chan;
 	r->role = opts->role;
@@ -841,6 +863,8 @@ void qube__relay_free(struct qube__relay *r)
 	unwatch(r, &r->chan_in);
 	unwatch(r, &r->chan_out);
 	qube__close_fd(&r->own_fd);
+	qube__close_fd(&r->over[0]);
+	qube__close_fd(&r->over[1]);
 	qube__timer_stop(r->pool->loop, &r->hello);
 	qube__timer_stop(r->pool->loop, &r->ends);
 	qube__posted_cancel(&r->again);

@@ -101,7 +101,8 @@ struct qube__relay {
 	void *user;
 	bool (*sink)(struct qube__relay *r, const void *data, size_t len);
 	void (*done)(struct qube__relay *r);
-	int own_fd; /* a second descriptor of a socket, or -1 */
+	int over[2]; /* streams that have ended, or -1: closed behind the last word */
+	int own_fd;  /* a second descriptor of a socket, or -1 */
 	uint32_t flags;
 	uint32_t version; /* of the data link; 0 before hello */
 	uint32_t frame_type;
@@ -116,6 +117,7 @@ struct qube__relay {
 	bool eof_sent; /* of the main stream */
 	bool eof_err_sent;
 	bool out_open; /* somebody still takes the received main stream */
+	bool grown;    /* the channel was full once */
 	bool out_full; /* plain: the channel took nothing more of what was to be spliced */
 	bool no_splice;
 	bool framed;   /* caller: a frame came, so no DATA_PLAIN may */

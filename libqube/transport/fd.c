@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-enum { CHANNEL_BYTES = 1 << 20 };
+enum { CHANNEL_BYTES = 1 << 20, CHANNEL_FIRST = 64 * 1024 };
 
 struct fd_transport {
 	struct qube__transport base;
@@ -216,9 +216,6 @@ int qube__transport_channel(int one[2], int other[2])
 		qube__close_fd(&there[1]);
 		return qube__fail_os("cannot make a channel");
 	}
-	/* Refused past the user's soft limit; the channel is then only slower. */
-	fcntl(there[1], F_SETPIPE_SZ, CHANNEL_BYTES);
-	fcntl(back[1], F_SETPIPE_SZ, CHANNEL_BYTES);
 	/* Who has one as /dev/stdin may open it by that name, in whatever qube and as whatever
 	 * user. */
 	fchmod(there[0], 0666);
@@ -228,4 +225,11 @@ int qube__transport_channel(int one[2], int other[2])
 	other[0] = there[0];
 	other[1] = back[1];
 	return 0;
+}
+
+bool qube__transport_channel_grow(int send_fd)
+{
+	/* Refused past the user's soft limit; the channel is then only slower. */
+	return fcntl(send_fd, F_GETPIPE_SZ) >= CHANNEL_FIRST &&
+	       fcntl(send_fd, F_SETPIPE_SZ, CHANNEL_BYTES) > 0;
 }

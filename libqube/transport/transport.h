@@ -50,9 +50,12 @@ int qube__transport_socket_guest(struct qube__transport **out, int fd);
 /* Two ends in memory; cap bytes are held each way. For tests, on one thread. */
 int qube__transport_mem(struct qube__transport *out[2], size_t cap);
 
-/* A channel between two qubes: pipe ends for one side and for the other, 1 MiB where the kernel
- * allows it, close-on-exec. Each array: descriptor to read from, descriptor to write to. */
+/* A channel between two qubes: pipe ends for one side and for the other, close-on-exec. Each array:
+ * descriptor to read from, descriptor to write to. */
 int qube__transport_channel(int one[2], int other[2]);
+/* For who found its channel full: makes it 1 MiB, which most calls never need. False: it stays as
+ * it is, as one does that the host made smaller. */
+bool qube__transport_channel_grow(int send_fd);
 
 static inline void qube__transport_close(struct qube__transport *t)
 {

@@ -212,11 +212,11 @@ int qube__qrexec_hello_parse(uint32_t *version, const void *untrusted, size_t le
 	return 0;
 }
 
-bool qube__qrexec_hello_plain(const void *untrusted, size_t len)
+uint32_t qube__qrexec_hello_flags(const void *untrusted, size_t len)
 {
 	struct qube__rd r = qube__rd_init(untrusted, len);
 
-	return qube__rd_le32(&r) & QUBE__QREXEC_HELLO_PLAIN;
+	return qube__rd_le32(&r) & (QUBE__QREXEC_HELLO_PLAIN | QUBE__QREXEC_HELLO_UNWANTED);
 }
 
 int qube__qrexec_params_parse(struct qube__qrexec_params *out, bool with_command,

@@ -66,6 +66,10 @@ enum {
 	 * this one takes plain calls. From caller to executor such a call has the bytes of the
 	 * input and nothing else, from executor to caller frames; there is no HELLO either way. */
 	QUBE__QREXEC_HELLO_PLAIN = 1 << 16,
+	/* And this one is told, beside the port of an EXEC_PLAIN, what the host has no use for. */
+	QUBE__QREXEC_HELLO_UNWANTED = 1 << 17,
+	QUBE__QREXEC_NO_OUTPUT = 1 << 17,
+	QUBE__QREXEC_NO_ERRORS = 1 << 18,
 };
 
 /* In the ident of a trigger: this caller can do with a plain call. */
@@ -135,8 +139,8 @@ int qube__qrexec_len_check(uint32_t version, uint32_t type, uint32_t len);
 
 /* Each returns 0, or QUBE_E_PROTO with *out untouched. */
 int qube__qrexec_hello_parse(uint32_t *version, const void *untrusted, size_t len);
-/* Of a hello that was parsed: does its sender take plain calls? */
-bool qube__qrexec_hello_plain(const void *untrusted, size_t len);
+/* Of a hello that was parsed: QUBE__QREXEC_HELLO_*, what its sender takes, should it be ours. */
+uint32_t qube__qrexec_hello_flags(const void *untrusted, size_t len);
 /* with_command: EXEC_*, JUST_EXEC, *_CONNECT; else CONNECTION_TERMINATED. */
 int qube__qrexec_params_parse(struct qube__qrexec_params *out, bool with_command,
 			      const void *untrusted, size_t len);

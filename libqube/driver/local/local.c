@@ -225,10 +225,6 @@ static int local_run(struct qube__machine *base)
 	/* First: a machine that runs without a record is not found again. */
 	r = qube__local_record_write(m);
 	if (r == 0)
-		r = qube__local_ids_pass(&m->d->ids, m->id_base, m->box.pid);
-	if (r == 0)
-		m->id_pid = m->box.pid;
-	if (r == 0)
 		r = qube__local_order(m, QUBE__BOX_RUN, 0);
 	if (r == 0)
 		m->state = QUBE__LOCAL_STARTING;

@@ -166,15 +166,27 @@ static void on_deadline(struct qube__timer *t)
 
 static void on_box(struct qube__source *s, uint32_t revents);
 
+/* For the reason that this thread has. */
+static void fail(struct qube__local_machine *m)
+{
+	if (!m->failed)
+		qube__err_save(&m->err);
+	m->failed = true;
+}
+
 static void born(struct qube__local_machine *m, const struct qube__box_reply *r, int *fd)
 {
 	if (*fd < 0 || m->box.pidfd >= 0 || r->status <= 0)
 		return;
 	m->box = (struct qube__child){ .pid = r->status, .pidfd = qube__steal_fd(fd) };
-	if (qube__source_add(m->d->env.loop, &m->box_source, m->box.pidfd, EPOLLIN, on_box) < 0) {
-		qube__err_save(&m->err);
-		m->failed = true;
-	}
+	/* While the box sets itself up: from here on the ids are in use for as long as it lives,
+	 * whatever becomes of us. */
+	if (qube__local_ids_pass(&m->d->ids, m->id_base, m->box.pid) == 0)
+		m->id_pid = m->box.pid;
+	else
+		fail(m);
+	if (qube__source_add(m->d->env.loop, &m->box_source, m->box.pidfd, EPOLLIN, on_box) < 0)
+		fail(m);
 	if (m->failed || m->killed)
 		qube__local_kill(m);
 }

@@ -179,6 +179,8 @@ static const struct step steps[] = {
 	{ "qube.Call", 0, "made", "not json", 0, QUBE_D_PROTOCOL },
 	{ "qube.Call", 0, "made", "{\"flags\":64,\"service\":\"a\"}", 0, QUBE_D_PROTOCOL },
 	{ "qube.Call", 0, "made", "{\"service\":7}", 0, QUBE_D_PROTOCOL },
+	{ "qube.Call", 0, "made", "{\"service\":\"a\",\"streams\":2}", 0, QUBE_D_PROTOCOL },
+	{ "qube.Call", 0, "made", "{\"service\":\"a\",\"streams\":8}", 0, QUBE_D_PROTOCOL },
 	{ "qube.Call", 0, "made", "{\"service\":\"a\",\"flags\":1}", 0, -1 },
 	{ "admin.vm.List", 0, "uuid:not-a-uuid", 0, 0, QUBE_D_INVALID_UUID },
 	{ "admin.vm.Nonsense", 0, "dom0", 0, 0, QUBE_D_PROTOCOL },

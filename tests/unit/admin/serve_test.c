@@ -251,6 +251,8 @@ QTEST(serve, descriptors_that_nobody_asked_for_are_closed)
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(c), &pipes[1], sizeof(int));
+	/* Once is for a method that takes some. */
+	QT_INT(sendmsg(fd, &m, 0), 5);
 	QT_INT(sendmsg(fd, &m, 0), 5);
 	close(pipes[1]);
 	a = peer_read(ctx, fd);
@@ -530,8 +532,8 @@ QTEST(serve, threat_28_a_door_that_is_misused_is_closed)
 
 		QT_TRUE(door >= 0);
 		qube_ctx_dispatch(ctx, 0);
-		QT_INT(a.len > 0, n == 1 || n == 4);
-		QT_INT(qube__host_of(ctx)->n_doors, n == 1 || n == 4);
+		QT_INT(a.len > 0, n >= 1 && n <= 4);
+		QT_INT(qube__host_of(ctx)->n_doors, n >= 1 && n <= 4);
 		close(door);
 		qube_ctx_dispatch(ctx, 0);
 	}

@@ -192,6 +192,7 @@ QTEST(call, a_socket_service_gets_its_descriptor_first)
 	fds[2] = res[1];
 	m.host_call.call = 1;
 	m.host_call.guest = 1;
+	m.host_call.streams = 7;
 	m.host_call.command = "root:QUBESRPC test.Sock+a dom0";
 	QT_INT(rig_send(&r, &m, fds), 0);
 	close(in[0]);
@@ -269,6 +270,7 @@ QTEST(call, ends_for_core_when_the_executing_qube_dies)
 	QT_INT(rig_open(&r, true, NULL, NULL), 0);
 	m.host_call.call = 4;
 	m.host_call.guest = 2;
+	m.host_call.streams = 7;
 	m.host_call.command = "root:echo begun; exec sleep 1000";
 	QT_INT(pipe(fds), 0);
 	QT_INT(pipe(began), 0);

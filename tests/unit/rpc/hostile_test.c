@@ -536,6 +536,7 @@ QTEST(broker, threat_03_a_host_call_does_not_take_callers_messages)
 	fds[1] = fds[2] = fds[0];
 	m.host_call.call = 3;
 	m.host_call.guest = 1;
+	m.host_call.streams = 7;
 	m.host_call.command = "user:true";
 	QT_INT(rig_send(&r, &m, fds), 0);
 	close(fds[0]);

@@ -118,6 +118,7 @@ QTEST(plain, the_end_of_output_does_not_wait_for_a_program_that_goes_on)
 	fds[1] = fds[2] = res[1];
 	m.host_call.call = 9;
 	m.host_call.guest = 1;
+	m.host_call.streams = 7;
 	m.host_call.command = "root:echo all; exec >&- 2>&-; read line; exit 6";
 	QT_INT(rig_send(&r, &m, fds), 0);
 	close(in[0]);
@@ -129,6 +130,43 @@ QTEST(plain, the_end_of_output_does_not_wait_for_a_program_that_goes_on)
 	QT_INT(rig_until_count(&r, &r.ended, 1), 0);
 	QT_INT(r.end_code, 6);
 	close(res[0]);
+	rig_close(&r);
+}
+
+/* Of a stream that nobody wants there is nothing to wait for, and no end of it to be woken by. */
+QTEST(plain, a_call_of_the_host_has_the_streams_that_are_wanted)
+{
+	struct qube__rpc_msg m = { .type = QUBE__RPC_HOST_CALL };
+	struct rig r;
+	int res[2];
+	int in[2];
+
+	QT_INT(plain_open(&r, true, NULL), 0);
+	m.host_call.guest = 1;
+	m.host_call.command =
+		"root:seq 100000 | tr -d 0-8; echo error >&2; read x || exit 7; exit 8";
+	for (uint32_t streams = 0; streams < 8; streams++) {
+		int fds[3];
+		int n = 0;
+		ssize_t want = (streams & 2 ? 150000 : 0) + (streams & 4 ? 6 : 0);
+
+		m.host_call.call = 1 + streams;
+		m.host_call.streams = streams;
+		QT_INT(pipe(in), 0);
+		QT_INT(pipe(res), 0);
+		QT_INT(write(in[1], "\n", 1), 1);
+		close(in[1]);
+		for (uint32_t i = 0; i < 3; i++)
+			if (streams & 1u << i)
+				fds[n++] = i ? res[1] : in[0];
+		QT_INT(rig_send(&r, &m, fds), 0);
+		close(in[0]);
+		close(res[1]);
+		QT_INT(rig_slurp(&r, res[0], out, sizeof(out)), want);
+		close(res[0]);
+		QT_INT(rig_until_count(&r, &r.ended, 1 + streams), 0);
+		QT_INT(r.end_code, streams & 1 ? 8 : 7);
+	}
 	rig_close(&r);
 }
 
@@ -325,6 +363,7 @@ static void host_call_answered(const void *bytes, size_t len, bool plain_hello, 
 	fds[1] = fds[2] = fds[0];
 	m.host_call.call = 3;
 	m.host_call.guest = 1;
+	m.host_call.streams = 7;
 	m.host_call.command = "user:true";
 	QT_INT(rig_send(&r, &m, fds), 0);
 	close(fds[0]);

@@ -14,7 +14,7 @@ static const struct qube__rpc_msg samples[] = {
 	{ .type = QUBE__RPC_DECISION,
 	  .decision = { 7, QUBE__RPC_ALLOW, 2, QUBE__RPC_DISPOSE, "u", "a.B+c", "src",
 			"@dispvm" } },
-	{ .type = QUBE__RPC_HOST_CALL, .host_call = { 9, 1, false, "user:QUBESRPC a.B+ dom0" } },
+	{ .type = QUBE__RPC_HOST_CALL, .host_call = { 9, 1, false, 5, "user:QUBESRPC a.B+ dom0" } },
 	{ .type = QUBE__RPC_CALL_CANCEL, .call_cancel = { QUBE__RPC_BY_CALL, 9 } },
 	{ .type = QUBE__RPC_HOST_SERVICE_REPLY,
 	  .host_service_reply = { 7, true, -3, (const uint8_t *)"data", 4 } },

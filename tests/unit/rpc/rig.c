@@ -365,6 +365,7 @@ int rig_host_call(struct rig *r, uint32_t guest, const char *command, const char
 	fds[2] = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	m.host_call.call = 900 + ended;
 	m.host_call.guest = guest;
+	m.host_call.streams = 7;
 	m.host_call.command = command;
 	if (rig_send(r, &m, fds) < 0)
 		return -1;
