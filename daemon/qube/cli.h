@@ -106,6 +106,9 @@ enum {
 	CLI_V_HIDDEN = 32 /* not listed in the overview */
 };
 
+struct cli_json;
+struct cli_table;
+
 struct cli {
 	const struct cli_verb *verb;
 	struct cli_parsed o;
@@ -161,6 +164,9 @@ void cli_note(struct cli *c, const char *fmt, ...) __attribute__((format(printf,
 int cli_domain(struct cli *c, qube_domain **out, const char *name);
 /* The same, but the host itself is refused: it is neither started nor stopped nor called. */
 int cli_guest(struct cli *c, qube_domain **out, const char *name);
+/* What a list ends with: its table, or the end of its JSON. Returns code, or that memory ran out.
+ */
+int cli_list_end(struct cli *c, struct cli_json *j, struct cli_table *t, int code);
 /* Flushes standard output; a write that failed (a full disk) is a failure. */
 int cli_finish_output(struct cli *c, int code);
 

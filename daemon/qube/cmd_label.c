@@ -64,13 +64,8 @@ int cmd_label_ls(struct cli *c)
 	r = list_labels(c, &j, &t, names);
 	if (c->json)
 		cli_json_close_array(&j);
-	if (c->json && r == 0)
-		cli_json_end(&j);
-	if (!c->json && r == 0 && !cli_table_print(&t, stdout, 0, NULL))
-		r = cli_fail_text(c, CLI_FAILED, "out of memory");
-	cli_table_fini(&t);
 	qube_strings_free(names);
-	return cli_finish_output(c, r);
+	return cli_finish_output(c, cli_list_end(c, &j, &t, r));
 }
 
 static int parse_colour(uint32_t *out, const char *text)

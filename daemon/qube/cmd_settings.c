@@ -97,15 +97,10 @@ static int list_properties(struct cli *c, qube_domain *d)
 		}
 		qube_free(p.value);
 	}
-	if (c->json) {
+	if (c->json)
 		cli_json_close_object(&j);
-		cli_json_end(&j);
-	} else if (r == 0 && !cli_table_print(&t, stdout, 0, NULL)) {
-		r = cli_fail_text(c, CLI_FAILED, "out of memory");
-	}
-	cli_table_fini(&t);
 	qube_strings_free(names);
-	return r;
+	return cli_list_end(c, &j, &t, r);
 }
 
 /* A value alone on its line, for scripts; what could hide on a terminal is escaped there. */
@@ -275,15 +270,10 @@ static int list_features(struct cli *c, qube_domain *d)
 		}
 		qube_free(value);
 	}
-	if (c->json) {
+	if (c->json)
 		cli_json_close_object(&j);
-		cli_json_end(&j);
-	} else if (r == 0 && !cli_table_print(&t, stdout, 0, NULL)) {
-		r = cli_fail_text(c, CLI_FAILED, "out of memory");
-	}
-	cli_table_fini(&t);
 	qube_strings_free(names);
-	return r;
+	return cli_list_end(c, &j, &t, r);
 }
 
 static int show_feature(struct cli *c, qube_domain *d, const char *name)

@@ -119,13 +119,8 @@ static int show_volumes(struct cli *c, qube_domain *d, const char *only)
 	}
 	if (c->json && !only)
 		cli_json_close_array(&j);
-	if (c->json && r == 0)
-		cli_json_end(&j);
-	if (!c->json && r == 0 && !cli_table_print(&t, stdout, 0, NULL))
-		r = cli_fail_text(c, CLI_FAILED, "out of memory");
-	cli_table_fini(&t);
 	qube_strings_free(names);
-	return r;
+	return cli_list_end(c, &j, &t, r);
 }
 
 static int volume_command(struct cli *c, const char *only)
@@ -416,13 +411,8 @@ static int show_pools(struct cli *c, const char *only)
 	}
 	if (c->json && !only)
 		cli_json_close_array(&j);
-	if (c->json && r == 0)
-		cli_json_end(&j);
-	if (!c->json && r == 0 && !cli_table_print(&t, stdout, 0, NULL))
-		r = cli_fail_text(c, CLI_FAILED, "out of memory");
-	cli_table_fini(&t);
 	qube_strings_free(names);
-	return cli_finish_output(c, r);
+	return cli_finish_output(c, cli_list_end(c, &j, &t, r));
 }
 
 int cmd_pool_ls(struct cli *c)

@@ -4,6 +4,8 @@
 #include "cli.h"
 #include "common/text.h"
 #include "common/where.h"
+#include "json.h"
+#include "table.h"
 
 #include <signal.h>
 #include <stdarg.h>
@@ -221,6 +223,16 @@ int cli_guest(struct cli *c, qube_domain **out, const char *name)
 	*out = NULL;
 	return cli_fail_text(c, c->verb->flags & CLI_V_CALL ? CLI_NO_CALL : CLI_FAILED,
 			     "'%s' is the host itself; '%s' is for qubes", name, c->verb->name);
+}
+
+int cli_list_end(struct cli *c, struct cli_json *j, struct cli_table *t, int code)
+{
+	if (c->json && code == 0)
+		cli_json_end(j);
+	else if (code == 0 && !cli_table_print(t, stdout, 0, NULL))
+		code = cli_fail_text(c, CLI_FAILED, "out of memory");
+	cli_table_fini(t);
+	return code;
 }
 
 int cli_finish_output(struct cli *c, int code)

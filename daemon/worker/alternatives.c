@@ -217,11 +217,11 @@ int worker_import_alternatives(struct import *im)
 	DIR *d;
 
 	if (fd < 0)
-		return errno == ENOENT ? 0 : worker_fail_name("open", "the alternatives");
+		return errno == ENOENT ? 0 : qube__fail_name("open", "the alternatives");
 	d = fdopendir(fd);
 	if (!d) {
 		close(fd);
-		return worker_fail_name("read", "the alternatives");
+		return qube__fail_name("read", "the alternatives");
 	}
 	s = malloc(sizeof(*s));
 	if (!s)

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/text.h"
 
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -32,10 +33,10 @@ static int copy_xattrs(struct worker_copy *w, int src, int dst, const char *name
 	ssize_t len;
 
 	if (name && fchdir(src) < 0)
-		return worker_fail_name("enter the directory of", shown);
+		return qube__fail_name("enter the directory of", shown);
 	len = name ? llistxattr(name, w->names, XATTR_MAX) : flistxattr(src, w->names, XATTR_MAX);
 	if (len < 0)
-		return errno == EOPNOTSUPP ? 0 : worker_fail_name("list attributes of", shown);
+		return errno == EOPNOTSUPP ? 0 : qube__fail_name("list attributes of", shown);
 	for (const char *at = w->names; at < w->names + len; at += strlen(at) + 1) {
 		ssize_t n;
 		int r;
@@ -43,17 +44,17 @@ static int copy_xattrs(struct worker_copy *w, int src, int dst, const char *name
 		if (!worker_keep_xattr(at))
 			continue;
 		if (name && fchdir(src) < 0)
-			return worker_fail_name("enter the directory of", shown);
+			return qube__fail_name("enter the directory of", shown);
 		n = name ? lgetxattr(name, at, w->value, XATTR_MAX) :
 			   fgetxattr(src, at, w->value, XATTR_MAX);
 		if (n < 0)
-			return worker_fail_name("read attributes of", shown);
+			return qube__fail_name("read attributes of", shown);
 		if (name && fchdir(dst) < 0)
-			return worker_fail_name("enter the directory of", shown);
+			return qube__fail_name("enter the directory of", shown);
 		r = name ? lsetxattr(name, at, w->value, (size_t)n, 0) :
 			   fsetxattr(dst, at, w->value, (size_t)n, 0);
 		if (r < 0)
-			return worker_fail_name("set attributes of", shown);
+			return qube__fail_name("set attributes of", shown);
 	}
 	return 0;
 }
@@ -66,14 +67,14 @@ int worker_copy_attributes(struct worker_copy *w, int src, int dst, const struct
 	int r;
 
 	if (fchown(dst, st->st_uid, st->st_gid) < 0)
-		return worker_fail_name("set the owner of", name);
+		return qube__fail_name("set the owner of", name);
 	r = copy_xattrs(w, src, dst, NULL);
 	if (r < 0)
 		return r;
 	if (fchmod(dst, st->st_mode & 07777) < 0)
-		return worker_fail_name("set the mode of", name);
+		return qube__fail_name("set the mode of", name);
 	if (futimens(dst, times) < 0)
-		return worker_fail_name("set the time of", name);
+		return qube__fail_name("set the time of", name);
 	return 0;
 }
 
@@ -84,12 +85,12 @@ static int finish_entry(struct worker_copy *w, int from, int to, const struct st
 	int r;
 
 	if (fchownat(to, name, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW) < 0)
-		return worker_fail_name("set the owner of", name);
+		return qube__fail_name("set the owner of", name);
 	r = copy_xattrs(w, from, to, name);
 	if (r < 0)
 		return r;
 	if (utimensat(to, name, times, AT_SYMLINK_NOFOLLOW) < 0)
-		return worker_fail_name("set the time of", name);
+		return qube__fail_name("set the time of", name);
 	return 0;
 }
 
@@ -110,18 +111,18 @@ static int copy_regular(struct worker_copy *w, int from, int to, const struct st
 		return 0;
 	src = worker_open(from, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, RESOLVE_NO_XDEV);
 	if (src < 0)
-		return worker_fail_name("open", name);
+		return qube__fail_name("open", name);
 	if (fstat(src, &st) < 0 || !S_ISREG(st.st_mode) || st.st_ino != seen->st_ino)
 		return qube__fail(QUBE_E_BUSY, "the tree changes while it is copied");
 	dst = worker_open(to, name, O_WRONLY | O_CREAT | O_EXCL, 0);
 	if (dst < 0)
-		return worker_fail_name("make", name);
+		return qube__fail_name("make", name);
 	r = worker_copy_data(w->job, src, dst, &st, name);
 	if (r == 0)
 		r = worker_copy_attributes(w, src, dst, &st, name);
 	if (r == 0 && seen->st_nlink > 1 && linkat(to, name, w->links, link, 0) < 0 &&
 	    errno != EMLINK && errno != EEXIST)
-		r = worker_fail_name("link", name);
+		r = qube__fail_name("link", name);
 	return r;
 }
 
@@ -132,10 +133,10 @@ static int copy_symlink(struct worker_copy *w, int from, int to, const struct st
 	ssize_t n = readlinkat(from, name, target, sizeof(target) - 1);
 
 	if (n < 0)
-		return worker_fail_name("read", name);
+		return qube__fail_name("read", name);
 	target[n] = '\0';
 	if (symlinkat(target, to, name) < 0)
-		return worker_fail_name("make", name);
+		return qube__fail_name("make", name);
 	return finish_entry(w, from, to, st, name);
 }
 
@@ -147,7 +148,7 @@ static int copy_node(struct worker_copy *w, int from, int to, const struct stat 
 		return 0;
 	}
 	if (mknodat(to, name, st->st_mode & (S_IFMT | 0777), 0) < 0)
-		return worker_fail_name("make", name);
+		return qube__fail_name("make", name);
 	return finish_entry(w, from, to, st, name);
 }
 
@@ -174,7 +175,7 @@ int worker_copy_begin(struct worker_copy *w, struct worker_job *job, int parent)
 	if (mkdirat(parent, w->links_name, 0700) == 0)
 		w->links = worker_open(parent, w->links_name, O_RDONLY | O_DIRECTORY, 0);
 	if (w->links < 0)
-		return worker_copy_end(w, parent, worker_fail_name("make", w->links_name));
+		return worker_copy_end(w, parent, qube__fail_name("make", w->links_name));
 	return 0;
 }
 

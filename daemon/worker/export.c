@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/text.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -72,7 +73,7 @@ static la_ssize_t on_write(struct archive *a, void *user, const void *p, size_t 
 static int refuse(struct output *o, const char *name)
 {
 	errno = archive_errno(o->a);
-	return worker_fail_name("write", name);
+	return qube__fail_name("write", name);
 }
 
 static int add_xattrs(struct output *o, struct archive_entry *e, int fd, const char *name)
@@ -80,7 +81,7 @@ static int add_xattrs(struct output *o, struct archive_entry *e, int fd, const c
 	ssize_t len = flistxattr(fd, o->names, sizeof(o->names));
 
 	if (len < 0)
-		return errno == EOPNOTSUPP ? 0 : worker_fail_name("list attributes of", name);
+		return errno == EOPNOTSUPP ? 0 : qube__fail_name("list attributes of", name);
 	for (const char *at = o->names; at < o->names + len; at += strlen(at) + 1) {
 		ssize_t n;
 
@@ -88,7 +89,7 @@ static int add_xattrs(struct output *o, struct archive_entry *e, int fd, const c
 			continue;
 		n = fgetxattr(fd, at, o->value, sizeof(o->value));
 		if (n < 0)
-			return worker_fail_name("read attributes of", name);
+			return qube__fail_name("read attributes of", name);
 		archive_entry_xattr_add_entry(e, at, o->value, (size_t)n);
 	}
 	return 0;
@@ -125,7 +126,7 @@ static int write_data(struct output *o, int fd, off_t size, const char *name)
 		if (r < 0)
 			return r;
 		if (n < 0)
-			return worker_fail_name("read", name);
+			return qube__fail_name("read", name);
 		if (n == 0)
 			return qube__fail(QUBE_E_BUSY, "the tree changes while it is read");
 		if (archive_write_data(o->a, o->data, (size_t)n) < 0)
@@ -170,7 +171,7 @@ static int export_file(struct output *o, struct archive_entry *e, int dir, const
 	struct stat now;
 
 	if (fd < 0 || fstat(fd, &now) < 0)
-		return worker_fail_name("open", name);
+		return qube__fail_name("open", name);
 	if (!S_ISREG(now.st_mode) || now.st_ino != st->st_ino)
 		return qube__fail(QUBE_E_BUSY, "the tree changes while it is read");
 	add_runs(e, fd, now.st_size);
@@ -189,7 +190,7 @@ static int export_entry(struct worker_walk *w, struct worker_level *l, const cha
 	if (!e)
 		return qube__fail_nomem();
 	if (fstatat(dirfd(l->src), name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return worker_fail_name("look at", name);
+		return qube__fail_name("look at", name);
 	r = put_path(o, name);
 	if (r < 0)
 		return r;
@@ -201,7 +202,7 @@ static int export_entry(struct worker_walk *w, struct worker_level *l, const cha
 	if (S_ISLNK(st.st_mode)) {
 		n = readlinkat(dirfd(l->src), name, target, sizeof(target) - 1);
 		if (n < 0)
-			return worker_fail_name("read", name);
+			return qube__fail_name("read", name);
 		target[n] = '\0';
 		archive_entry_copy_symlink(e, target);
 		return write_entry(o, e, -1, name);
@@ -263,7 +264,7 @@ int worker_export(struct worker_job *job, int root, int out)
 	int r;
 
 	if (from < 0 || fstat(from, &st) < 0)
-		return worker_fail_name("open", "the tree");
+		return qube__fail_name("open", "the tree");
 	r = worker_walk_push(&w, from, -1, "the tree");
 	if (r == 0)
 		r = e ? open_output(&o, job, out) : qube__fail_nomem();

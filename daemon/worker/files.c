@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/text.h"
 
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -38,14 +39,14 @@ static int copy_by_buffer(int src, int dst, off_t at, off_t end, const char *nam
 		ssize_t n = pread(src, buf, want, at);
 
 		if (n < 0)
-			return worker_fail_name("read", name);
+			return qube__fail_name("read", name);
 		if (n == 0)
 			break;
 		for (ssize_t put = 0; put < n;) {
 			ssize_t w = pwrite(dst, buf + put, (size_t)(n - put), at + put);
 
 			if (w < 0)
-				return worker_fail_name("write", name);
+				return qube__fail_name("write", name);
 			put += w;
 		}
 		at += n;
@@ -68,7 +69,7 @@ static int copy_run(struct worker_job *job, int src, int dst, off_t at, off_t en
 			      errno == ENOSYS || errno == EPERM))
 			return copy_by_buffer(src, dst, before, end, name);
 		if (n < 0)
-			return worker_fail_name("copy", name);
+			return qube__fail_name("copy", name);
 		if (n == 0) /* it shrank, or a file system that copies nothing */
 			return copy_by_buffer(src, dst, before, end, name);
 		job->done += (uint64_t)n;
@@ -93,11 +94,11 @@ int worker_copy_data(struct worker_job *job, int src, int dst, const struct stat
 			return 0;
 		}
 		if (errno == ENOSPC || errno == EDQUOT || errno == EIO)
-			return worker_fail_name("copy", name);
+			return qube__fail_name("copy", name);
 		job->no_clone = true;
 	}
 	if (ftruncate(dst, st->st_size) < 0)
-		return worker_fail_name("make", name);
+		return qube__fail_name("make", name);
 	while (at < st->st_size) {
 		off_t data = lseek(src, at, SEEK_DATA);
 		off_t end;

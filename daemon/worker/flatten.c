@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/text.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -120,7 +121,7 @@ static ssize_t overlay_mark(int fd, const char *what, char *out, size_t cap)
 	if (n < 0 && (errno == ENODATA || errno == EOPNOTSUPP))
 		n = 0;
 	if (n < 0)
-		return worker_fail_name("read the marks of", what);
+		return qube__fail_name("read the marks of", what);
 	out[n] = '\0';
 	return n;
 }
@@ -161,14 +162,14 @@ static int step(int *out, struct lookup *l, int base, const char *name, size_t p
 
 	*out = -1;
 	if (fstatat(base, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0 : worker_fail_name("look at", name);
+		return errno == ENOENT ? 0 : qube__fail_name("look at", name);
 	if (!S_ISDIR(st.st_mode)) {
 		l->stop = true;
 		return 0;
 	}
 	fd = worker_open(base, name, O_RDONLY | O_DIRECTORY, RESOLVE_NO_XDEV);
 	if (fd < 0)
-		return worker_fail_name("open", name);
+		return qube__fail_name("open", name);
 	n = overlay_mark(fd, "opaque", mark, sizeof(mark));
 	if (n < 0)
 		return (int)n;
@@ -272,7 +273,7 @@ static int enter(struct merge *m, struct level *l, const char *name)
 	if (r == 0 && mkdirat(l->dst, name, 0700) == 0)
 		child.dst = worker_open(l->dst, name, O_RDONLY | O_DIRECTORY, 0);
 	if (r == 0 && child.dst < 0)
-		r = worker_fail_name("make", name);
+		r = qube__fail_name("make", name);
 	if (r < 0) {
 		close_level(&child);
 		return r;
@@ -286,12 +287,12 @@ static int check_whole(int dir, const char *name)
 	char value[64];
 
 	if (fchdir(dir) < 0)
-		return worker_fail_name("enter the directory of", name);
+		return qube__fail_name("enter the directory of", name);
 	if (lgetxattr(name, "trusted.overlay.metacopy", value, sizeof(value)) >= 0)
 		return refuse(name, "a file without its data");
 	return errno == ENODATA || errno == EOPNOTSUPP || errno == ERANGE ?
 		       0 :
-		       worker_fail_name("read the marks of", name);
+		       qube__fail_name("read the marks of", name);
 }
 
 static int merge_entry(struct merge *m, struct level *l, const char *name)
@@ -304,10 +305,10 @@ static int merge_entry(struct merge *m, struct level *l, const char *name)
 		if (fstatat(l->parts[i].fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 			return 0; /* a newer layer has or hides it */
 		if (errno != ENOENT)
-			return worker_fail_name("look at", name);
+			return qube__fail_name("look at", name);
 	}
 	if (fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return worker_fail_name("look at", name);
+		return qube__fail_name("look at", name);
 	if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(0, 0))
 		return 0;
 	m->job->files++;
@@ -334,10 +335,10 @@ static int next_part(struct merge *m, struct level *l)
 		int fd = worker_open(l->parts[l->at].fd, ".", O_RDONLY | O_DIRECTORY, 0);
 
 		l->dir = fd < 0 ? NULL : fdopendir(fd);
-		return l->dir ? 0 : worker_fail_name("read", "a layer");
+		return l->dir ? 0 : qube__fail_name("read", "a layer");
 	}
 	if (fstat(l->parts[0].fd, &st) < 0)
-		return worker_fail_name("look at", "a layer");
+		return qube__fail_name("look at", "a layer");
 	r = worker_copy_attributes(&m->copy, l->parts[0].fd, l->dst, &st, "a directory");
 	close_level(l);
 	m->depth--;
@@ -354,7 +355,7 @@ static int merge_all(struct merge *m)
 		errno = 0;
 		e = l->dir ? readdir(l->dir) : NULL;
 		if (r == 0 && !e && errno)
-			r = worker_fail_name("read", "a layer");
+			r = qube__fail_name("read", "a layer");
 		if (r == 0 && !e)
 			r = next_part(m, l);
 		else if (r == 0 && strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
@@ -374,12 +375,12 @@ static int open_layers(struct merge *m, int layers, int parent, const char *name
 	for (size_t i = 0; r == 0 && i < m->n_layers; i++) {
 		int fd = worker_open(layers, list[i], O_RDONLY | O_DIRECTORY, RESOLVE_NO_XDEV);
 
-		r = fd < 0 ? worker_fail_name("open layer", list[i]) : add_part(&root, m, fd, i);
+		r = fd < 0 ? qube__fail_name("open layer", list[i]) : add_part(&root, m, fd, i);
 	}
 	if (r == 0 && mkdirat(parent, name, 0700) == 0)
 		root.dst = worker_open(parent, name, O_RDONLY | O_DIRECTORY, 0);
 	if (r == 0 && root.dst < 0)
-		r = worker_fail_name("make", name);
+		r = qube__fail_name("make", name);
 	if (r < 0) {
 		close_level(&root);
 		return r;
@@ -400,5 +401,5 @@ int worker_flatten(struct worker_job *job, int layers, int parent, const char *n
 	m.copy.sockets = true;
 	r = worker_copy_end(&m.copy, parent, merge_all(&m));
 	/* Flushed before anything lists it. */
-	return r == 0 && syncfs(parent) < 0 ? worker_fail_name("flush", "the pool") : r;
+	return r == 0 && syncfs(parent) < 0 ? qube__fail_name("flush", "the pool") : r;
 }

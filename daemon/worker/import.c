@@ -95,7 +95,7 @@ static int write_template(struct import *im)
 		r = worker_import_ldcache(im);
 	worker_stage(im->job, QUBE__JOB_AT_FLUSH);
 	if (r == 0 && syncfs(im->dest) < 0)
-		r = worker_fail_name("flush", "the template");
+		r = qube__fail_name("flush", "the template");
 	return r;
 }
 
@@ -114,6 +114,6 @@ int worker_import(struct worker_job *job, int host, int parent, const char *name
 	if (mkdirat(parent, name, 0700) == 0)
 		im.dest = worker_open(parent, name, O_RDONLY | O_DIRECTORY, 0);
 	if (im.dest < 0 || fchmod(im.dest, 0755) < 0)
-		return worker_fail_name("make", name);
+		return qube__fail_name("make", name);
 	return write_template(&im);
 }

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/fault.h"
 #include "base/io.h"
+#include "base/text.h"
 
 #include <locale.h>
 #include <poll.h>
@@ -27,7 +28,7 @@ static int run_job(struct worker_job *job, const struct qube__job_request *req, 
 	switch (req->type) {
 	case QUBE__JOB_COPY_TREE:
 		if (qube__fault_fails(QUBE__FAULT_WORKER_COPY))
-			return worker_fail_name("copy", name);
+			return qube__fail_name("copy", name);
 		worker_stage(job, QUBE__JOB_AT_COPY);
 		return worker_copy_tree(job, fds[0], fds[1], name);
 	case QUBE__JOB_EXPORT:
@@ -38,7 +39,7 @@ static int run_job(struct worker_job *job, const struct qube__job_request *req, 
 		return worker_receive(job, fds[0], fds[1], req->args, req->number);
 	case QUBE__JOB_FLATTEN:
 		if (qube__fault_fails(QUBE__FAULT_WORKER_FLATTEN))
-			return worker_fail_name("merge", name);
+			return qube__fail_name("merge", name);
 		return worker_flatten(job, fds[0], fds[1], name, req->args + 1, req->n_args - 1);
 	case QUBE__JOB_REMOVE_TREE:
 		return worker_remove_tree(job, fds[0], name);
@@ -52,7 +53,7 @@ static int run_job(struct worker_job *job, const struct qube__job_request *req, 
 	case QUBE__JOB_SYNC:
 		worker_stage(job, QUBE__JOB_AT_FLUSH);
 		return qube__fault_fails(QUBE__FAULT_WORKER_SYNC) || syncfs(fds[0]) < 0 ?
-			       worker_fail_name("flush", "the pool") :
+			       qube__fail_name("flush", "the pool") :
 			       0;
 	default:
 		return qube__fail(QUBE_E_PROTO, "a request of type %u", req->type);

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/text.h"
 
 #include <fcntl.h>
 #include <sodium.h>
@@ -38,7 +39,7 @@ static int open_blob(struct unpack *u, int layout, const struct oci_blob *b)
 	snprintf(path, sizeof(path), "blobs/sha256/%s", b->hex);
 	src = worker_open(layout, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
 	if (src < 0)
-		return worker_fail_name("open the image's", path);
+		return qube__fail_name("open the image's", path);
 	own = worker_private_copy(u->im.job, src, u->im.dest, WORKER_DIGEST_SHA256, digest, &size);
 	if (own < 0)
 		return own;

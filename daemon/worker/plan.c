@@ -41,7 +41,7 @@ int worker_host_read(struct import *im, char **out, size_t *len, const char *pat
 	if (fd < 0 && errno == ENOENT)
 		return qube__fail(QUBE_E_NOENT, "this host has no /%s", path);
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return worker_fail_name("open", path);
+		return qube__fail_name("open", path);
 	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size > max)
 		return qube__fail(QUBE_E_LIMIT, "/%s is no file of at most %zu bytes", path, max);
 	data = malloc((size_t)st.st_size + 1);
@@ -51,7 +51,7 @@ int worker_host_read(struct import *im, char **out, size_t *len, const char *pat
 		ssize_t n = read(fd, data + got, (size_t)st.st_size - got);
 
 		if (n < 0)
-			return worker_fail_name("read", path);
+			return qube__fail_name("read", path);
 		if (n == 0)
 			break;
 		got += (size_t)n;

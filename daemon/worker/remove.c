@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/text.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -44,7 +45,7 @@ static int move_up(struct remover *rm, int dir, const char *name)
 		if (renameat2(dir, name, rm->parent, to, RENAME_NOREPLACE) == 0)
 			return 0;
 		if (errno != EEXIST)
-			return worker_fail_name("move", name);
+			return qube__fail_name("move", name);
 	}
 }
 
@@ -54,11 +55,11 @@ static int remove_entry(struct remover *rm, int dir, const char *name)
 	if (unlinkat(dir, name, 0) == 0 || errno == ENOENT)
 		return worker_tick(rm->job);
 	if (errno != EISDIR && errno != EPERM)
-		return worker_fail_name("remove", name);
+		return qube__fail_name("remove", name);
 	if (unlinkat(dir, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
 		return worker_tick(rm->job);
 	if (errno != ENOTEMPTY && errno != EEXIST)
-		return worker_fail_name("remove", name);
+		return qube__fail_name("remove", name);
 	rm->job->files--;
 	return move_up(rm, dir, name);
 }
@@ -72,11 +73,11 @@ static int empty_dir(struct remover *rm, int parent, const char *name)
 	int r;
 
 	if (fd < 0)
-		return worker_fail_name("open", name);
+		return qube__fail_name("open", name);
 	d = fdopendir(fd);
 	if (!d) {
 		close(fd);
-		return worker_fail_name("read", name);
+		return qube__fail_name("read", name);
 	}
 	/* A directory that changes while it is read may skip entries: until a pass finds none. */
 	while (again) {
@@ -108,7 +109,7 @@ static int remove_one(struct remover *rm, const char *name)
 		if (r < 0)
 			return r;
 		if (unlinkat(rm->parent, at, AT_REMOVEDIR) < 0 && errno != ENOENT)
-			return worker_fail_name("remove", at);
+			return qube__fail_name("remove", at);
 		rm->job->files++;
 		rm->oldest++;
 	}
@@ -128,11 +129,11 @@ int worker_remove_tree(struct worker_job *job, int parent, const char *name)
 		return remove_one(&rm, name);
 	fd = worker_open(parent, ".", O_RDONLY | O_DIRECTORY, 0);
 	if (fd < 0)
-		return worker_fail_name("open", "the directory");
+		return qube__fail_name("open", "the directory");
 	d = fdopendir(fd);
 	if (!d) {
 		close(fd);
-		return worker_fail_name("read", "the directory");
+		return qube__fail_name("read", "the directory");
 	}
 	for (bool again = true; again;) {
 		again = false;

@@ -145,16 +145,3 @@ int worker_done(struct worker_job *job, int code)
 	}
 	return send_reply(job, &reply);
 }
-
-int worker_fail_name(const char *what, const char *name)
-{
-	char safe[128];
-	int err = errno;
-
-	qube__text_escape(safe, sizeof(safe), name, strlen(name));
-	errno = err;
-	if (err == ENOSPC || err == EDQUOT)
-		return qube__fail(QUBE_E_LIMIT, "cannot %s %s: no space left on the disk", what,
-				  safe);
-	return qube__fail_os("cannot %s %s", what, safe);
-}

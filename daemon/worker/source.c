@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/text.h"
 
 #include <fcntl.h>
 #include <sodium.h>
@@ -65,7 +66,7 @@ static int copy_all(struct worker_job *job, int src, int dst, struct digest *d, 
 				pwrite(dst, buf + put, (size_t)(n - put), (off_t)at + (off_t)put);
 
 			if (w < 0)
-				return worker_fail_name("copy", "what is to be imported");
+				return qube__fail_name("copy", "what is to be imported");
 			put += w;
 		}
 		at += (uint64_t)n;
@@ -86,7 +87,7 @@ int worker_private_copy(struct worker_job *job, int src, int dir, enum worker_di
 	int r;
 
 	if (own < 0)
-		return worker_fail_name("make", "a copy in the pool");
+		return qube__fail_name("make", "a copy in the pool");
 	digest_init(&d);
 	r = copy_all(job, src, own, &d, size);
 	if (r < 0)
@@ -161,7 +162,7 @@ static int trusted_index(struct worker_job *job, int layout, int dir, const char
 	uint64_t size;
 
 	if (index < 0)
-		return worker_fail_name("open the image's", "index.json");
+		return qube__fail_name("open the image's", "index.json");
 	return trusted_source(job, index, dir, key, sig, &size);
 }
 
@@ -186,13 +187,13 @@ int worker_import_archive(struct worker_job *job, int source, int parent, const 
 	if (mkdirat(parent, args[0], 0700) == 0)
 		dest = worker_open(parent, args[0], O_RDONLY | O_DIRECTORY, 0);
 	if (dest < 0 || fchmod(dest, 0755) < 0)
-		return worker_fail_name("make", args[0]);
+		return qube__fail_name("make", args[0]);
 	u.im.dest = dest;
 	worker_stage(job, QUBE__JOB_AT_UNPACK);
 	r = image ? worker_unpack_oci(&u, source, own) : worker_unpack_tar(&u, own, size);
 	qube__close_fd(&u.im.parent);
 	worker_stage(job, QUBE__JOB_AT_FLUSH);
 	if (r == 0 && syncfs(dest) < 0)
-		r = worker_fail_name("flush", "the template");
+		r = qube__fail_name("flush", "the template");
 	return r;
 }

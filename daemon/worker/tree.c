@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/text.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -19,7 +20,7 @@ static int copy_entry(struct worker_walk *w, struct worker_level *l, const char 
 	struct stat st;
 
 	if (fstatat(dirfd(l->src), name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return worker_fail_name("look at", name);
+		return qube__fail_name("look at", name);
 	w->job->files++;
 	if (S_ISDIR(st.st_mode))
 		return worker_walk_enter(w, l, name);
@@ -36,7 +37,7 @@ static int count_entry(struct worker_walk *w, struct worker_level *l, const char
 	struct stat st;
 
 	if (fstatat(dirfd(l->src), name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0 : worker_fail_name("look at", name);
+		return errno == ENOENT ? 0 : qube__fail_name("look at", name);
 	w->job->files++;
 	/* A file with n names counts for 1/n at each. */
 	if (!S_ISDIR(st.st_mode) && st.st_nlink > 1)
@@ -60,11 +61,11 @@ int worker_copy_tree(struct worker_job *job, int src, int parent, const char *na
 	int r;
 
 	if (from < 0)
-		return worker_fail_name("open", "the tree");
+		return qube__fail_name("open", "the tree");
 	if (mkdirat(parent, name, 0700) == 0)
 		to = worker_open(parent, name, O_RDONLY | O_DIRECTORY, 0);
 	if (to < 0) {
-		r = worker_fail_name("make", name);
+		r = qube__fail_name("make", name);
 		close(from);
 		return r;
 	}
@@ -83,7 +84,7 @@ int worker_usage(struct worker_job *job, int root)
 	int r;
 
 	if (from < 0)
-		return worker_fail_name("open", "the tree");
+		return qube__fail_name("open", "the tree");
 	r = worker_walk_push(&w, from, -1, "the tree");
 	return r < 0 ? r : worker_walk_all(&w);
 }

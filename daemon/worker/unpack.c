@@ -86,14 +86,14 @@ static int make_way(struct unpack *u, const char *path, const char *name)
 	if (unlinkat(u->im.parent, name, 0) == 0 || errno == ENOENT)
 		return 0;
 	if (errno != EISDIR && errno != EPERM)
-		return worker_fail_name("replace", path);
+		return qube__fail_name("replace", path);
 	if (!u->image) {
 		if (unlinkat(u->im.parent, name, AT_REMOVEDIR) == 0)
 			return 0;
 		return refuse(path, "it would replace a directory that is not empty");
 	}
 	if (remove_tree(u, name) < 0)
-		return worker_fail_name("replace", path);
+		return qube__fail_name("replace", path);
 	return enter(u, path, &name);
 }
 
@@ -128,7 +128,7 @@ static int write_data(struct unpack *u, struct archive *a, int fd, const char *p
 				pwrite(fd, (const char *)buf + put, n - put, at + (la_int64_t)put);
 
 			if (w < 0)
-				return worker_fail_name("write", path);
+				return qube__fail_name("write", path);
 			put += (size_t)w;
 		}
 		r = worker_tick(u->im.job);
@@ -137,7 +137,7 @@ static int write_data(struct unpack *u, struct archive *a, int fd, const char *p
 	}
 	if (r != ARCHIVE_EOF)
 		return refuse(path, "its data are damaged or cut off");
-	return ftruncate(fd, (off_t)size) < 0 ? worker_fail_name("write", path) : 0;
+	return ftruncate(fd, (off_t)size) < 0 ? qube__fail_name("write", path) : 0;
 }
 
 /* user.*, lists of who has access and, where programs may keep privileges, their capabilities.
@@ -157,7 +157,7 @@ static int copy_xattrs(struct unpack *u, struct archive_entry *e, int fd, const 
 		    strncmp(name, "system.posix_acl_", 17) != 0)
 			continue;
 		if (fsetxattr(fd, name, value, n, 0) < 0)
-			return worker_fail_name("set an attribute of", path);
+			return qube__fail_name("set an attribute of", path);
 	}
 	return 0;
 }
@@ -174,12 +174,12 @@ static int finish(struct unpack *u, struct archive_entry *e, int fd, const char 
 		mode &= (mode_t)~06000;
 	/* In this order: a new owner takes capabilities away. */
 	if (fchown(fd, (uid_t)archive_entry_uid(e), (gid_t)archive_entry_gid(e)) < 0)
-		return worker_fail_name("set the owner of", path);
+		return qube__fail_name("set the owner of", path);
 	r = copy_xattrs(u, e, fd, path);
 	if (r < 0)
 		return r;
 	if (fchmod(fd, mode) < 0 || (times[0].tv_sec && futimens(fd, times) < 0))
-		return worker_fail_name("finish", path);
+		return qube__fail_name("finish", path);
 	return 0;
 }
 
@@ -192,11 +192,11 @@ static int make_dir(struct unpack *u, struct archive_entry *e, const char *path,
 		return finish(u, e, u->im.dest, "the root");
 	if (fstatat(u->im.parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode) &&
 	    unlinkat(u->im.parent, name, 0) < 0)
-		return worker_fail_name("replace", path);
+		return qube__fail_name("replace", path);
 	if (mkdirat(u->im.parent, name, 0700) < 0 && errno != EEXIST)
-		return worker_fail_name("make", path);
+		return qube__fail_name("make", path);
 	fd = worker_open(u->im.parent, name, O_RDONLY | O_DIRECTORY, 0);
-	return fd < 0 ? worker_fail_name("make", path) : finish(u, e, fd, path);
+	return fd < 0 ? qube__fail_name("make", path) : finish(u, e, fd, path);
 }
 
 static int make_file(struct unpack *u, struct archive *a, struct archive_entry *e, const char *path,
@@ -215,7 +215,7 @@ static int make_file(struct unpack *u, struct archive *a, struct archive_entry *
 		return r;
 	fd = worker_open(u->im.parent, name, O_WRONLY | O_CREAT | O_EXCL, 0);
 	if (fd < 0)
-		return worker_fail_name("make", path);
+		return qube__fail_name("make", path);
 	r = write_data(u, a, fd, path, (uint64_t)size);
 	return r < 0 ? r : finish(u, e, fd, path);
 }
@@ -237,7 +237,7 @@ static int make_symlink(struct unpack *u, struct archive_entry *e, const char *p
 	if (symlinkat(target, u->im.parent, name) < 0 ||
 	    fchownat(u->im.parent, name, (uid_t)archive_entry_uid(e), (gid_t)archive_entry_gid(e),
 		     AT_SYMLINK_NOFOLLOW) < 0)
-		return worker_fail_name("make", path);
+		return qube__fail_name("make", path);
 	utimensat(u->im.parent, name, times, AT_SYMLINK_NOFOLLOW);
 	return 0;
 }
@@ -267,7 +267,7 @@ static int make_hardlink(struct unpack *u, const char *untrusted, const char *pa
 	if (r < 0)
 		return r;
 	if (linkat(dir, slash, u->im.parent, name, 0) < 0)
-		return worker_fail_name("link", path);
+		return qube__fail_name("link", path);
 	return 0;
 }
 
@@ -327,7 +327,7 @@ static int empty_dir(struct unpack *u, const char *path)
 				   fcntl(u->im.dest, F_DUPFD_CLOEXEC, 3);
 
 	if (dir < 0)
-		return errno == ENOENT ? 0 : worker_fail_name("empty", path);
+		return errno == ENOENT ? 0 : qube__fail_name("empty", path);
 	qube__close_fd(&u->im.parent);
 	return worker_remove_tree(u->im.job, dir, NULL);
 }

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/text.h"
 
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -46,7 +47,7 @@ int worker_walk_push(struct worker_walk *w, int src, int dst, const char *name)
 	if (fstat(src, &l.st) == 0)
 		l.src = fdopendir(src);
 	if (!l.src) {
-		int r = worker_fail_name("read", name);
+		int r = qube__fail_name("read", name);
 
 		close(src);
 		close_level(&l);
@@ -66,13 +67,13 @@ int worker_walk_enter(struct worker_walk *w, struct worker_level *l, const char 
 				  WORKER_DEPTH_MAX);
 	src = worker_open(dirfd(l->src), name, O_RDONLY | O_DIRECTORY, RESOLVE_NO_XDEV);
 	if (src < 0)
-		return worker_fail_name("open", name);
+		return qube__fail_name("open", name);
 	if (l->dst >= 0) {
 		if (mkdirat(l->dst, name, 0700) == 0)
 			dst = worker_open(l->dst, name, O_RDONLY | O_DIRECTORY, 0);
 		if (dst < 0) {
 			close(src);
-			return worker_fail_name("make", name);
+			return qube__fail_name("make", name);
 		}
 	}
 	return worker_walk_push(w, src, dst, name); /* l may have moved */
@@ -88,7 +89,7 @@ int worker_walk_all(struct worker_walk *w)
 		errno = 0;
 		e = readdir(l->src);
 		if (!e) {
-			r = errno ? worker_fail_name("read", "a directory") : 0;
+			r = errno ? qube__fail_name("read", "a directory") : 0;
 			if (r == 0 && w->left)
 				r = w->left(w, l);
 			if (r < 0)

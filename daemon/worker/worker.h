@@ -39,8 +39,6 @@ void worker_stage(struct worker_job *job, uint32_t stage); /* QUBE__JOB_AT_* */
 void worker_note(struct worker_job *job, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 int worker_done(struct worker_job *job, int code);
-/* As qube__fail_os; a full disk is QUBE_E_LIMIT. The name is escaped. */
-int worker_fail_name(const char *what, const char *name);
 
 /* files.c */
 /* openat2 below dir: one entry or a path, no symlink, no magic link, not above dir. */

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/io.h"
+#include "base/text.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -58,7 +59,7 @@ int worker_import_parent(struct import *im, const char *path, const char **name)
 	memcpy(im->parent_path, path, len);
 	im->parent_path[len] = '\0';
 	im->parent = open_parents(im, im->parent_path);
-	return im->parent < 0 ? worker_fail_name("make the directory of", path) : 0;
+	return im->parent < 0 ? qube__fail_name("make the directory of", path) : 0;
 }
 
 bool worker_import_has(struct import *im, const char *path)
@@ -74,7 +75,7 @@ static int make_dir(struct import *im, const struct item *it, const char *name)
 	struct timespec times[2] = { it->mtime, it->mtime };
 
 	if (mkdirat(im->parent, name, 0700) < 0 && errno != EEXIST)
-		return worker_fail_name("make", it->path);
+		return qube__fail_name("make", it->path);
 	fd = worker_open(im->parent, name, O_RDONLY | O_DIRECTORY, 0);
 	if (fd < 0 && (errno == ELOOP || errno == ENOTDIR)) {
 		worker_note(im->job, "left out: directory /%s is something else here", it->path);
@@ -82,7 +83,7 @@ static int make_dir(struct import *im, const struct item *it, const char *name)
 	}
 	if (fd < 0 || fchown(fd, it->uid, it->gid) < 0 || fchmod(fd, it->mode) < 0 ||
 	    (it->mtime.tv_sec && futimens(fd, times) < 0))
-		return worker_fail_name("make", it->path);
+		return qube__fail_name("make", it->path);
 	return 0;
 }
 
@@ -95,10 +96,10 @@ static int make_link(struct import *im, const struct item *it, const char *name)
 	ssize_t n = fd < 0 ? -1 : readlinkat(fd, "", target, sizeof(target) - 1);
 
 	if (n <= 0)
-		return worker_fail_name("read", source);
+		return qube__fail_name("read", source);
 	target[n] = '\0';
 	if (symlinkat(target, im->parent, name) < 0 && errno != EEXIST)
-		return worker_fail_name("make", it->path);
+		return qube__fail_name("make", it->path);
 	utimensat(im->parent, name, times, AT_SYMLINK_NOFOLLOW);
 	return 0;
 }
@@ -108,7 +109,7 @@ static int finish_file(const struct item *it, int fd)
 	struct timespec times[2] = { it->mtime, it->mtime };
 
 	if (fchown(fd, it->uid, it->gid) < 0 || fchmod(fd, it->mode) < 0 || futimens(fd, times) < 0)
-		return worker_fail_name("finish", it->path);
+		return qube__fail_name("finish", it->path);
 	return 0;
 }
 
@@ -119,7 +120,7 @@ static int copy_capability(int src, int dst, const char *path)
 	ssize_t n = fgetxattr(src, "security.capability", value, sizeof(value));
 
 	if (n > 0 && fsetxattr(dst, "security.capability", value, (size_t)n, 0) < 0)
-		return worker_fail_name("set the capabilities of", path);
+		return qube__fail_name("set the capabilities of", path);
 	return 0;
 }
 
@@ -132,12 +133,12 @@ static int make_file(struct import *im, const struct item *it, const char *name)
 	int r;
 
 	if (src < 0)
-		return worker_fail_name("open", source);
+		return qube__fail_name("open", source);
 	if (fstat(src, &st) < 0 || !S_ISREG(st.st_mode))
 		return qube__fail(QUBE_E_BUSY, "the host's packages change during the import");
 	dst = worker_open(im->parent, name, O_WRONLY | O_CREAT | O_EXCL, 0);
 	if (dst < 0)
-		return worker_fail_name("make", it->path);
+		return qube__fail_name("make", it->path);
 	r = worker_copy_data(im->job, src, dst, &st, it->path);
 	if (r == 0)
 		r = finish_file(it, dst);
@@ -165,7 +166,7 @@ static int make_conf(struct import *im, const struct item *it, const char *name)
 	}
 	fd = worker_open(im->parent, name, O_WRONLY | O_CREAT | O_EXCL, 0);
 	if (fd < 0 || qube__io_write_full(fd, data, len) < 0)
-		return worker_fail_name("write", it->path);
+		return qube__fail_name("write", it->path);
 	im->job->done += len;
 	return finish_file(it, fd);
 }
@@ -221,7 +222,7 @@ int worker_import_text(struct import *im, const char *path, const char *data, si
 		return 0;
 	if (fd < 0 || qube__io_write_full(fd, data, len) < 0 || fchown(fd, 0, gid) < 0 ||
 	    fchmod(fd, mode) < 0)
-		return worker_fail_name("write", path);
+		return qube__fail_name("write", path);
 	return 0;
 }
 
@@ -233,6 +234,6 @@ int worker_import_link(struct import *im, const char *path, const char *target)
 	if (r < 0)
 		return r;
 	if (symlinkat(target, im->parent, name) < 0 && errno != EEXIST)
-		return worker_fail_name("make", path);
+		return qube__fail_name("make", path);
 	return 0;
 }

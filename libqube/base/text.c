@@ -3,9 +3,12 @@
  * Text for people. */
 #include "base/text.h"
 
+#include "base/error.h"
+
 #include <qube/error.h>
 
 #include <assert.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,4 +108,17 @@ uint32_t qube__text_hash(const char *s)
 	for (; *s; s++)
 		h = (h ^ (uint8_t)*s) * 16777619u;
 	return h;
+}
+
+int qube__fail_name(const char *what, const char *name)
+{
+	char safe[128];
+	int err = errno;
+
+	qube__text_escape(safe, sizeof(safe), name, strlen(name));
+	errno = err;
+	if (err == ENOSPC || err == EDQUOT)
+		return qube__fail(QUBE_E_LIMIT, "cannot %s %s: no space left on the disk", what,
+				  safe);
+	return qube__fail_os("cannot %s %s", what, safe);
 }

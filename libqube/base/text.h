@@ -10,6 +10,9 @@
 /* Writes untrusted bytes into out as printable ASCII, others as \xNN, cut with "..." to fit.
  * Returns out, NUL-terminated; cap must be at least 8. */
 char *qube__text_escape(char *out, size_t cap, const void *untrusted, size_t len);
+
+/* As qube__fail_os() about a file; a full disk is QUBE_E_LIMIT. The untrusted name is escaped. */
+int qube__fail_name(const char *what, const char *name);
 /* Decimal digits only, whole string, at most max. 0 or QUBE_E_INVALID. */
 int qube__text_u64(uint64_t *out, const char *s, uint64_t max);
 /* "1.5 MiB" */

@@ -44,7 +44,7 @@ int qube__copy_receive(struct qube__copy *c, int dir, const char *name, const ch
 /* All of buf, or an error with the record set. */
 int qube__copy_read(struct qube__copy *c, void *buf, size_t len);
 int qube__copy_write(struct qube__copy *c, const void *buf, size_t len);
-/* As qube__fail_os, or QUBE_E_LIMIT of a full disk; the name is escaped. */
+/* As qube__fail_name(), but what is not there is QUBE_E_NOENT. */
 int qube__copy_fail(const char *what, const char *name);
 /* place.c: QUBE_E_EXISTS if name is there and may not be replaced. */
 int qube__copy_check_free(int dir, const char *name, bool replace);

@@ -70,14 +70,9 @@ int qube__copy_write(struct qube__copy *c, const void *buf, size_t len)
 int qube__copy_fail(const char *what, const char *name)
 {
 	char safe[128];
-	int err = errno;
 
+	if (errno != ENOENT)
+		return qube__fail_name(what, name);
 	qube__text_escape(safe, sizeof(safe), name, strlen(name));
-	errno = err;
-	if (err == ENOSPC || err == EDQUOT)
-		return qube__fail(QUBE_E_LIMIT, "cannot %s %s: no space left on the disk", what,
-				  safe);
-	if (err == ENOENT)
-		return qube__fail(QUBE_E_NOENT, "cannot %s %s: it is not there", what, safe);
-	return qube__fail_os("cannot %s %s", what, safe);
+	return qube__fail(QUBE_E_NOENT, "cannot %s %s: it is not there", what, safe);
 }

@@ -398,7 +398,9 @@ static bool tx_ends(struct qube__relay *r)
 	size_t frame = r->flags & QUBE__RELAY_QUIET ? 0 : QUBE__QREXEC_HEADER;
 	bool executes = r->role == QUBE__QREXEC_EXECUTOR;
 	bool in = r->end[QUBE__RELAY_IN].fd < 0 && !r->push_open && !r->eof_sent;
-	bool err = executes && r->end[QUBE__RELAY_IN_ERR].fd < 0 && !r->eof_err_sent;
+	/* A socket service never has errors: their end is told with that of its output. */
+	bool err = executes && r->end[QUBE__RELAY_IN_ERR].fd < 0 && !r->eof_err_sent &&
+		   (in || r->eof_sent || !(r->flags & QUBE__RELAY_SOCKET));
 	bool code = executes && r->have_exit && (in || r->eof_sent) && (err || r->eof_err_sent) &&
 		    !r->out_open && !r->exit_sent;
 	size_t n = 0;

@@ -379,7 +379,7 @@ static int embedded(char **dirs)
 	o.policy_root = dirs[2];
 	o.libexec_dir = dirs[3];
 	open_work(&o);
-	p5("P5e");
+	p5("P5");
 	qube_domain_unref(work);
 	qube_ctx_unref(ctx);
 	return 0;
@@ -409,8 +409,8 @@ int main(int argc, char **argv)
 		row("P2", 400, p2_ours, p2_yardstick);
 	if (all || !strcmp(which, "P4"))
 		row("P4", 200, p4_ours, p4_yardstick);
-	if (all || !strcmp(which, "P5"))
-		p5("P5");
+	if (all || !strcmp(which, "P5q"))
+		p5("P5q");
 	if (all || !strcmp(which, "P7"))
 		row("P7", 25, p7_ours, p7_yardstick);
 	if (all || !strcmp(which, "P9"))
