@@ -250,8 +250,9 @@ static void box_main(const struct qube__box_spec *spec, int sync, const struct b
 		_exit(1);
 	close_trees(&trees);
 	box_reply(QUBE__BOX_STAGE, QUBE__BOX_AT_JAIL, -1);
-	if (qube__fault_fails(QUBE__FAULT_BOX_ROOT) || box_make_home(spec->user) < 0 ||
-	    receive_network(sync) < 0 || box_jail(spec) < 0)
+	/* What the trees say is read where nothing of the host's can be reached. */
+	if (qube__fault_fails(QUBE__FAULT_BOX_ROOT) || receive_network(sync) < 0 ||
+	    box_make_home(spec->user) < 0 || box_jail(spec) < 0)
 		_exit(1);
 	if (qube__fault_fails(QUBE__FAULT_BOX_JAILED) || send(sync, "k", 1, MSG_NOSIGNAL) != 1)
 		_exit(1);

@@ -4,6 +4,7 @@
  * now. Where nothing is free and nothing under way they need each other in a circle: the first of
  * it goes. */
 #include "common/fleet.h"
+#include "common/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,14 +33,6 @@ struct cli_fleet {
 	size_t failed;
 	int64_t deadline_ms; /* < 0: none */
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static bool needs(const struct item *i, const struct item *other)
 {
@@ -101,7 +94,7 @@ static int stop_one(struct cli_fleet *f, struct item *i)
 		.flags = QUBE_DOMAIN_SHUTDOWN_FORCE | QUBE_DOMAIN_SHUTDOWN_OR_KILL,
 		.timeout_ms = -1,
 	};
-	int64_t left = f->deadline_ms - now_ms();
+	int64_t left = f->deadline_ms - cli_now_ms();
 
 	if (f->deadline_ms >= 0 && left <= 0)
 		return qube_domain_kill(i->d, &i->op);
@@ -193,7 +186,7 @@ int cli_fleet_begin(struct cli_fleet **out, qube_ctx *ctx, const struct cli_flee
 	}
 	f->ctx = ctx;
 	f->opts = *opts;
-	f->deadline_ms = opts->timeout_ms < 0 ? -1 : now_ms() + opts->timeout_ms;
+	f->deadline_ms = opts->timeout_ms < 0 ? -1 : cli_now_ms() + opts->timeout_ms;
 	for (size_t k = 0; k < n; k++)
 		if (is_wanted(f, list[k]))
 			add(f, list[k]);

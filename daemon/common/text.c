@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* Writes the escaped form of one byte, at most 4 characters. */
 static size_t escape_byte(char out[4], unsigned char c)
@@ -179,4 +180,12 @@ void cli_format_count(char *out, size_t cap, uint64_t n)
 		out[used++] = digits[i];
 	}
 	out[used] = '\0';
+}
+
+int64_t cli_now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }

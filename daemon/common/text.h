@@ -27,4 +27,7 @@ bool cli_parse_size(uint64_t *out, const char *text);
 /* "4,212". */
 void cli_format_count(char *out, size_t cap, uint64_t n);
 
+/* Of a clock that never jumps. */
+int64_t cli_now_ms(void);
+
 #endif

@@ -39,14 +39,6 @@ struct watch {
 	bool no_reader; /* of what the call writes, or who read it left: it was canceled */
 };
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 int cli_signals_open_with(int extra)
 {
 	sigset_t set;
@@ -151,7 +143,7 @@ static void tell_lines(struct watch *w, const struct qube_op_progress *p)
 static void show_progress(struct watch *w)
 {
 	struct qube_op_progress p = { .size = sizeof(p) };
-	int64_t now = now_ms();
+	int64_t now = cli_now_ms();
 
 	if (!w->opts->title || w->c->quiet || w->c->json || qube_op_progress_fetch(w->op, &p) < 0 ||
 	    !p.stage)
@@ -190,11 +182,11 @@ static int timeout_of(const struct watch *w)
 	int64_t left = w->opts->title ? PROGRESS_EVERY_MS : -1;
 
 	if (w->opts->resize)
-		left = sooner(left, cli_resize_wait(w->opts->resize, now_ms()));
+		left = sooner(left, cli_resize_wait(w->opts->resize, cli_now_ms()));
 	if (w->opts->relay)
 		left = sooner(left, cli_relay_wait(w->opts->relay));
 	if (w->opts->timeout_ms && !w->timed_out) {
-		int64_t end = w->began_ms + w->opts->timeout_ms - now_ms();
+		int64_t end = w->began_ms + w->opts->timeout_ms - cli_now_ms();
 
 		left = sooner(left, end > 0 ? end : 0);
 	}
@@ -228,8 +220,9 @@ static bool wait_round(struct watch *w, int signals)
 	if (qube_ctx_dispatch(w->c->ctx, 0) < 0)
 		return false;
 	if (w->opts->resize)
-		cli_resize_turn(w->opts->resize, now_ms());
-	if (w->opts->timeout_ms && !w->timed_out && now_ms() - w->began_ms >= w->opts->timeout_ms) {
+		cli_resize_turn(w->opts->resize, cli_now_ms());
+	if (w->opts->timeout_ms && !w->timed_out &&
+	    cli_now_ms() - w->began_ms >= w->opts->timeout_ms) {
 		w->timed_out = true;
 		if (qube_op_get_state(w->op) == QUBE_OP_RUNNING && qube_op_cancel(w->op) < 0)
 			return false;
@@ -310,7 +303,7 @@ static int finish(struct watch *w, bool left)
 
 int cli_op_run(struct cli *c, qube_op *op, const struct cli_op_opts *opts, qube_op **out)
 {
-	struct watch w = { .c = c, .op = op, .opts = opts, .began_ms = now_ms() };
+	struct watch w = { .c = c, .op = op, .opts = opts, .began_ms = cli_now_ms() };
 	int signals = cli_signals_open_with(opts->resize ? SIGWINCH : 0);
 	bool left = false;
 	int r;

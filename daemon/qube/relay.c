@@ -4,6 +4,7 @@
  * blocking: they are read and written only when poll says so, and written in pieces that a pipe
  * takes whole. */
 #include "relay.h"
+#include "common/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,14 +18,6 @@ static void close_fd(int *fd)
 	if (*fd >= 0)
 		close(*fd);
 	*fd = -1;
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 static int make_pipe(struct cli_relay *r, int i)
@@ -76,13 +69,13 @@ static bool is_stuck(const struct cli_relay *r)
 	const struct cli_stream *s = &r->stream[0];
 
 	return r->keys && s->from >= 0 &&
-	       (s->to < 0 || (s->at < s->len && now_ms() - r->moved_ms >= CLI_RELAY_STUCK_MS));
+	       (s->to < 0 || (s->at < s->len && cli_now_ms() - r->moved_ms >= CLI_RELAY_STUCK_MS));
 }
 
 int cli_relay_wait(const struct cli_relay *r)
 {
 	const struct cli_stream *s = &r->stream[0];
-	int64_t left = r->moved_ms + CLI_RELAY_STUCK_MS - now_ms();
+	int64_t left = r->moved_ms + CLI_RELAY_STUCK_MS - cli_now_ms();
 
 	if (!r->keys || s->from < 0 || s->to < 0 || s->at == s->len || left <= 0)
 		return -1;
@@ -151,8 +144,11 @@ static void read_input(struct cli_relay *r)
 	ssize_t n;
 
 	if (!is_stuck(r)) {
+		/* It goes on, a part at a time. */
+		if (s->at < s->len)
+			return;
 		read_some(s);
-		r->moved_ms = now_ms();
+		r->moved_ms = cli_now_ms();
 		if (r->keys)
 			look_for_keys(r, s->data + s->at, s->len - s->at);
 		return;
@@ -186,7 +182,7 @@ static void write_some(struct cli_relay *r, struct cli_stream *s)
 	}
 	s->at += (size_t)n;
 	if (s == &r->stream[0])
-		r->moved_ms = now_ms();
+		r->moved_ms = cli_now_ms();
 	if (s->at == s->len && s->from < 0 && s->close_to) /* it ended while this waited */
 		close_fd(&s->to);
 }
@@ -222,14 +218,14 @@ static bool is_busy(const struct cli_stream *s)
 void cli_relay_drain(struct cli_relay *r, int deadline_ms)
 {
 	struct pollfd fds[CLI_RELAY_POLLFDS];
-	int64_t end = now_ms() + deadline_ms;
+	int64_t end = cli_now_ms() + deadline_ms;
 	char undo[64];
 	size_t n;
 
 	cli_relay_close_guest(r);
 	end_stream(&r->stream[0]);
 	while (is_busy(&r->stream[1]) || is_busy(&r->stream[2])) {
-		int64_t left = end - now_ms();
+		int64_t left = end - cli_now_ms();
 
 		n = cli_relay_poll(r, fds);
 		if (left <= 0 || n == 0 || poll(fds, (nfds_t)n, (int)left) <= 0)

@@ -2,6 +2,7 @@
  *
  * Templates updated beside each other, see update.h. */
 #include "update.h"
+#include "common/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,14 +13,6 @@
 #include <unistd.h>
 
 enum { DRAIN_MS = 2000, PIECE = 65536, TIMED_OUT = 124 };
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static void close_fd(int *fd)
 {
@@ -140,7 +133,7 @@ static void on_called(void *user, qube_op *op)
 	close_fd(&i->fd[0]);
 	/* What it said last may still be on its way. */
 	i->step = CLI_STEP_DRAIN;
-	i->drain_until_ms = now_ms() + DRAIN_MS;
+	i->drain_until_ms = cli_now_ms() + DRAIN_MS;
 }
 
 /* The guest's ends, for the length of the call of qube_domain_call(). */
@@ -170,7 +163,7 @@ static void call(struct cli_update_item *i)
 	int guest[3] = { -1, -1, -1 };
 
 	i->step = CLI_STEP_CALL;
-	i->call_until_ms = i->u->timeout_ms ? now_ms() + i->u->timeout_ms : 0;
+	i->call_until_ms = i->u->timeout_ms ? cli_now_ms() + i->u->timeout_ms : 0;
 	if (make_pipes(i, guest) < 0) {
 		fail(i, "cannot make pipes");
 	} else {
@@ -351,12 +344,13 @@ void cli_update_serve(struct cli_update *u, const struct pollfd *fds, size_t n)
 						receive(i, s);
 					break;
 				}
-		if (i->step == CLI_STEP_CALL && i->call_until_ms && now_ms() >= i->call_until_ms) {
+		if (i->step == CLI_STEP_CALL && i->call_until_ms &&
+		    cli_now_ms() >= i->call_until_ms) {
 			i->exit_code = TIMED_OUT;
 			stop_call(i, "the time was up");
 		}
 		if (i->step == CLI_STEP_DRAIN &&
-		    ((i->fd[1] < 0 && i->fd[2] < 0) || now_ms() >= i->drain_until_ms))
+		    ((i->fd[1] < 0 && i->fd[2] < 0) || cli_now_ms() >= i->drain_until_ms))
 			judge(i);
 	}
 }

@@ -6,11 +6,13 @@
 #include "log.h"
 
 #include "common/opts.h"
+#include "common/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +22,7 @@
 #include <unistd.h>
 
 /* A client that does not wait for its turn is refused by a full queue. */
-enum { BACKLOG = 1024, ASK_TRIES = 20, ASK_PAUSE_MS = 50 };
+enum { BACKLOG = 1024, ASK_MS = 1000, ASK_PAUSE_MS = 20 };
 
 static int fill_address(struct sockaddr_un *a, const char *path)
 {
@@ -56,28 +58,46 @@ static int make_parents(const char *path)
 	return 0;
 }
 
-/* 0: somebody listens there; else why not, an errno. */
-static int ask(const struct sockaddr_un *a)
+/* A connection, or minus why not. */
+static int connect_to(const struct sockaddr_un *a)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int error = fd < 0 || connect(fd, (const struct sockaddr *)a, sizeof(*a)) < 0 ? errno : 0;
+	int error;
 
-	if (fd >= 0)
-		close(fd);
-	return error == EAGAIN ? 0 : error; /* EAGAIN: it listens, with a full queue */
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (const struct sockaddr *)a, sizeof(*a)) == 0)
+		return fd;
+	error = errno;
+	close(fd);
+	return -error;
 }
 
-/* As ask(). A daemon that was killed while it spawned leaves a child that has the socket until its
- * exec, some milliseconds on a busy machine: that is no living one. */
-static int ask_again(const struct sockaddr_un *a)
+/* 0: somebody listens there; else why not, an errno. A daemon that was killed while it spawned
+ * leaves a child that has the socket until its exec, some milliseconds on a busy machine: that is
+ * no living one, and what is in its queue is hung up on then. A living one waits for our request.
+ */
+static int ask(const struct sockaddr_un *a)
 {
-	int error = ask(a);
+	int64_t until = cli_now_ms() + ASK_MS;
+	int64_t left;
 
-	for (int i = 0; error == 0 && i < ASK_TRIES; i++) {
+	while ((left = until - cli_now_ms()) > 0) {
+		struct pollfd p = { .fd = connect_to(a) };
+		bool hung_up;
+
+		if (p.fd == -EAGAIN) /* it listens, with a full queue */
+			return 0;
+		if (p.fd < 0)
+			return -p.fd;
+		hung_up = poll(&p, 1, (int)left) == 1;
+		close(p.fd);
+		if (!hung_up)
+			return 0;
+		/* As a living one does that has too many. */
 		poll(NULL, 0, ASK_PAUSE_MS);
-		error = ask(a);
 	}
-	return error;
+	return 0;
 }
 
 /* Asks whether somebody listens; removes what a dead daemon left. 0: the path is free. */
@@ -96,7 +116,7 @@ static int clear_stale(const struct sockaddr_un *a)
 		qubed_log(3, "%s is in the way and is no socket", a->sun_path);
 		return -1;
 	}
-	error = ask_again(a);
+	error = ask(a);
 	if (error != ECONNREFUSED && error != ENOENT) {
 		if (error == 0)
 			qubed_log(3, "another qubed listens at %s", a->sun_path);

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -320,6 +321,8 @@ static int run_broker(const struct cli_parsed *o)
 	}
 	opts.uid = pw->pw_uid;
 	opts.gid = pw->pw_gid;
+	/* Started by descriptor, it has that one's name. */
+	prctl(PR_SET_NAME, "qubed");
 	if (qube_broker_serve(3, &opts) < 0) {
 		qubed_log(3, "broker: %s", qube_error_last()->message);
 		return 1;

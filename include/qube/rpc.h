@@ -41,6 +41,10 @@ struct qube_call_opts {
  *
  * What comes out is the guest's: a program that shows it on a terminal must filter it.
  *
+ * The call lasts until the program has ended and what it left running has closed its output;
+ * output that nobody wants is not waited for. A call that is canceled closes them: who goes on
+ * writing gets SIGPIPE, and if there is no output or no errors to break the whole session does.
+ *
  * @param[in]  d     the qube
  * @param[in]  opts  borrowed for the call
  * @param[out] op    NULL: block; else the operation. Owned: qube_op_unref(). Its exit code is

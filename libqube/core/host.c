@@ -92,6 +92,7 @@ static void host_close(qube_ctx *ctx)
 	free(h->policy_root);
 	free(h->libexec_dir);
 	free(h->broker_program);
+	qube__close_fd(&h->broker_fd);
 	free(h);
 }
 
@@ -217,6 +218,7 @@ int qube__host_open(qube_ctx **out, const struct qube_ctx_opts *opts)
 	if (!h)
 		return qube__fail_nomem();
 	h->sock = -1;
+	h->broker_fd = -1;
 	qube__list_init(&h->runs);
 	qube__list_init(&h->clones);
 	qube__list_init(&h->copies);

@@ -59,6 +59,7 @@ struct qube__host {
 	char *policy_root;
 	char *libexec_dir;
 	char *broker_program;
+	int broker_fd; /* of it as it was: a newer one may speak otherwise; or -1 */
 	struct qube__pool *pools[QUBE__HOST_POOLS_MAX];
 	size_t n_pools;
 	struct qube__list runs;	  /* struct qube__run of every qube that is not halted */

@@ -510,13 +510,17 @@ static int start_broker(struct qube__host *h, int sock)
 	int fds[4] = { -1, -1, 2, sock };
 	struct qube__spawn s = {
 		.path = h->broker_program,
-		.exec_fd = -1,
 		.argv = argv,
 		.fds = fds,
 		.n_fds = 4,
 		.flags = QUBE__SPAWN_SETSID,
 	};
 
+	if (h->broker_fd < 0)
+		h->broker_fd = open(h->broker_program, O_PATH | O_CLOEXEC);
+	if (h->broker_fd < 0)
+		return qube__fail_os("cannot start %s", h->broker_program);
+	s.exec_fd = h->broker_fd;
 	return qube__spawn(&h->broker_child, &s);
 }
 

@@ -65,6 +65,7 @@ struct acall {
 	struct qube__source served; /* of a service that has the channel itself: its connection */
 	uint32_t domain;
 	uint32_t port;
+	uint32_t unwanted; /* of its streams: QUBE__QREXEC_NO_* */
 	bool has_child;
 };
 

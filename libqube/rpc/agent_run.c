@@ -414,6 +414,17 @@ static void on_served(struct qube__source *s, uint32_t revents)
 	qube__acall_free(c);
 }
 
+/* A program whose output nobody wanted has no pipe of ours that would break. */
+static void on_relay_broken(struct qube__relay *r)
+{
+	struct acall *c = r->user;
+
+	if (c->has_child && c->unwanted) {
+		kill(-c->child.pid, SIGPIPE);
+		kill(c->child.pid, SIGPIPE);
+	}
+}
+
 static int open_relay(struct acall *c, const struct job *j, int fds[2])
 {
 	struct qube__relay_opts o = {
@@ -421,6 +432,7 @@ static int open_relay(struct acall *c, const struct job *j, int fds[2])
 		.flags = j->flags | (j->plain ? (uint32_t)QUBE__RELAY_PLAIN : 0),
 		.hello_ms = QUBE__AGENT_HELLO_MS,
 		.user = c,
+		.broken = on_relay_broken,
 		.done = on_relay_done,
 	};
 	int r = qube__transport_pipe(&o.chan, fds[0], fds[1]);
@@ -471,6 +483,7 @@ void qube__agent_exec(struct qube__agent *a, const struct qube__qrexec_params *p
 	c->a = a;
 	c->domain = p->domain;
 	c->port = p->port;
+	c->unwanted = unwanted;
 	qube__list_append(&a->calls, &c->link);
 	code = begin(&j, p->command, &child);
 	if (code >= 0) {

@@ -106,8 +106,12 @@ static void close_out(struct qube__relay *r)
 
 static void lose(struct qube__relay *r)
 {
+	bool first = !r->lost;
+
 	r->lost = true;
 	r->mute = true;
+	if (first && r->broken)
+		r->broken(r);
 }
 
 static void on_event(struct qube__source *s, uint32_t revents)
@@ -838,6 +842,7 @@ int qube__relay_open(struct qube__relay **out, struct qube__relay_pool *pool,
 	r->quota = opts->quota;
 	r->user = opts->user;
 	r->sink = opts->sink;
+	r->broken = opts->broken;
 	r->done = opts->done;
 	r->push_open = opts->flags & QUBE__RELAY_PUSH;
 	r->out_open = opts->fd[QUBE__RELAY_OUT] >= 0 || opts->sink;

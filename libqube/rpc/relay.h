@@ -66,6 +66,9 @@ struct qube__relay_opts {
 	/* Received main stream instead of a descriptor; len 0 is its end. False ends the link.
 	 * Must not release the relay. */
 	bool (*sink)(struct qube__relay *r, const void *data, size_t len);
+	/* The link is over before its end, and with it what is relayed; optional. Must not release
+	 * the relay: an executor's goes on until the exit code is known. */
+	void (*broken)(struct qube__relay *r);
 	/* Called once, as the last thing; may release the relay. */
 	void (*done)(struct qube__relay *r);
 };
@@ -100,6 +103,7 @@ struct qube__relay {
 	struct qube__quota *quota;
 	void *user;
 	bool (*sink)(struct qube__relay *r, const void *data, size_t len);
+	void (*broken)(struct qube__relay *r);
 	void (*done)(struct qube__relay *r);
 	int over[2]; /* streams that have ended, or -1: closed behind the last word */
 	int own_fd;  /* a second descriptor of a socket, or -1 */

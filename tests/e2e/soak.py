@@ -217,6 +217,9 @@ def threat_34_nothing_is_lost_or_left_when_processes_die_at_random():
         expect(not any(t.is_alive() for t in threads), "a client hangs")
         expect(soak.kills["qubed"] or seconds < 30, "qubed was never killed")
         halt(host)
+        # A broker that was killed again and again comes back a little later.
+        tpl = clients[0].tpl
+        until(lambda: host.sh(tpl, ":", "root").code == 0, "a call behind the last kill")
         for c in clients:
             c.check()
         halt(host)

@@ -207,7 +207,7 @@ int qube__local_ids_pass(const struct qube__local_ids *ids, uint32_t base, pid_t
 	return r;
 }
 
-void qube__local_ids_give(const struct qube__local_ids *ids, uint32_t base, pid_t gone)
+void qube__local_ids_give(const struct qube__local_ids *ids, uint32_t base, pid_t pid)
 {
 	uint64_t owner;
 	uint64_t start;
@@ -216,8 +216,7 @@ void qube__local_ids_give(const struct qube__local_ids *ids, uint32_t base, pid_
 	if (lock(ids) < 0) /* it means nothing when its process is gone */
 		return;
 	file_name(name, base);
-	if (read_claim(ids, base, &owner, &start) &&
-	    (owner == (uint64_t)getpid() || owner == (uint64_t)gone))
+	if (read_claim(ids, base, &owner, &start) && owner == (uint64_t)pid)
 		unlinkat(ids->dir, name, 0);
 	unlock(ids);
 }

@@ -153,8 +153,8 @@ int qube__local_ids_open(struct qube__local_ids *ids, const char *path);
 int qube__local_ids_take(uint32_t *out, const struct qube__local_ids *ids, uint32_t wanted);
 /* From now on it is in use as long as that process lives. QUBE_E_BUSY: it is another's. */
 int qube__local_ids_pass(const struct qube__local_ids *ids, uint32_t base, pid_t pid);
-/* What this process holds, or a process that is gone held. */
-void qube__local_ids_give(const struct qube__local_ids *ids, uint32_t base, pid_t gone);
+/* What that process holds: ours, or one that is gone. */
+void qube__local_ids_give(const struct qube__local_ids *ids, uint32_t base, pid_t pid);
 
 /* local.c */
 void qube__local_unref(struct qube__local_driver *d);

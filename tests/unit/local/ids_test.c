@@ -121,7 +121,7 @@ QTEST(ids, they_end_and_one_that_is_given_back_is_taken_again)
 	QT_INT(qube__local_ids_take(&got, &s.ids, FIRST), QUBE_E_LIMIT);
 	QT_TRUE(strstr(qube_error_last()->message, "all 3 ranges of user ids") != NULL);
 	QT_INT(got, 0);
-	qube__local_ids_give(&s.ids, FIRST + RANGE, 0);
+	qube__local_ids_give(&s.ids, FIRST + RANGE, getpid());
 	QT_INT(qube__local_ids_take(&got, &s.ids, FIRST), 0);
 	QT_INT(got, FIRST + RANGE);
 	shelf_close(&s);
@@ -148,7 +148,7 @@ QTEST(ids, threat_34_a_box_keeps_them_when_its_host_is_gone)
 	QT_INT(got, FIRST + RANGE);
 	/* The next host takes the box over; while the box lives nobody else gets them. */
 	QT_INT(qube__local_ids_pass(&s.ids, FIRST, box), 0);
-	qube__local_ids_give(&s.ids, FIRST, 0);
+	qube__local_ids_give(&s.ids, FIRST, getpid());
 	QT_INT(qube__local_ids_take(&got, &s.ids, FIRST), 0);
 	QT_INT(got, FIRST + 2 * RANGE);
 	end(box);

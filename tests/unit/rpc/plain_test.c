@@ -6,6 +6,7 @@
 #include "rig.h"
 
 #include "base/io.h"
+#include "rpc/agent_int.h"
 #include "wire/qrexec.h"
 
 #include <fcntl.h>
@@ -168,6 +169,40 @@ QTEST(plain, a_call_of_the_host_has_the_streams_that_are_wanted)
 		QT_INT(r.end_code, streams & 1 ? 8 : 7);
 	}
 	rig_close(&r);
+}
+
+/* It has no pipe of the agent's that would break. */
+QTEST(plain, a_canceled_call_ends_a_program_whose_output_nobody_wants)
+{
+	for (uint32_t streams = 0; streams < 8; streams += 2) {
+		struct qube__rpc_msg m = { .type = QUBE__RPC_HOST_CALL };
+		int file = open("/dev/null", O_RDWR | O_CLOEXEC);
+		int fds[3] = { file, file, file };
+		char command[192];
+		char mark[96];
+		struct rig r;
+
+		QT_INT(plain_open(&r, true, NULL), 0);
+		snprintf(mark, sizeof(mark), "%s/mark", r.dir);
+		snprintf(command, sizeof(command),
+			 "root:echo > %s; while echo x; do sleep 0.01; done", mark);
+		m.host_call.call = 5;
+		m.host_call.guest = 1;
+		m.host_call.streams = streams;
+		m.host_call.command = command;
+		QT_INT(rig_send(&r, &m, fds), 0);
+		while (access(mark, F_OK) < 0)
+			rig_turn(&r, 1);
+		m = (struct qube__rpc_msg){ .type = QUBE__RPC_CALL_CANCEL };
+		m.call_cancel.origin = QUBE__RPC_BY_CALL;
+		m.call_cancel.id = 5;
+		QT_INT(rig_send(&r, &m, NULL), 0);
+		for (int i = 0; i < 500 && qube__agent_has_children(r.agent[0]); i++)
+			qube__loop_dispatch(&r.loop, 10);
+		QT_TRUE(!qube__agent_has_children(r.agent[0]));
+		close(file);
+		rig_close(&r);
+	}
 }
 
 QTEST(plain, calls_from_and_to_the_host)
