@@ -9,6 +9,7 @@
 #   tests/run.sh quick         release build, unit tests and lint
 #   tests/run.sh fuzz SECONDS  the fuzz targets only, SECONDS of wall clock shared by all of them
 #   tests/run.sh soak [SECONDS] random life of qubes with random kills (600; at most 1200)
+#   tests/run.sh xen           what needs a real Xen, in an emulated machine
 #   tests/run.sh bench [...]   the promises in numbers: tests/bench/run, with QUBE_BUILD set
 #
 # Environment: QUBE_FUZZ_SECONDS (wall clock of the smoke run, default 120), QUBE_JOBS.
@@ -30,7 +31,8 @@ packages="build-essential cmake ninja-build pkg-config git python3
 	libseccomp-dev libjansson-dev libevent-dev libgtest-dev
 	clang-14 clang-format-14 libclang-rt-14-dev llvm-14 doxygen graphviz
 	bubblewrap poppler-utils strace valgrind attr busybox-static man-db groff-base tmux
-	mmdebstrap gpg musl-tools rpm qemu-system-x86 btrfs-progs e2fsprogs xfsprogs cpio"
+	mmdebstrap gpg musl-tools rpm qemu-system-x86 btrfs-progs e2fsprogs xfsprogs cpio
+	xz-utils"
 
 say() {
 	printf '\n== %s\n' "$*"
@@ -197,7 +199,7 @@ release() {
 
 all() {
 	release
-	run_tests "$build" -LE 'bench|xen'
+	run_tests "$build" -LE bench
 	build_tree "$build/faults" programs -DCMAKE_BUILD_TYPE=RelWithDebInfo -DQUBE_FAULTS=ON
 	run_tests "$build/faults" -L faults
 	build_tree "$build/asan" all -DCMAKE_BUILD_TYPE=Debug -DQUBE_SANITIZE=ON
@@ -228,6 +230,11 @@ soak)
 	export QUBE_SOAK_SECONDS=${2:-600}
 	[ "$QUBE_SOAK_SECONDS" -le 1200 ] || QUBE_SOAK_SECONDS=1200
 	run_tests "$build" -V -R '^e2e_soak$'
+	;;
+xen)
+	must "install packages" install_packages
+	release
+	run_tests "$build" -V -L xen
 	;;
 bench)
 	shift
