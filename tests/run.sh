@@ -32,7 +32,7 @@ packages="build-essential cmake ninja-build pkg-config git python3
 	clang-14 clang-format-14 libclang-rt-14-dev llvm-14 doxygen graphviz
 	bubblewrap poppler-utils strace valgrind attr busybox-static man-db groff-base tmux
 	mmdebstrap gpg musl-tools rpm qemu-system-x86 btrfs-progs e2fsprogs xfsprogs cpio
-	xz-utils"
+	xz-utils libxen-dev"
 
 say() {
 	printf '\n== %s\n' "$*"

@@ -1,148 +1,54 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Between core and the broker. One list of fields a message serves both directions: `coder` either
- * writes a field or reads it, so the two cannot disagree. */
+ * Between core and the broker. */
 #include "rpc/proto.h"
 
 #include "base/cleanup.h"
+#include "base/coder.h"
 #include "base/error.h"
 #include "base/io.h"
-#include "base/rw.h"
 #include "wire/qrexec.h"
 
 #include <sys/socket.h>
 
-struct coder {
-	bool writing;
-	struct qube__wr w;
-	struct qube__rd r;
-	bool bad; /* a field is not allowed */
-};
-
-static void u32(struct coder *c, uint32_t *v)
+static void id64(struct qube__coder *c, uint64_t *v)
 {
-	if (c->writing)
-		qube__wr_le32(&c->w, *v);
-	else
-		*v = qube__rd_le32(&c->r);
-}
-
-static void u64(struct coder *c, uint64_t *v)
-{
-	if (c->writing)
-		qube__wr_le64(&c->w, *v);
-	else
-		*v = qube__rd_le64(&c->r);
-}
-
-static void i32(struct coder *c, int32_t *v)
-{
-	uint32_t bits = (uint32_t)*v;
-
-	u32(c, &bits);
-	*v = (int32_t)bits;
-}
-
-static void flag(struct coder *c, bool *v)
-{
-	uint32_t bits = *v;
-
-	u32(c, &bits);
-	if (bits > 1)
-		c->bad = true;
-	*v = bits == 1;
-}
-
-static void choice(struct coder *c, uint32_t *v, uint32_t min, uint32_t max)
-{
-	u32(c, v);
-	if (*v < min || *v > max)
-		c->bad = true;
-}
-
-/* At most max bytes with the NUL. */
-static void text(struct coder *c, const char **s, size_t max)
-{
-	uint32_t size;
-	const char *got;
-
-	if (c->writing) {
-		const char *from = *s ? *s : "";
-		size_t n = strlen(from) + 1;
-
-		if (n > max)
-			c->w.bad = true;
-		qube__wr_le32(&c->w, (uint32_t)n);
-		qube__wr_bytes(&c->w, from, n);
-		return;
-	}
-	*s = "";
-	size = qube__rd_le32(&c->r);
-	got = (const char *)qube__rd_take(&c->r, size);
-	if (!got)
-		return;
-	if (!size || size > max || strnlen(got, size) != size - 1)
-		c->bad = true;
-	else
-		*s = got;
-}
-
-static void bytes(struct coder *c, const uint8_t **data, size_t *len)
-{
-	uint32_t n;
-
-	if (c->writing) {
-		if (*len > QUBE__RPC_CHUNK_MAX)
-			c->w.bad = true;
-		qube__wr_le32(&c->w, (uint32_t)*len);
-		qube__wr_bytes(&c->w, *data, *len);
-		return;
-	}
-	n = qube__rd_le32(&c->r);
-	if (n > QUBE__RPC_CHUNK_MAX)
-		c->bad = true;
-	*data = qube__rd_take(&c->r, n);
-	*len = *data ? n : 0;
-}
-
-static void id64(struct coder *c, uint64_t *v)
-{
-	u64(c, v);
+	qube__coder_u64(c, v);
 	if (!*v)
 		c->bad = true;
 }
 
-static void guest_id(struct coder *c, uint32_t *v)
+static void guest_id(struct qube__coder *c, uint32_t *v)
 {
-	choice(c, v, 1, UINT32_MAX);
+	qube__coder_choice(c, v, 1, UINT32_MAX);
 }
 
-static void origin(struct coder *c, uint32_t *v)
+static void origin(struct qube__coder *c, uint32_t *v)
 {
-	choice(c, v, QUBE__RPC_BY_REQUEST, QUBE__RPC_BY_GUEST);
+	qube__coder_choice(c, v, QUBE__RPC_BY_REQUEST, QUBE__RPC_BY_GUEST);
 }
 
-static void decision(struct coder *c, struct qube__rpc_decision *d)
+static void decision(struct qube__coder *c, struct qube__rpc_decision *d)
 {
 	id64(c, &d->request);
-	choice(c, &d->verdict, QUBE__RPC_ALLOW, QUBE__RPC_FAIL);
-	u32(c, &d->target);
-	choice(c, &d->flags, 0, QUBE__RPC_DISPOSE);
-	text(c, &d->user, QUBE__RPC_NAME_MAX);
-	text(c, &d->service, QUBE__QREXEC_SERVICE_MAX);
-	text(c, &d->source, QUBE__RPC_NAME_MAX);
-	text(c, &d->requested, QUBE__RPC_NAME_MAX);
+	qube__coder_choice(c, &d->verdict, QUBE__RPC_ALLOW, QUBE__RPC_FAIL);
+	qube__coder_u32(c, &d->target);
+	qube__coder_choice(c, &d->flags, 0, QUBE__RPC_DISPOSE);
+	qube__coder_text(c, &d->user, QUBE__RPC_NAME_MAX);
+	qube__coder_text(c, &d->service, QUBE__QREXEC_SERVICE_MAX);
+	qube__coder_text(c, &d->source, QUBE__RPC_NAME_MAX);
+	qube__coder_text(c, &d->requested, QUBE__RPC_NAME_MAX);
 }
 
-static void decide(struct coder *c, struct qube__rpc_decide *d)
+static void decide(struct qube__coder *c, struct qube__rpc_decide *d)
 {
 	id64(c, &d->request);
 	guest_id(c, &d->guest);
-	text(c, &d->target, QUBE__RPC_NAME_MAX);
-	text(c, &d->source, QUBE__RPC_NAME_MAX);
-	text(c, &d->service, QUBE__QREXEC_NAME_MAX + 1);
-	text(c, &d->argument, QUBE__QREXEC_SERVICE_MAX);
-	flag(c, &d->has_argument);
+	qube__coder_text(c, &d->target, QUBE__RPC_NAME_MAX);
+	qube__coder_text(c, &d->source, QUBE__RPC_NAME_MAX);
+	qube__coder_text(c, &d->service, QUBE__QREXEC_NAME_MAX + 1);
+	qube__coder_text(c, &d->argument, QUBE__QREXEC_SERVICE_MAX);
+	qube__coder_flag(c, &d->has_argument);
 	if (c->writing || c->bad || c->r.bad)
 		return;
 	/* The broker checked these; core does not take its word. */
@@ -159,14 +65,14 @@ static void decide(struct coder *c, struct qube__rpc_decide *d)
 	}
 }
 
-static void host_service(struct coder *c, struct qube__rpc_host_service *s)
+static void host_service(struct qube__coder *c, struct qube__rpc_host_service *s)
 {
 	id64(c, &s->request);
 	guest_id(c, &s->guest);
-	text(c, &s->service, QUBE__QREXEC_SERVICE_MAX + 1);
-	text(c, &s->source, QUBE__RPC_NAME_MAX);
-	text(c, &s->target, QUBE__RPC_NAME_MAX);
-	bytes(c, &s->data, &s->len);
+	qube__coder_text(c, &s->service, QUBE__QREXEC_SERVICE_MAX + 1);
+	qube__coder_text(c, &s->source, QUBE__RPC_NAME_MAX);
+	qube__coder_text(c, &s->target, QUBE__RPC_NAME_MAX);
+	qube__coder_bytes(c, &s->data, &s->len, QUBE__RPC_CHUNK_MAX);
 	if (!c->writing && !c->bad && !c->r.bad &&
 	    (!qube__qrexec_service_ok(s->service, strlen(s->service)) ||
 	     !qube__qrexec_target_ok(s->source, strlen(s->source)) ||
@@ -174,15 +80,15 @@ static void host_service(struct coder *c, struct qube__rpc_host_service *s)
 		c->bad = true;
 }
 
-static void fields_to_broker(struct coder *c, struct qube__rpc_msg *m)
+static void fields_to_broker(struct qube__coder *c, struct qube__rpc_msg *m)
 {
 	switch (m->type) {
 	case QUBE__RPC_GUEST_ADD:
 		guest_id(c, &m->guest_add.guest);
 		guest_id(c, &m->guest_add.qid);
-		text(c, &m->guest_add.name, QUBE__RPC_NAME_MAX);
-		text(c, &m->guest_add.user, QUBE__RPC_NAME_MAX);
-		flag(c, &m->guest_add.tells_calls);
+		qube__coder_text(c, &m->guest_add.name, QUBE__RPC_NAME_MAX);
+		qube__coder_text(c, &m->guest_add.user, QUBE__RPC_NAME_MAX);
+		qube__coder_flag(c, &m->guest_add.tells_calls);
 		break;
 	case QUBE__RPC_GUEST_DEL:
 		guest_id(c, &m->guest_del.guest);
@@ -193,9 +99,9 @@ static void fields_to_broker(struct coder *c, struct qube__rpc_msg *m)
 	case QUBE__RPC_HOST_CALL:
 		id64(c, &m->host_call.call);
 		guest_id(c, &m->host_call.guest);
-		flag(c, &m->host_call.just_exec);
-		choice(c, &m->host_call.streams, 0, m->host_call.just_exec ? 0 : 7);
-		text(c, &m->host_call.command, QUBE__QREXEC_COMMAND_MAX + 1);
+		qube__coder_flag(c, &m->host_call.just_exec);
+		qube__coder_choice(c, &m->host_call.streams, 0, m->host_call.just_exec ? 0 : 7);
+		qube__coder_text(c, &m->host_call.command, QUBE__QREXEC_COMMAND_MAX + 1);
 		break;
 	case QUBE__RPC_CALL_CANCEL:
 		origin(c, &m->call_cancel.origin);
@@ -203,26 +109,27 @@ static void fields_to_broker(struct coder *c, struct qube__rpc_msg *m)
 		break;
 	case QUBE__RPC_HOST_SERVICE_REPLY:
 		id64(c, &m->host_service_reply.request);
-		flag(c, &m->host_service_reply.more);
-		i32(c, &m->host_service_reply.exit_code);
-		bytes(c, &m->host_service_reply.data, &m->host_service_reply.len);
+		qube__coder_flag(c, &m->host_service_reply.more);
+		qube__coder_i32(c, &m->host_service_reply.exit_code);
+		qube__coder_bytes(c, &m->host_service_reply.data, &m->host_service_reply.len,
+				  QUBE__RPC_CHUNK_MAX);
 		break;
 	default:
 		c->bad = true;
 	}
 }
 
-static void fields(struct coder *c, struct qube__rpc_msg *m)
+static void fields(struct qube__coder *c, struct qube__rpc_msg *m)
 {
 	switch (m->type) {
 	case QUBE__RPC_GUEST_UP:
 		guest_id(c, &m->guest_up.guest);
-		u32(c, &m->guest_up.version);
-		u32(c, &m->guest_up.calls);
+		qube__coder_u32(c, &m->guest_up.version);
+		qube__coder_u32(c, &m->guest_up.calls);
 		break;
 	case QUBE__RPC_GUEST_DOWN:
 		guest_id(c, &m->guest_down.guest);
-		text(c, &m->guest_down.reason, QUBE__RPC_REASON_MAX);
+		qube__coder_text(c, &m->guest_down.reason, QUBE__RPC_REASON_MAX);
 		break;
 	case QUBE__RPC_DECIDE:
 		decide(c, &m->decide);
@@ -230,9 +137,9 @@ static void fields(struct coder *c, struct qube__rpc_msg *m)
 	case QUBE__RPC_CALL_END:
 		origin(c, &m->call_end.origin);
 		id64(c, &m->call_end.id);
-		u32(c, &m->call_end.flags);
-		i32(c, &m->call_end.exit_code);
-		text(c, &m->call_end.reason, QUBE__RPC_REASON_MAX);
+		qube__coder_u32(c, &m->call_end.flags);
+		qube__coder_i32(c, &m->call_end.exit_code);
+		qube__coder_text(c, &m->call_end.reason, QUBE__RPC_REASON_MAX);
 		break;
 	case QUBE__RPC_HOST_SERVICE:
 		host_service(c, &m->host_service);
@@ -253,7 +160,7 @@ size_t qube__rpc_fds(const struct qube__rpc_msg *msg)
 
 int qube__rpc_parse(struct qube__rpc_msg *out, const void *untrusted, size_t len, size_t n_fds)
 {
-	struct coder c = { .r = qube__rd_init(untrusted, len) };
+	struct qube__coder c = { .r = qube__rd_init(untrusted, len) };
 	struct qube__rpc_msg m;
 
 	memset(&m, 0, sizeof(m));
@@ -269,7 +176,7 @@ int qube__rpc_parse(struct qube__rpc_msg *out, const void *untrusted, size_t len
 
 int qube__rpc_encode(void *out, size_t cap, const struct qube__rpc_msg *msg)
 {
-	struct coder c = { .writing = true, .w = qube__wr_init(out, cap) };
+	struct qube__coder c = { .writing = true, .w = qube__wr_init(out, cap) };
 	struct qube__rpc_msg m = *msg;
 
 	qube__wr_le32(&c.w, m.type);

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * qube-xl: see xl.h. Started by the xen driver with its end of the socket as descriptor 3; when the
+ * driver goes away the domains stay, and the next helper finds them. */
+#include "xl.h"
+
+#include "base/error.h"
+#include "base/io.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+enum { SEND_S = 10 };
+
+void xl_send(struct xl *x, const struct qube__xl_msg *m)
+{
+	uint8_t packet[QUBE__XL_PACKET_MAX];
+	int n = qube__xl_encode(packet, sizeof(packet), m);
+	ssize_t sent;
+
+	if (x->gone)
+		return;
+	/* A domain's name may be anybody's. */
+	if (n < 0) {
+		fprintf(stderr, "qube-xl: a message of type %u cannot be told\n", m->type);
+		return;
+	}
+	/* It has SEND_S seconds to take it. */
+	do
+		sent = send(QUBE__XL_FD, packet, (size_t)n, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	if (sent != n)
+		x->gone = true;
+}
+
+static void on_driver(struct qube__source *s, uint32_t revents)
+{
+	struct xl *x = qube__container_of(s, struct xl, sock);
+	uint8_t packet[QUBE__XL_PACKET_MAX];
+	struct qube__xl_msg m;
+	ssize_t n = recv(QUBE__XL_FD, packet, sizeof(packet), MSG_DONTWAIT | MSG_TRUNC);
+
+	(void)revents;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		x->gone = true;
+		return;
+	}
+	if ((size_t)n > sizeof(packet) || qube__xl_decode(&m, packet, (size_t)n) < 0 ||
+	    m.type > QUBE__XL_MEMORY) {
+		fprintf(stderr, "qube-xl: an order that makes no sense\n");
+		x->gone = true;
+		return;
+	}
+	xl_order(x, &m);
+}
+
+static int greet(struct xl *x)
+{
+	const libxl_version_info *v = libxl_get_version_info(x->ctx);
+	struct qube__xl_msg m = { .type = QUBE__XL_HOST, .version = QUBE__XL_VERSION };
+	uint64_t free_kb = 0;
+	char text[128];
+
+	if (!v || libxl_get_free_memory(x->ctx, &free_kb))
+		return -1;
+	snprintf(text, sizeof(text), "%d.%d%s", v->xen_version_major, v->xen_version_minor,
+		 v->xen_version_extra);
+	m.text = text;
+	m.memory_kb = free_kb;
+	xl_send(x, &m);
+	return 0;
+}
+
+static int run(struct xl *x)
+{
+	if (qube__source_add(&x->loop, &x->sock, QUBE__XL_FD, EPOLLIN, on_driver) < 0)
+		return -1;
+	while (!x->gone)
+		if (qube__loop_dispatch(&x->loop, -1) < 0)
+			return -1;
+	qube__source_remove(&x->loop, &x->sock);
+	xl_orders_end(x);
+	return 0;
+}
+
+int main(void)
+{
+	static const struct timeval patience = { .tv_sec = SEND_S };
+	struct xl x = { 0 };
+
+	/* Not for the programs that libxenlight starts: who has it gives orders. */
+	if (fcntl(QUBE__XL_FD, F_SETFD, FD_CLOEXEC) < 0 ||
+	    setsockopt(QUBE__XL_FD, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0) {
+		fprintf(stderr, "qube-xl: is started by the xen driver\n");
+		return 2;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	x.log = xl_say_open();
+	if (!x.log || qube__loop_init(&x.loop) < 0) {
+		fprintf(stderr, "qube-xl: out of memory\n");
+		return 1;
+	}
+	if (libxl_ctx_alloc(&x.ctx, LIBXL_VERSION, 0, x.log)) {
+		fprintf(stderr, "qube-xl: cannot open libxenlight: is this the dom0 of a Xen?\n");
+		return 1;
+	}
+	xl_hook(&x);
+	if (xl_orders_init(&x) < 0 || greet(&x) < 0 || run(&x) < 0) {
+		fprintf(stderr, "qube-xl: %s\n", xl_say_last(x.log));
+		return 1;
+	}
+	return 0;
+}
