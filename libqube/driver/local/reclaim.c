@@ -113,8 +113,8 @@ static bool read_group(char *path, size_t cap, int dir, const char *link)
 
 bool qube__local_reclaim(struct qube__local_driver *d, const char *name, uint64_t until_ms)
 {
-	static const char *const files[] = { group_link, plan_link, "control.sock", "box.sock",
-					     "record" };
+	static const char *const files[] = { group_link, plan_link, "control.sock",
+					     "box.sock", "record",  ".record.new" };
 	qube__autofd dir = openat(d->run_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	char group[1200];
 

@@ -604,6 +604,18 @@ QTEST(local, threat_33_qubes_of_two_hosts_have_no_ceiling_in_common)
 	W_TRUE(world_close(&w));
 }
 
+/* Of a host that died between writing a record and giving it its name. */
+QTEST(local, threat_34_half_a_record_does_not_keep_its_directory)
+{
+	struct world w;
+
+	NEED_WORLD(&w);
+	W_TRUE(world_host(&w, "mkdir -m 700 run/box-half; echo half >run/box-half/.record.new"));
+	W_TRUE(world_reopen(&w, false));
+	W_TRUE(world_host(&w, "test -z \"$(ls run)\""));
+	W_TRUE(world_close(&w));
+}
+
 /* A second box beside the world's own, to which something happens. */
 static struct qube__machine *start_other(struct world *w)
 {
