@@ -25,7 +25,7 @@ static int confine(const struct qube_broker_opts *o)
 
 	if (r < 0 || (o->flags & QUBE_BROKER_NO_JAIL))
 		return r;
-	r = qube__jail_filter();
+	r = qube__jail_filter(0);
 	return r == QUBE_E_NOTSUP && (o->flags & QUBE_BROKER_JAIL_IF_SUPPORTED) ? 0 : r;
 }
 

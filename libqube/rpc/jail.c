@@ -101,7 +101,7 @@ static const uint16_t allowed[] = {
 #endif
 };
 
-enum { N_ALLOWED = sizeof(allowed) / sizeof(allowed[0]), FIXED = 16 };
+enum { N_ALLOWED = sizeof(allowed) / sizeof(allowed[0]), FIXED = 24 };
 
 static size_t put(struct sock_filter *f, size_t n, uint16_t code, uint8_t yes, uint8_t no,
 		  uint32_t k)
@@ -122,7 +122,19 @@ static size_t put_mapping(struct sock_filter *f, size_t n, uint32_t nr)
 	return put(f, n, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW);
 }
 
-int qube__jail_filter(void)
+/* The number of a device's request is 32 bits, whatever else is in the argument. */
+static size_t put_request(struct sock_filter *f, size_t n, uint32_t request)
+{
+	uint32_t number = offsetof(struct seccomp_data, args[1]);
+
+	n = put(f, n, BPF_JMP | BPF_JEQ | BPF_K, 0, 4, SYS_ioctl);
+	n = put(f, n, BPF_LD | BPF_W | BPF_ABS, 0, 0, number);
+	n = put(f, n, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, request);
+	n = put(f, n, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS);
+	return put(f, n, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW);
+}
+
+int qube__jail_filter(uint32_t request)
 {
 	struct sock_filter f[2 * N_ALLOWED + FIXED];
 	struct sock_fprog prog = { .filter = f };
@@ -138,6 +150,8 @@ int qube__jail_filter(void)
 	}
 	n = put_mapping(f, n, SYS_mmap);
 	n = put_mapping(f, n, SYS_mprotect);
+	if (request)
+		n = put_request(f, n, request);
 	n = put(f, n, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS);
 	prog.len = (unsigned short)n;
 	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0) < 0)
@@ -147,8 +161,9 @@ int qube__jail_filter(void)
 
 #else
 
-int qube__jail_filter(void)
+int qube__jail_filter(uint32_t request)
 {
+	(void)request;
 	return qube__fail(QUBE_E_NOTSUP, "no system call filter for this machine");
 }
 

@@ -47,6 +47,9 @@ int qube__transport_pipe(struct qube__transport **out, int recv_fd, int send_fd)
 int qube__transport_socket_host(struct qube__transport **out, int fd);
 /* The guest's end: receives descriptors and can send none. */
 int qube__transport_socket_guest(struct qube__transport **out, int fd);
+/* A connected libxenvchan, transferred also on failure. Not in the library: qube-vchan links it. */
+struct libxenvchan;
+int qube__transport_vchan(struct qube__transport **out, struct libxenvchan *chan);
 /* Two ends in memory; cap bytes are held each way. For tests, on one thread. */
 int qube__transport_mem(struct qube__transport *out[2], size_t cap);
 

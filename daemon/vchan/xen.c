@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * A channel over libxenvchan. The server writes where it is to be found below its own part of the
+ * xenstore, and only the client may read that. */
+#include "vchan.h"
+
+#include "base/cleanup.h"
+#include "base/text.h"
+
+#include <libxenvchan.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <xen/sys/evtchn.h>
+#include <xenstore.h>
+
+enum { PATH_MAX_LEN = 96, STEP_MS = 32 };
+
+static void close_store(struct xs_handle **xs)
+{
+	if (*xs)
+		xs_close(*xs);
+}
+#define autostore __attribute__((cleanup(close_store))) struct xs_handle *
+
+/* --- server --- */
+
+/* With its parent, if that holds no other: who looks at it sees the channels that wait. */
+static void take_down(struct xs_handle *xs, const struct vchan_opts *o)
+{
+	char path[PATH_MAX_LEN];
+	unsigned int n = 0;
+	char **others;
+
+	snprintf(path, sizeof(path), "data/vchan/%u/%u", o->peer, o->port);
+	xs_rm(xs, XBT_NULL, path);
+	snprintf(path, sizeof(path), "data/vchan/%u", o->peer);
+	others = xs_directory(xs, XBT_NULL, path, &n);
+	free(others);
+	if (others && !n)
+		xs_rm(xs, XBT_NULL, path);
+}
+
+static int serve(struct libxenvchan **out, const struct vchan_opts *o, struct vchan_wait *w)
+{
+	autostore xs = xs_open(0);
+	struct libxenvchan *c;
+	char path[PATH_MAX_LEN];
+	int r = 0;
+
+	if (!xs)
+		return VCHAN_NOT_HERE;
+	snprintf(path, sizeof(path), "data/vchan/%u/%u", o->peer, o->port);
+	c = libxenvchan_server_init(NULL, (int)o->peer, path, o->ring, o->ring);
+	if (!c)
+		return VCHAN_NOT_HERE;
+	c->blocking = 0;
+	while (r == 0 && libxenvchan_is_open(c) == 2) {
+		struct pollfd p = { .fd = libxenvchan_fd_for_select(c), .events = POLLIN };
+
+		r = vchan_wait_for(w, p.fd, -1);
+		if (poll(&p, 1, 0) == 1)
+			libxenvchan_wait(c);
+	}
+	/* The connection is made, or will not be: nobody else is to find it. */
+	take_down(xs, o);
+	free(c->xs_path);
+	c->xs_path = NULL;
+	if (r) {
+		libxenvchan_close(c);
+		return r;
+	}
+	*out = c;
+	return 0;
+}
+
+/* --- client --- */
+
+static bool is_offered(struct xs_handle *xs, const char *path)
+{
+	unsigned int n = 0;
+	char *value = xs_read(xs, XBT_NULL, path, &n);
+
+	free(value);
+	return value && n;
+}
+
+/* The static libxenstore has no thread that would make xs_fileno() readable: its socket is looked
+ * at again and again, which costs the xenstore nothing. */
+static bool has_changed(struct xs_handle *xs)
+{
+	bool some = false;
+	char **got;
+
+	while ((got = xs_check_watch(xs))) {
+		some = true;
+		free(got);
+	}
+	return some;
+}
+
+static int own_domain(struct xs_handle *xs)
+{
+	qube__autofree char *text = xs_read(xs, XBT_NULL, "domid", NULL);
+	uint64_t id = 0;
+
+	return text && qube__text_u64(&id, text, 0x7fef) == 0 ? (int)id : -1;
+}
+
+static int reach(struct libxenvchan **out, const struct vchan_opts *o, struct vchan_wait *w)
+{
+	autostore xs = xs_open(0);
+	char base[PATH_MAX_LEN];
+	char path[PATH_MAX_LEN + 16];
+	int me = xs ? own_domain(xs) : -1;
+	int r = 0;
+
+	if (me < 0)
+		return VCHAN_NOT_HERE;
+	snprintf(base, sizeof(base), "/local/domain/%u/data/vchan/%d/%u", o->peer, me, o->port);
+	/* It is the last that the server writes. */
+	snprintf(path, sizeof(path), "%s/event-channel", base);
+	if (!xs_watch(xs, path, "offered"))
+		return VCHAN_NOT_HERE;
+	for (int step = 1; r == 0; step = step < STEP_MS ? 2 * step : STEP_MS) {
+		/* One that a dead server left cannot be had: the next one will write again. */
+		if (has_changed(xs) && is_offered(xs, path))
+			*out = libxenvchan_client_init(NULL, (int)o->peer, base);
+		if (*out)
+			return 0;
+		r = vchan_wait_for(w, -1, step);
+	}
+	return r;
+}
+
+int vchan_xen_open(struct qube__transport **out, const struct vchan_opts *o)
+{
+	struct libxenvchan *c = NULL;
+	struct vchan_wait w;
+	int r;
+
+	vchan_wait_begin(&w, o);
+	r = o->server ? serve(&c, o, &w) : reach(&c, o, &w);
+	if (r)
+		return r;
+	return qube__transport_vchan(out, c) < 0 ? VCHAN_FAILED : 0;
+}
+
+uint32_t vchan_xen_bell(void)
+{
+	return IOCTL_EVTCHN_NOTIFY;
+}
