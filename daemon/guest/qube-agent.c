@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * qube-agent: the agent of a qube of the local driver. Started by the qube's init with the control
+ * qube-agent: a qube's agent. Started by the qube's init with the control
  * socket as a descriptor; SIGTERM ends its services and then itself. */
 #include <qube/error.h>
 #include <qube/guest.h>
@@ -18,7 +18,8 @@ enum { EXIT_USAGE = 2 };
 static void usage(FILE *to)
 {
 	fprintf(to, "usage: qube-agent --control-fd N [--user USER] [--service-path DIRS]\n"
-		    "                  [--config-path DIRS] [--trigger-socket PATH]\n");
+		    "                  [--config-path DIRS] [--trigger-socket PATH]\n"
+		    "                  [--vchan PROGRAM]\n");
 }
 
 static void print_line(void *user, int32_t priority, const char *line)
@@ -36,6 +37,7 @@ static int parse(struct qube_guest_agent_opts *o, int argc, char **argv)
 		{ "service-path", required_argument, NULL, 's' },
 		{ "config-path", required_argument, NULL, 'C' },
 		{ "trigger-socket", required_argument, NULL, 'a' },
+		{ "vchan", required_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -61,6 +63,9 @@ static int parse(struct qube_guest_agent_opts *o, int argc, char **argv)
 			break;
 		case 'a':
 			o->trigger_socket = optarg;
+			break;
+		case 'V':
+			o->vchan = optarg;
 			break;
 		case 'h':
 			usage(stdout);

@@ -26,6 +26,9 @@ struct qube_guest_agent_opts {
 	/** One printable line for the log; priority as syslog's. */
 	void (*log)(void *user, int32_t priority, const char *line);
 	void *user; /**< handed to log */
+	/** Program that holds a channel to another domain (qube-vchan), for an agent whose control
+	    socket hands over no descriptors; NULL: it does. */
+	const char *vchan;
 };
 
 /**

@@ -57,6 +57,7 @@ static int run_agent(struct agent_run *run)
 		.service_path = o->service_path,
 		.config_path = o->config_path,
 		.trigger_socket = o->trigger_socket,
+		.vchan = o->vchan,
 		.env = o->env,
 		.user = run,
 		.log = on_log,
@@ -83,7 +84,8 @@ int qube_guest_agent_run(const struct qube_guest_agent_opts *opts)
 	int r;
 
 	qube__err_enter(__func__);
-	r = qube__opts_import(&run.opts, sizeof(run.opts), sizeof(run.opts), opts);
+	r = qube__opts_import(&run.opts, sizeof(run.opts),
+			      offsetof(struct qube_guest_agent_opts, vchan), opts);
 	if (r < 0)
 		return r;
 	r = qube__loop_init(&run.loop);

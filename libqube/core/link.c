@@ -142,10 +142,11 @@ int qube__link_guest_add(struct qube__host *h, struct qube__run *r, int control_
 	r->guest = ++h->next_guest ? h->next_guest : ++h->next_guest;
 	msg.guest_add = (struct qube__rpc_guest_add){
 		.guest = r->guest,
-		.qid = r->vm->qid,
+		.qid = h->ops->domain ? h->ops->domain(r->machine) : r->vm->qid,
 		.name = r->vm->name,
 		.user = user.text && *user.text ? user.text : "root",
 		.tells_calls = h->ops->tells_calls,
+		.vchan = h->ops->channel != NULL,
 	};
 	ret = qube__link_send(h, &msg, &control_fd);
 	if (ret < 0)
@@ -440,7 +441,17 @@ static void on_resumed_end(struct qube__host *h, const struct qube__rpc_call_end
 		qube__ask_bound(r, 0);
 }
 
-static void on_message(struct qube__host *h, const struct qube__rpc_msg *m)
+/* The descriptors are of the broker's making: they are handed to a process without rights. */
+static void on_channel(struct qube__host *h, const struct qube__rpc_channel *c, const int fds[2])
+{
+	struct qube__run *r = qube__life_find_guest(h, c->guest);
+
+	if (r && h->ops->channel && h->ops->channel(r->machine, c->port, c->server, fds) < 0)
+		qube__ctx_log(&h->ctx, 4, "no channel to '%s': %s", r->vm->name,
+			      qube_error_last()->message);
+}
+
+static void on_message(struct qube__host *h, const struct qube__rpc_msg *m, const int *fds)
 {
 	struct qube__run *r;
 
@@ -471,6 +482,9 @@ static void on_message(struct qube__host *h, const struct qube__rpc_msg *m)
 	case QUBE__RPC_HOST_SERVICE:
 		on_host_service(h, &m->host_service);
 		break;
+	case QUBE__RPC_CHANNEL:
+		on_channel(h, &m->channel, fds);
+		break;
 	default:
 		break; /* the parser lets none of core's own through to here */
 	}
@@ -493,10 +507,9 @@ static void on_sock(struct qube__source *s, uint32_t revents)
 			link_lost(h, ret == QUBE_E_PROTO ? "it broke the protocol" : "it is gone");
 			return;
 		}
-		/* Nothing that comes from the broker carries descriptors. */
+		on_message(h, &msg, fds);
 		for (int i = 0; i < QUBE__RPC_FDS_MAX; i++)
 			qube__close_fd(&fds[i]);
-		on_message(h, &msg);
 	}
 	if (h->sock >= 0)
 		qube__source_again(&h->ctx.loop, s);

@@ -57,12 +57,16 @@ struct qube__machine_spec {
 	const char *default_user; /* NULL: root only */
 	const char *services;	  /* names of features service.NAME, ' ' between; or NULL */
 	uint32_t qid;
-	uint32_t id_base;      /* first of 65,536 host ids that are the qube's own; if another
-				  host has them, the driver takes others */
-	uint32_t role;	       /* enum qube__machine_role */
-	uint32_t flags;	       /* QUBE__MACHINE_* */
-	uint64_t memory_bytes; /* 0: no limit */
-	uint32_t vcpus;	       /* 0: no limit */
+	uint32_t id_base;	 /* first of 65,536 host ids that are the qube's own; if another
+				    host has them, the driver takes others */
+	uint32_t role;		 /* enum qube__machine_role */
+	uint32_t flags;		 /* QUBE__MACHINE_* */
+	uint64_t memory_bytes;	 /* 0: no limit */
+	uint64_t memory_start;	 /* what it begins with, where memory is given; 0: all of that */
+	uint32_t vcpus;		 /* 0: no limit */
+	const char *kernel;	 /* of a virtual machine: name; or NULL */
+	const char *kernel_opts; /* or NULL */
+	const char *virt_mode;	 /* "pvh", "pv", "hvm" */
 	uint32_t pids_max;
 	uint64_t io_read_max;  /* bytes a second from the disk of its volumes; 0: no limit */
 	uint64_t io_write_max; /* to it */
@@ -89,6 +93,7 @@ struct qube__machine_found {
 struct qube__driver_env {
 	struct qube__loop *loop;
 	const char *run_dir;	 /* /run/qube or as opened: 0700, ours */
+	const char *state_dir;	 /* where kernels/ is */
 	const char *libexec_dir; /* where qube-box, qube-agent, guest/ are */
 	void *user;
 	/* What happened to a machine. MACHINE_FAILED and MACHINE_STOPPED are each the last event.
@@ -124,7 +129,7 @@ struct qube__machine_stats {
 struct qube__driver_ops {
 	const char *name;
 	uint32_t isolation;
-	bool tells_calls; /* its guests' agent is ours, and tells a new broker what runs */
+	bool tells_calls; /* its guests' agent may be ours, and tells a new broker what runs */
 	/* QUBE_E_NOTSUP with the reason if this machine cannot. */
 	int (*open)(struct qube__driver **out, const struct qube__driver_env *env);
 	/* Machines that run are killed, or left to the next host (env.keep). */
@@ -139,6 +144,11 @@ struct qube__driver_ops {
 	int (*run)(struct qube__machine *m);
 	/* A connected stream to the guest's agent; transferred to the caller. */
 	int (*control_connect)(struct qube__machine *m, int *out_fd);
+	/* Connects what is read from and written to (borrowed) with a port of the guest; server:
+	 * the guest comes to it. Optional: with it no descriptors go over the control stream. */
+	int (*channel)(struct qube__machine *m, uint32_t port, bool server, const int fds[2]);
+	/* By which number other machines know it, not 0; optional: the qube's own id. */
+	uint32_t (*domain)(struct qube__machine *m);
 	/* Asks the guest to stop (the agent's init signal); STOPPED follows, or not. */
 	int (*shutdown)(struct qube__machine *m);
 	int (*kill)(struct qube__machine *m);	 /* STOPPED follows */
@@ -156,6 +166,7 @@ struct qube__driver_ops {
 
 extern const struct qube__driver_ops qube__driver_fake;
 extern const struct qube__driver_ops qube__driver_local; /* with QUBE_DRIVER_LOCAL */
+extern const struct qube__driver_ops qube__driver_xen;
 
 /* What the local driver needs of this machine, one line each, for `qube doctor`. */
 /* Ranges of ids for qubes: from the first id on, as many as fit below those that mean nobody. */
@@ -170,5 +181,6 @@ struct qube__check {
 enum { QUBE__CHECKS_MAX = 16 };
 /* Fills up to QUBE__CHECKS_MAX and returns the count. */
 size_t qube__local_check(struct qube__check out[QUBE__CHECKS_MAX], const char *libexec_dir);
+size_t qube__xen_check(struct qube__check out[QUBE__CHECKS_MAX], const char *libexec_dir);
 
 #endif

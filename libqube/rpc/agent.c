@@ -122,6 +122,27 @@ static int take_pair(struct qube__agent *a, int fds[2])
 	return 0;
 }
 
+static bool is_plain(uint32_t type)
+{
+	return type == QUBE__QREXEC_EXEC_PLAIN || type == QUBE__QREXEC_CONNECT_PLAIN;
+}
+
+/* The caller serves, the executor comes to it. QUBE_E_PROTO, or 0 with fds that may be -1. */
+static int open_channel(struct qube__agent *a, const struct qube__qrexec_params *p, uint32_t type,
+			int fds[2])
+{
+	if (!*a->opts.vchan)
+		return take_pair(a, fds);
+	fds[0] = fds[1] = -1;
+	/* Its end could not be told from the end of all. */
+	if (is_plain(type))
+		return QUBE_E_PROTO;
+	if (qube__agent_channel(a, p->domain, p->port, type == QUBE__QREXEC_SERVICE_CONNECT, fds) <
+	    0)
+		qube__agent_log(a, LOG_WARNING, "%s", qube_error_last()->message);
+	return 0;
+}
+
 static int on_params(struct qube__agent *a, uint32_t type, const uint8_t *payload, size_t len)
 {
 	struct qube__qrexec_params p;
@@ -134,8 +155,12 @@ static int on_params(struct qube__agent *a, uint32_t type, const uint8_t *payloa
 		unwanted = p.port & (QUBE__QREXEC_NO_OUTPUT | QUBE__QREXEC_NO_ERRORS);
 	p.port &= ~unwanted;
 	if (p.port < QUBE__QREXEC_PORT_FIRST || p.port > QUBE__QREXEC_PORT_LAST ||
-	    take_pair(a, fds) < 0)
+	    open_channel(a, &p, type, fds) < 0)
 		return QUBE_E_PROTO;
+	if (fds[0] < 0) {
+		qube__agent_terminated(a, p.domain, p.port);
+		return 0;
+	}
 	if (type == QUBE__QREXEC_SERVICE_CONNECT || type == QUBE__QREXEC_CONNECT_PLAIN)
 		qube__agent_connect(a, &p, type == QUBE__QREXEC_CONNECT_PLAIN, fds);
 	else
@@ -179,6 +204,7 @@ static void tell_calls(struct qube__agent *a)
 static int on_message(struct qube__agent *a, uint32_t type, const uint8_t *payload, size_t len)
 {
 	uint8_t ident[QUBE__QREXEC_IDENT];
+	struct qube__qrexec_params gone;
 
 	switch (type) {
 	case QUBE__QREXEC_HELLO:
@@ -193,6 +219,11 @@ static int on_message(struct qube__agent *a, uint32_t type, const uint8_t *paylo
 		return 0;
 	case QUBE__QREXEC_CALLS_ASK:
 		tell_calls(a);
+		return 0;
+	case QUBE__QREXEC_PEER_GONE:
+		if (qube__qrexec_params_parse(&gone, false, payload, len) < 0)
+			return QUBE_E_PROTO;
+		qube__agent_channel_gone(a, gone.domain, gone.port);
 		return 0;
 	default:
 		return on_params(a, type, payload, len);
@@ -277,12 +308,14 @@ static int session_begin(struct qube__agent *a, int fd)
 {
 	uint8_t hello[QUBE__QREXEC_HEADER + 4];
 	struct qube__transport *t;
-	int n = qube__qrexec_hello_put(hello, sizeof(hello),
-				       QUBE__QREXEC_VERSION | QUBE__QREXEC_HELLO_PLAIN |
-					       QUBE__QREXEC_HELLO_UNWANTED);
+	uint32_t flags = QUBE__QREXEC_HELLO_CALLS;
+	int n;
 	int send_fd;
 	int r;
 
+	if (!*a->opts.vchan)
+		flags |= QUBE__QREXEC_HELLO_PLAIN | QUBE__QREXEC_HELLO_UNWANTED;
+	n = qube__qrexec_hello_put(hello, sizeof(hello), QUBE__QREXEC_VERSION | flags);
 	session_end(a, "another host connected");
 	r = qube__transport_socket_guest(&t, fd);
 	if (r < 0)
@@ -342,7 +375,8 @@ static void on_grace(struct qube__timer *t)
 static const char **string_fields(struct qube__agent_opts *o, size_t i)
 {
 	const char **all[] = { &o->default_user,   &o->service_path, &o->config_path,
-			       &o->trigger_socket, &o->passwd_file,  &o->group_file };
+			       &o->trigger_socket, &o->passwd_file,  &o->group_file,
+			       &o->vchan };
 
 	return i < sizeof(all) / sizeof(all[0]) ? all[i] : NULL;
 }
@@ -354,7 +388,8 @@ static int copy_opts(struct qube__agent *a, const struct qube__agent_opts *opts)
 						QUBE__AGENT_CONFIG_PATH,
 						QUBE__AGENT_TRIGGER_SOCKET,
 						"/etc/passwd",
-						"/etc/group" };
+						"/etc/group",
+						"" };
 	struct qube__agent_opts given = *opts;
 	size_t n = 0;
 	char **env;
@@ -438,6 +473,7 @@ int qube__agent_create(struct qube__agent **out, struct qube__loop *loop,
 	a->pool.guard_sigpipe = !sigismember(&a->ignored, SIGPIPE);
 	qube__list_init(&a->calls);
 	qube__list_init(&a->triggers);
+	qube__list_init(&a->channels);
 	qube__buf_init(&a->rx, RX_MAX);
 	qube__buf_init(&a->tx, TX_MAX);
 	qube__timer_init(&a->grace, on_grace);
@@ -485,6 +521,7 @@ void qube__agent_destroy(struct qube__agent *a)
 		qube__acall_free(qube__container_of(a->calls.next, struct acall, link));
 	while (!qube__list_empty(&a->triggers))
 		qube__atrigger_free(qube__container_of(a->triggers.next, struct atrigger, link));
+	qube__agent_channels_end(a);
 	qube__timer_stop(a->loop, &a->grace);
 	qube__posted_cancel(&a->notice);
 	qube__source_remove(a->loop, &a->listener);

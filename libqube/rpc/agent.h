@@ -28,7 +28,8 @@ struct qube__agent_opts {
 	const char *trigger_socket; /* "": none */
 	const char *passwd_file;    /* /etc/passwd */
 	const char *group_file;	    /* /etc/group */
-	const char *const *env;	    /* further environment of services: NAME=VALUE ... NULL */
+	const char *vchan;	/* program that holds the channels; "": descriptors come along */
+	const char *const *env; /* further environment of services: NAME=VALUE ... NULL */
 	void *user;
 	void (*log)(void *user, int priority, const char *line); /* printable; may be NULL */
 	/* A connected (not listening) control channel ended; from the loop. May be NULL. */

@@ -35,6 +35,7 @@ struct qube__agent {
 	struct qube__buf tx;
 	struct qube__list calls;
 	struct qube__list triggers;
+	struct qube__list channels;
 	struct qube__timer grace;
 	struct qube__posted notice;
 	size_t n_triggers;
@@ -69,6 +70,16 @@ struct acall {
 	bool has_child;
 };
 
+/* A channel to another domain, and who holds it. */
+struct achannel {
+	struct qube__list link;
+	struct qube__agent *a;
+	struct qube__child child;
+	struct qube__source exited;
+	uint32_t domain;
+	uint32_t port;
+};
+
 /* One program of this qube that calls another. */
 struct atrigger {
 	struct qube__list link;
@@ -96,6 +107,12 @@ void qube__agent_exec(struct qube__agent *a, const struct qube__qrexec_params *p
 void qube__agent_signal_all(struct qube__agent *a, int signal);
 bool qube__agent_has_children(const struct qube__agent *a);
 void qube__acall_free(struct acall *c);
+
+/* agent_channel.c; fds: to read from the other domain, to write to it. */
+int qube__agent_channel(struct qube__agent *a, uint32_t domain, uint32_t port, bool server,
+			int fds[2]);
+void qube__agent_channel_gone(struct qube__agent *a, uint32_t domain, uint32_t port);
+void qube__agent_channels_end(struct qube__agent *a);
 
 /* agent_trigger.c */
 int qube__agent_trigger_listen(struct qube__agent *a, const char *path);

@@ -8,12 +8,15 @@
 #include "base/io.h"
 #include "base/spawn.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 /* A message that core has not taken yet. */
 struct packet {
 	struct qube__list link;
 	size_t len;
+	size_t n_fds;
+	int fds[QUBE__RPC_FDS_MAX]; /* our own */
 	uint8_t data[];
 };
 
@@ -32,8 +35,17 @@ bool qube__broker_is_backed_up(const struct qube__broker *b)
 	return !qube__list_empty(&b->backlog);
 }
 
-static int keep(struct qube__broker *b, const struct qube__rpc_msg *msg)
+static void packet_free(struct packet *p)
 {
+	qube__list_remove(&p->link);
+	while (p->n_fds)
+		qube__close_fd(&p->fds[--p->n_fds]);
+	free(p);
+}
+
+static int keep(struct qube__broker *b, const struct qube__rpc_msg *msg, const int *fds)
+{
+	size_t n_fds = qube__rpc_fds(msg);
 	struct packet *p = malloc(sizeof(*p) + QUBE__RPC_MSG_MAX);
 	struct packet *fit;
 	int n;
@@ -46,27 +58,41 @@ static int keep(struct qube__broker *b, const struct qube__rpc_msg *msg)
 		return n;
 	}
 	p->len = (size_t)n;
+	p->n_fds = 0;
 	fit = realloc(p, sizeof(*p) + p->len);
 	if (fit)
 		p = fit;
+	qube__list_init(&p->link);
+	for (; p->n_fds < n_fds; p->n_fds++) {
+		p->fds[p->n_fds] = fcntl(fds[p->n_fds], F_DUPFD_CLOEXEC, 3);
+		if (p->fds[p->n_fds] < 0) {
+			packet_free(p);
+			return QUBE_E_SYSTEM;
+		}
+	}
 	qube__list_append(&b->backlog, &p->link);
 	qube__source_set(b->loop, &b->src, EPOLLIN | EPOLLOUT);
 	return 0;
 }
 
-void qube__broker_tell(struct qube__broker *b, const struct qube__rpc_msg *msg)
+void qube__broker_hand(struct qube__broker *b, const struct qube__rpc_msg *msg, const int *fds)
 {
 	int r = QUBE_E_AGAIN;
 
 	if (b->closed)
 		return;
 	if (!qube__broker_is_backed_up(b))
-		r = qube__rpc_send(b->sock, msg, NULL);
+		r = qube__rpc_send(b->sock, msg, fds);
 	if (r == QUBE_E_AGAIN)
-		r = keep(b, msg);
+		r = keep(b, msg, fds);
 	/* A message that is lost would leave core waiting for ever. */
 	if (r < 0)
 		core_lost(b);
+}
+
+void qube__broker_tell(struct qube__broker *b, const struct qube__rpc_msg *msg)
+{
+	qube__broker_hand(b, msg, NULL);
 }
 
 static void flush(struct qube__broker *b)
@@ -75,7 +101,7 @@ static void flush(struct qube__broker *b)
 
 	while (!qube__list_empty(&b->backlog)) {
 		struct packet *p = qube__container_of(b->backlog.next, struct packet, link);
-		ssize_t n = qube__io_send_fds(b->sock, p->data, p->len, NULL, 0);
+		ssize_t n = qube__io_send_fds(b->sock, p->data, p->len, p->fds, p->n_fds);
 
 		if (n == QUBE_E_AGAIN)
 			return;
@@ -83,8 +109,7 @@ static void flush(struct qube__broker *b)
 			core_lost(b);
 			return;
 		}
-		qube__list_remove(&p->link);
-		free(p);
+		packet_free(p);
 	}
 	qube__source_set(b->loop, &b->src, EPOLLIN);
 	/* Reading from the guests had stopped, perhaps with whole messages already here. */
@@ -117,8 +142,10 @@ static void handle(struct qube__broker *b, const struct qube__rpc_msg *m, int fd
 		break;
 	case QUBE__RPC_GUEST_DEL:
 		g = qube__bguest_find(b, m->guest_del.guest);
-		if (g)
+		if (g) {
+			qube__bcall_domain_gone(g);
 			qube__bguest_end(g, NULL);
+		}
 		break;
 	case QUBE__RPC_DECISION:
 		qube__bcall_decide(b, &m->decision);
@@ -238,12 +265,8 @@ void qube__broker_destroy(struct qube__broker *b)
 		qube__bcall_free(qube__container_of(b->calls.next, struct bcall, link));
 	qube__posted_cancel(&b->reap);
 	on_reap(&b->reap);
-	while (!qube__list_empty(&b->backlog)) {
-		struct packet *p = qube__container_of(b->backlog.next, struct packet, link);
-
-		qube__list_remove(&p->link);
-		free(p);
-	}
+	while (!qube__list_empty(&b->backlog))
+		packet_free(qube__container_of(b->backlog.next, struct packet, link));
 	qube__relay_pool_fini(&b->pool);
 	qube__close_fd(&b->sock);
 	free(b->packet);

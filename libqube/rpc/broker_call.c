@@ -186,6 +186,17 @@ static void channel_fit(const struct bguest *caller, const int fds[2])
 			fcntl(fds[i], F_SETPIPE_SZ, size);
 }
 
+/* Of a guest that takes no descriptors core connects the host's channels. */
+static void ask_for_channel(struct bguest *g, uint32_t port, bool server, const int fds[2])
+{
+	struct qube__rpc_msg m = { .type = QUBE__RPC_CHANNEL };
+
+	m.channel.guest = g->id;
+	m.channel.port = port;
+	m.channel.server = server;
+	qube__broker_hand(g->b, &m, fds);
+}
+
 /* exec_params with its two descriptors, which are transferred. */
 static int send_params(struct bguest *g, uint32_t type, uint32_t domain, uint32_t port,
 		       const char *command, int fds[2])
@@ -196,12 +207,15 @@ static int send_params(struct bguest *g, uint32_t type, uint32_t domain, uint32_
 
 	if (out)
 		n = qube__qrexec_params_put(out, cap, type, domain, port, command);
-	if (n < 0) {
+	if (n >= 0 && g->vchan && domain == 0)
+		ask_for_channel(g, port, type != QUBE__QREXEC_SERVICE_CONNECT, fds);
+	if (n < 0 || g->vchan) {
 		qube__close_fd(&fds[0]);
 		qube__close_fd(&fds[1]);
-		return n;
 	}
-	n = qube__bguest_send(g, out, (size_t)n, fds, 2);
+	if (n < 0)
+		return n;
+	n = qube__bguest_send(g, out, (size_t)n, fds, g->vchan ? 0 : 2);
 	fds[0] = fds[1] = -1;
 	return n;
 }
@@ -219,19 +233,23 @@ static int connect_guests(struct bcall *c, const struct qube__rpc_decision *d, c
 	struct bguest *from = c->caller.guest;
 	struct bguest *to = c->executor.guest;
 	bool plain = from->plain && to->plain && qube__qrexec_ident_plain((const uint8_t *)ident);
-	int caller_fds[2];
-	int executor_fds[2];
-	int r;
+	int caller_fds[2] = { -1, -1 };
+	int executor_fds[2] = { -1, -1 };
+	int r = 0;
 
 	command = qube__text_format("%s:QUBESRPC %s%s %s", user_of(d->user, to), service,
 				    strchr(service, '+') ? "" : "+",
 				    d->source[0] ? d->source : from->name);
 	if (!command)
 		return QUBE_E_NOMEM;
-	r = qube__transport_channel(caller_fds, executor_fds);
+	if (from->vchan != to->vchan)
+		return qube__fail(QUBE_E_NOTSUP, "the two have no channel in common");
+	if (!from->vchan)
+		r = qube__transport_channel(caller_fds, executor_fds);
 	if (r < 0)
 		return r;
-	channel_fit(from, caller_fds);
+	if (!from->vchan)
+		channel_fit(from, caller_fds);
 	r = send_params(to, plain ? QUBE__QREXEC_EXEC_PLAIN : QUBE__QREXEC_EXEC_CMDLINE, from->qid,
 			c->port, command, executor_fds);
 	if (r < 0) {
@@ -584,6 +602,25 @@ void qube__bcall_terminated(struct bguest *g, uint32_t domain, uint32_t port)
 			end_over(e, "");
 			return;
 		}
+	}
+}
+
+void qube__bcall_domain_gone(struct bguest *g)
+{
+	struct qube__list *pos;
+
+	qube__list_foreach (pos, &g->calls) {
+		struct bend *e = qube__container_of(pos, struct bend, link);
+		struct bend *other = other_end(e);
+		uint8_t out[QUBE__QREXEC_HEADER + QUBE__QREXEC_PARAMS];
+		int n;
+
+		if (!other->guest || !other->guest->vchan || !other->guest->tells_calls)
+			continue;
+		n = qube__qrexec_params_put(out, sizeof(out), QUBE__QREXEC_PEER_GONE, g->qid,
+					    e->call->port, NULL);
+		/* One that takes no more messages ends its session by itself. */
+		qube__bguest_send(other->guest, out, (size_t)n, NULL, 0);
 	}
 }
 

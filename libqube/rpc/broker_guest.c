@@ -243,14 +243,16 @@ static void is_up(struct bguest *g, uint32_t calls)
 static int on_hello(struct bguest *g, const uint8_t *payload, size_t len)
 {
 	uint8_t out[2 * QUBE__QREXEC_HEADER + 4];
-	uint32_t flags;
+	uint32_t flags = 0;
 	int n;
 
 	if (qube__qrexec_hello_parse(&g->version, payload, len) < 0)
 		return QUBE_E_PROTO;
 	/* Only an agent of ours: another one may mean something else by such a number. */
-	flags = g->tells_calls ? qube__qrexec_hello_flags(payload, len) : 0;
-	g->plain = flags & QUBE__QREXEC_HELLO_PLAIN;
+	if (g->tells_calls)
+		flags = qube__qrexec_hello_flags(payload, len);
+	g->tells_calls = flags != 0;
+	g->plain = !g->vchan && (flags & QUBE__QREXEC_HELLO_PLAIN);
 	g->takes_unwanted = flags & QUBE__QREXEC_HELLO_UNWANTED;
 	n = qube__qrexec_hello_put(out, sizeof(out), g->version);
 	if (g->tells_calls) {
@@ -440,6 +442,7 @@ int qube__bguest_create(struct qube__broker *b, const struct qube__rpc_guest_add
 	g->id = add->guest;
 	g->qid = add->qid;
 	g->tells_calls = add->tells_calls;
+	g->vchan = add->vchan;
 	snprintf(g->name, sizeof(g->name), "%s", add->name);
 	snprintf(g->user, sizeof(g->user), "%s", add->user);
 	g->quota.max[QUBE__Q_BYTES] = b->limits.bytes_max;

@@ -55,6 +55,7 @@ struct bguest {
 	enum qube__qrexec_state state;
 	bool dead;
 	bool tells_calls;
+	bool vchan;
 	bool plain;	     /* its agent takes plain calls */
 	bool takes_unwanted; /* and is told which of their streams nobody wants */
 	bool waiting;	     /* asked which calls it has: it is not called before it tells */
@@ -105,6 +106,8 @@ struct bcall {
 
 /* broker.c */
 void qube__broker_tell(struct qube__broker *b, const struct qube__rpc_msg *msg);
+/* With descriptors, which are borrowed. */
+void qube__broker_hand(struct qube__broker *b, const struct qube__rpc_msg *msg, const int *fds);
 bool qube__broker_is_backed_up(const struct qube__broker *b);
 
 /* broker_guest.c */
@@ -128,6 +131,8 @@ void qube__bcall_cancel(struct qube__broker *b, uint32_t origin, uint64_t id);
 /* A call that the guest had before this broker. QUBE_E_LIMIT, QUBE_E_NOMEM. */
 int qube__bcall_resume(struct bguest *g, uint32_t domain, uint32_t port, bool caller);
 void qube__bcall_terminated(struct bguest *g, uint32_t domain, uint32_t port);
+/* Its domain is no more: the agents at the other ends are told what a vchan does not tell. */
+void qube__bcall_domain_gone(struct bguest *g);
 void qube__bcall_guest_gone(struct bguest *g);
 void qube__bcall_free(struct bcall *c);
 

@@ -89,6 +89,7 @@ static void fields_to_broker(struct qube__coder *c, struct qube__rpc_msg *m)
 		qube__coder_text(c, &m->guest_add.name, QUBE__RPC_NAME_MAX);
 		qube__coder_text(c, &m->guest_add.user, QUBE__RPC_NAME_MAX);
 		qube__coder_flag(c, &m->guest_add.tells_calls);
+		qube__coder_flag(c, &m->guest_add.vchan);
 		break;
 	case QUBE__RPC_GUEST_DEL:
 		guest_id(c, &m->guest_del.guest);
@@ -144,6 +145,12 @@ static void fields(struct qube__coder *c, struct qube__rpc_msg *m)
 	case QUBE__RPC_HOST_SERVICE:
 		host_service(c, &m->host_service);
 		break;
+	case QUBE__RPC_CHANNEL:
+		guest_id(c, &m->channel.guest);
+		qube__coder_choice(c, &m->channel.port, QUBE__QREXEC_PORT_FIRST,
+				   QUBE__QREXEC_PORT_LAST);
+		qube__coder_flag(c, &m->channel.server);
+		break;
 	default:
 		fields_to_broker(c, m);
 	}
@@ -155,6 +162,8 @@ size_t qube__rpc_fds(const struct qube__rpc_msg *msg)
 		return 1;
 	if (msg->type == QUBE__RPC_HOST_CALL)
 		return (size_t)__builtin_popcount(msg->host_call.streams);
+	if (msg->type == QUBE__RPC_CHANNEL)
+		return 2;
 	return 0;
 }
 

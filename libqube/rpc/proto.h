@@ -34,6 +34,7 @@ enum qube__rpc_type {
 	QUBE__RPC_DECIDE = 67,	     /* answer with DECISION, however late */
 	QUBE__RPC_CALL_END = 69,     /* the last message about this call */
 	QUBE__RPC_HOST_SERVICE = 70, /* answer with HOST_SERVICE_REPLY */
+	QUBE__RPC_CHANNEL = 71,	     /* two fds: what the guest gets, what comes from it */
 };
 
 enum qube__rpc_verdict {
@@ -59,7 +60,10 @@ struct qube__rpc_guest_add {
 	uint32_t qid;	/* what peers are told as domain id; never 0 */
 	const char *name;
 	const char *user; /* stands for DEFAULT in commands */
-	bool tells_calls; /* its agent is ours: it is asked which calls it has */
+	bool tells_calls; /* its agent may be ours: it is then asked which calls it has */
+	/* Its control channel hands over no descriptors: it connects to other guests itself, and of
+	 * its calls with the host core is asked to make the channel. */
+	bool vchan;
 };
 
 struct qube__rpc_guest_del {
@@ -137,6 +141,13 @@ struct qube__rpc_host_service {
 	size_t len;
 };
 
+/* The host's end of a call's channel: core connects it. The fds are the broker's, untrusted. */
+struct qube__rpc_channel {
+	uint32_t guest;
+	uint32_t port;
+	bool server; /* the host calls */
+};
+
 struct qube__rpc_msg {
 	uint32_t type;
 	union {
@@ -151,6 +162,7 @@ struct qube__rpc_msg {
 		struct qube__rpc_decide decide;
 		struct qube__rpc_call_end call_end;
 		struct qube__rpc_host_service host_service;
+		struct qube__rpc_channel channel;
 	};
 };
 

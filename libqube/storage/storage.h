@@ -19,6 +19,7 @@ enum qube__volume_kind {
 	QUBE__VOLUME_LAYERED = 1, /* overlay: layers below, upper on top */
 	QUBE__VOLUME_TREE = 2,	  /* one directory, bind-mounted */
 	QUBE__VOLUME_TMPFS = 3,	  /* sized tmpfs */
+	QUBE__VOLUME_BLOCK = 4,	  /* a disk: a raw image, of which no format is ever looked for */
 };
 
 struct qube__volume_run {

@@ -28,6 +28,7 @@ static const struct accepted {
 	{ QUBE__QREXEC_AGENT, QUBE__QREXEC_AT_WORK, 2, 255, QUBE__QREXEC_SERVICE_CONNECT },
 	{ QUBE__QREXEC_AGENT, QUBE__QREXEC_AT_WORK, 2, 255, QUBE__QREXEC_SERVICE_REFUSED },
 	{ QUBE__QREXEC_AGENT, QUBE__QREXEC_AT_WORK, 2, 255, QUBE__QREXEC_CALLS_ASK },
+	{ QUBE__QREXEC_AGENT, QUBE__QREXEC_AT_WORK, 2, 255, QUBE__QREXEC_PEER_GONE },
 	{ QUBE__QREXEC_AGENT, QUBE__QREXEC_AT_WORK, 4, 255, QUBE__QREXEC_EXEC_PLAIN },
 	{ QUBE__QREXEC_AGENT, QUBE__QREXEC_AT_WORK, 4, 255, QUBE__QREXEC_CONNECT_PLAIN },
 	/* There is no hello between a caller and the agent of its own qube. */
@@ -98,6 +99,7 @@ int qube__qrexec_len_check(uint32_t version, uint32_t type, uint32_t len)
 		min = max = QUBE__QREXEC_IDENT;
 		break;
 	case QUBE__QREXEC_CONNECTION_TERMINATED:
+	case QUBE__QREXEC_PEER_GONE:
 		min = max = QUBE__QREXEC_PARAMS;
 		break;
 	case QUBE__QREXEC_CALLS_ASK:
@@ -216,7 +218,8 @@ uint32_t qube__qrexec_hello_flags(const void *untrusted, size_t len)
 {
 	struct qube__rd r = qube__rd_init(untrusted, len);
 
-	return qube__rd_le32(&r) & (QUBE__QREXEC_HELLO_PLAIN | QUBE__QREXEC_HELLO_UNWANTED);
+	return qube__rd_le32(&r) &
+	       (QUBE__QREXEC_HELLO_PLAIN | QUBE__QREXEC_HELLO_UNWANTED | QUBE__QREXEC_HELLO_CALLS);
 }
 
 int qube__qrexec_params_parse(struct qube__qrexec_params *out, bool with_command,

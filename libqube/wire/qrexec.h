@@ -33,6 +33,8 @@ enum {
 	QUBE__QREXEC_CONNECT_PLAIN = 0x7104,
 	/* Of an executor of such a call, instead of its first frame: what follows is plain, too. */
 	QUBE__QREXEC_DATA_PLAIN = 0x7105,
+	/* Ours: the other domain of that call is no more, which its channel does not tell. */
+	QUBE__QREXEC_PEER_GONE = 0x7106,
 };
 
 enum {
@@ -68,6 +70,9 @@ enum {
 	QUBE__QREXEC_HELLO_PLAIN = 1 << 16,
 	/* And this one is told, beside the port of an EXEC_PLAIN, what the host has no use for. */
 	QUBE__QREXEC_HELLO_UNWANTED = 1 << 17,
+	/* And this one tells which calls it has when it is asked; others do not know the message.
+	 */
+	QUBE__QREXEC_HELLO_CALLS = 1 << 18,
 	QUBE__QREXEC_NO_OUTPUT = 1 << 17,
 	QUBE__QREXEC_NO_ERRORS = 1 << 18,
 };

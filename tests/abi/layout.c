@@ -222,7 +222,7 @@ SAME(offsetof(struct qube_callback, user), 8);
 SAME(offsetof(struct qube_callback, free), 16);
 
 /* guest.h */
-SAME(sizeof(struct qube_guest_agent_opts), 72);
+SAME(sizeof(struct qube_guest_agent_opts), 80);
 SAME(offsetof(struct qube_guest_agent_opts, size), 0);
 SAME(offsetof(struct qube_guest_agent_opts, grace_ms), 4);
 SAME(offsetof(struct qube_guest_agent_opts, control_fd), 8);
@@ -234,6 +234,7 @@ SAME(offsetof(struct qube_guest_agent_opts, trigger_socket), 40);
 SAME(offsetof(struct qube_guest_agent_opts, env), 48);
 SAME(offsetof(struct qube_guest_agent_opts, log), 56);
 SAME(offsetof(struct qube_guest_agent_opts, user), 64);
+SAME(offsetof(struct qube_guest_agent_opts, vchan), 72);
 SAME(sizeof(struct qube_guest_call_opts), 88);
 SAME(offsetof(struct qube_guest_call_opts, size), 0);
 SAME(offsetof(struct qube_guest_call_opts, flags), 4);

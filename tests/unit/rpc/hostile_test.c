@@ -100,7 +100,7 @@ QTEST(broker, threat_34_calls_from_before_are_told_and_their_last_end_is_seen)
 	n = rig_open(&r, false, fd, NULL);
 	rig_tells_calls = false;
 	QT_INT(n, 0);
-	n = qube__qrexec_hello_put(frame, sizeof(frame), 4);
+	n = qube__qrexec_hello_put(frame, sizeof(frame), 4 | QUBE__QREXEC_HELLO_CALLS);
 	QT_INT(write(fd[0], frame, (size_t)n), n);
 	rig_turn(&r, 20);
 	QT_INT(r.up, 0); /* it has not told yet */
@@ -123,6 +123,24 @@ QTEST(broker, threat_34_calls_from_before_are_told_and_their_last_end_is_seen)
 	close(fd[1]);
 }
 
+QTEST(broker, an_agent_that_is_not_ours_is_not_asked_for_its_calls)
+{
+	struct rig r;
+	int fd[2];
+	int n;
+
+	rig_tells_calls = true;
+	n = rig_open(&r, false, fd, NULL);
+	rig_tells_calls = false;
+	QT_INT(n, 0);
+	QT_INT(hello(&r, fd[0], 4, 1), 0);
+	QT_INT(r.up, 2);
+	QT_INT(recv(fd[0], frame, sizeof(frame), MSG_DONTWAIT), -1);
+	rig_close(&r);
+	close(fd[0]);
+	close(fd[1]);
+}
+
 QTEST(broker, threat_03_calls_that_nobody_asked_for_or_cannot_be_end_the_session)
 {
 	static const uint32_t calls[][2] = { { 102, 513 }, { 102, 769 } };
@@ -136,7 +154,7 @@ QTEST(broker, threat_03_calls_that_nobody_asked_for_or_cannot_be_end_the_session
 		n = rig_open(&r, false, fd, NULL);
 		rig_tells_calls = false;
 		QT_INT(n, 0);
-		n = qube__qrexec_hello_put(frame, sizeof(frame), 4);
+		n = qube__qrexec_hello_put(frame, sizeof(frame), 4 | QUBE__QREXEC_HELLO_CALLS);
 		QT_INT(write(fd[0], frame, (size_t)n), n);
 		rig_turn(&r, 20);
 		n = put_calls(calls, asked ? 2 : 1);

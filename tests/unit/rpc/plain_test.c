@@ -386,7 +386,8 @@ static void host_call_answered(const void *bytes, size_t len, bool plain_hello, 
 
 	QT_INT(plain_open(&r, false, fd), 0);
 	n = qube__qrexec_hello_put(frame, sizeof(frame),
-				   4 | (plain_hello ? QUBE__QREXEC_HELLO_PLAIN : 0));
+				   4 | QUBE__QREXEC_HELLO_CALLS |
+					   (plain_hello ? QUBE__QREXEC_HELLO_PLAIN : 0));
 	qube__qrexec_header_put(frame + n, QUBE__QREXEC_CALLS, 0);
 	QT_INT(write(fd[0], frame, (size_t)n), n);
 	QT_INT(rig_until_input(&r, fd[0]), 0);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 static const struct qube__rpc_msg samples[] = {
-	{ .type = QUBE__RPC_GUEST_ADD, .guest_add = { 1, 2, "work", "user", true } },
+	{ .type = QUBE__RPC_GUEST_ADD, .guest_add = { 1, 2, "work", "user", true, true } },
 	{ .type = QUBE__RPC_GUEST_DEL, .guest_del = { 3 } },
 	{ .type = QUBE__RPC_DECISION,
 	  .decision = { 7, QUBE__RPC_ALLOW, 2, QUBE__RPC_DISPOSE, "u", "a.B+c", "src",
@@ -25,6 +25,7 @@ static const struct qube__rpc_msg samples[] = {
 	  .call_end = { QUBE__RPC_BY_REQUEST, 7, QUBE__RPC_DISPOSE, -1, "r" } },
 	{ .type = QUBE__RPC_HOST_SERVICE,
 	  .host_service = { 7, 1, "admin.vm.List+", "work", "dom0", (const uint8_t *)"p", 1 } },
+	{ .type = QUBE__RPC_CHANNEL, .channel = { 1, 514, true } },
 };
 enum { N_SAMPLES = sizeof(samples) / sizeof(samples[0]) };
 

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "transport/program.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,6 +29,7 @@
 
 bool rig_jailed;
 bool rig_tells_calls;
+bool rig_vchan;
 
 int rig_send(struct rig *r, const struct qube__rpc_msg *m, const int *fds)
 {
@@ -98,6 +100,57 @@ static void host_service(struct rig *r, const struct qube__rpc_host_service *s)
 	}
 }
 
+/* As a driver does. */
+static void channel(struct rig *r, const struct qube__rpc_channel *c, const int *fds)
+{
+	char dir[96];
+	const char *const env[] = { "VCHAN_DOMAIN=0", dir, NULL };
+	struct qube__vchan v = { .path = QUBE_TEST_BIN_DIR "/qube-vchan",
+				 .env = env,
+				 .peer = c->guest + 100,
+				 .port = c->port,
+				 .server = c->server,
+				 .ring = 65536,
+				 .wait_s = 20 };
+
+	snprintf(dir, sizeof(dir), "VCHAN_SOCKET_DIR=%s", r->dir);
+	if (r->n_host_channels < 8 &&
+	    qube__vchan_spawn(&r->host_channels[r->n_host_channels], &v, fds) == 0)
+		r->n_host_channels++;
+}
+
+static void handle(struct rig *r, const struct qube__rpc_msg *m, const int *fds)
+{
+	switch (m->type) {
+	case QUBE__RPC_GUEST_UP:
+		r->up |= 1u << m->guest_up.guest;
+		r->up_calls = m->guest_up.calls;
+		break;
+	case QUBE__RPC_GUEST_DOWN:
+		r->down |= 1u << m->guest_down.guest;
+		snprintf(r->down_reason, sizeof(r->down_reason), "%s", m->guest_down.reason);
+		break;
+	case QUBE__RPC_DECIDE:
+		decide(r, &m->decide);
+		break;
+	case QUBE__RPC_CALL_END:
+		r->ended++;
+		r->end_code = m->call_end.exit_code;
+		r->end_flags = m->call_end.flags;
+		r->end_origin = m->call_end.origin;
+		snprintf(r->end_reason, sizeof(r->end_reason), "%s", m->call_end.reason);
+		break;
+	case QUBE__RPC_HOST_SERVICE:
+		host_service(r, &m->host_service);
+		break;
+	case QUBE__RPC_CHANNEL:
+		channel(r, &m->channel, fds);
+		break;
+	default:
+		break;
+	}
+}
+
 static void on_core(struct qube__source *s, uint32_t revents)
 {
 	struct rig *r = qube__container_of(s, struct rig, core);
@@ -107,31 +160,10 @@ static void on_core(struct qube__source *s, uint32_t revents)
 	(void)revents;
 	if (qube__rpc_recv(r->sock, &m, r->packet, QUBE__RPC_MSG_MAX, fds) < 0)
 		return;
-	switch (m.type) {
-	case QUBE__RPC_GUEST_UP:
-		r->up |= 1u << m.guest_up.guest;
-		r->up_calls = m.guest_up.calls;
-		break;
-	case QUBE__RPC_GUEST_DOWN:
-		r->down |= 1u << m.guest_down.guest;
-		snprintf(r->down_reason, sizeof(r->down_reason), "%s", m.guest_down.reason);
-		break;
-	case QUBE__RPC_DECIDE:
-		decide(r, &m.decide);
-		break;
-	case QUBE__RPC_CALL_END:
-		r->ended++;
-		r->end_code = m.call_end.exit_code;
-		r->end_flags = m.call_end.flags;
-		r->end_origin = m.call_end.origin;
-		snprintf(r->end_reason, sizeof(r->end_reason), "%s", m.call_end.reason);
-		break;
-	case QUBE__RPC_HOST_SERVICE:
-		host_service(r, &m.host_service);
-		break;
-	default:
-		break;
-	}
+	handle(r, &m, fds);
+	for (int i = 0; i < 3; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
 }
 
 static int add_guest(struct rig *r, uint32_t id, const char *name, int fd)
@@ -144,6 +176,7 @@ static int add_guest(struct rig *r, uint32_t id, const char *name, int fd)
 	m.guest_add.name = name;
 	m.guest_add.user = "root";
 	m.guest_add.tells_calls = rig_tells_calls;
+	m.guest_add.vchan = rig_vchan;
 	n = rig_send(r, &m, &fd);
 	close(fd);
 	return n;
@@ -179,12 +212,21 @@ int rig_open(struct rig *r, bool agents, int raw[2], const struct qube__broker_l
 	for (uint32_t i = 0; i < 2; i++) {
 		char trigger[96];
 		char conf[96];
+		char domain[32];
+		char sockets[96];
+		const char *const env[] = { domain, sockets, NULL };
 		struct qube__agent_opts o = { .service_path = r->dir,
 					      .config_path = conf,
 					      .trigger_socket = trigger };
 		int pair[2];
 
 		snprintf(trigger, sizeof(trigger), "%s/agent%u", r->dir, i);
+		snprintf(domain, sizeof(domain), "VCHAN_DOMAIN=%u", i + 101);
+		snprintf(sockets, sizeof(sockets), "VCHAN_SOCKET_DIR=%s", r->dir);
+		if (rig_vchan) {
+			o.vchan = QUBE_TEST_BIN_DIR "/qube-vchan";
+			o.env = env;
+		}
 		snprintf(conf, sizeof(conf), "%s/conf", r->dir);
 		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 			return -1;
@@ -209,6 +251,8 @@ void rig_close(struct rig *r)
 	qube__agent_destroy(r->agent[0]);
 	qube__agent_destroy(r->agent[1]);
 	qube__broker_destroy(r->broker);
+	for (size_t i = 0; i < r->n_host_channels; i++)
+		qube__child_reap(&r->host_channels[i]);
 	qube__source_remove(&r->loop, &r->core);
 	close(r->sock);
 	if (r->broker_pid)

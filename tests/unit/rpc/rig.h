@@ -5,6 +5,7 @@
 #ifndef RIG_H
 #define RIG_H
 
+#include "base/spawn.h"
 #include "event/loop.h"
 #include "rpc/agent.h"
 #include "rpc/broker.h"
@@ -40,6 +41,8 @@ struct rig {
 	char host_line[512];
 	char host_data[128];
 	size_t host_len;
+	struct qube__child host_channels[8];
+	size_t n_host_channels;
 	bool hold; /* answer no DECIDE */
 	uint64_t last_request;
 	size_t reply_bytes; /* of a host service's answer */
@@ -52,6 +55,9 @@ struct rig {
 extern bool rig_jailed;
 /* The next rig's guests are asked which calls they have. */
 extern bool rig_tells_calls;
+
+/* The next rig's guests have vchans (over sockets), no descriptors. */
+extern bool rig_vchan;
 
 /* NULL in agents: no agent for that guest; its control socket is returned in raw. */
 int rig_open(struct rig *r, bool agents, int raw[2], const struct qube__broker_limits *limits);
