@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -51,7 +52,7 @@ static void on_driver(struct qube__source *s, uint32_t revents)
 		return;
 	}
 	if ((size_t)n > sizeof(packet) || qube__xl_decode(&m, packet, (size_t)n) < 0 ||
-	    m.type > QUBE__XL_MEMORY) {
+	    m.type > QUBE__XL_WATCH) {
 		fprintf(stderr, "qube-xl: an order that makes no sense\n");
 		x->gone = true;
 		return;
@@ -59,15 +60,30 @@ static void on_driver(struct qube__source *s, uint32_t revents)
 	xl_order(x, &m);
 }
 
+static uint32_t host_has(const libxl_physinfo *p, const char *commandline)
+{
+	return (p->cap_hvm ? QUBE__XL_HAS_HVM : 0u) | (p->cap_hap ? QUBE__XL_HAS_HAP : 0u) |
+	       (p->cap_hvm_directio ? QUBE__XL_HAS_IOMMU : 0u) |
+	       (p->threads_per_core > 1 ? QUBE__XL_HAS_SMT : 0u) |
+	       (strstr(commandline, "sched-gran=core") || strstr(commandline, "sched-gran=socket") ?
+			QUBE__XL_HAS_CORE_SCHED :
+			0u);
+}
+
 static int greet(struct xl *x)
 {
 	const libxl_version_info *v = libxl_get_version_info(x->ctx);
 	struct qube__xl_msg m = { .type = QUBE__XL_HOST, .version = QUBE__XL_VERSION };
+	libxl_physinfo p;
 	uint64_t free_kb = 0;
 	char text[128];
 
-	if (!v || libxl_get_free_memory(x->ctx, &free_kb))
+	libxl_physinfo_init(&p);
+	if (!v || libxl_get_free_memory(x->ctx, &free_kb) || libxl_get_physinfo(x->ctx, &p))
 		return -1;
+	m.state = host_has(&p, v->commandline ? v->commandline : "");
+	m.max_kb = p.total_pages * ((uint64_t)v->pagesize / 1024);
+	libxl_physinfo_dispose(&p);
 	snprintf(text, sizeof(text), "%d.%d%s", v->xen_version_major, v->xen_version_minor,
 		 v->xen_version_extra);
 	m.text = text;
@@ -85,6 +101,7 @@ static int run(struct xl *x)
 			return -1;
 	qube__source_remove(&x->loop, &x->sock);
 	xl_orders_end(x);
+	xl_store_close(x);
 	return 0;
 }
 
@@ -110,7 +127,7 @@ int main(void)
 		return 1;
 	}
 	xl_hook(&x);
-	if (xl_orders_init(&x) < 0 || greet(&x) < 0 || run(&x) < 0) {
+	if (xl_orders_init(&x) < 0 || xl_store_open(&x) < 0 || greet(&x) < 0 || run(&x) < 0) {
 		fprintf(stderr, "qube-xl: %s\n", xl_say_last(x.log));
 		return 1;
 	}

@@ -14,9 +14,9 @@
 
 enum { END_MS = 30000 };
 
-/* Kept by libxenlight with a domain for as long as that is there: it was made to its end. */
+/* The driver's record, kept by libxenlight with a domain for as long as that is there: it was made
+ * to its end. */
 static const char whole[] = "qube";
-static const uint8_t whole_data[] = { '1' };
 
 struct order {
 	struct qube__list link;
@@ -28,15 +28,9 @@ struct order {
 	uint32_t domid; /* CREATE: written by libxenlight */
 	uint8_t uuid[QUBE__XL_UUID];
 	libxl_domain_config config; /* CREATE: used until it is done */
-	bool late;		    /* the driver was told so */
-};
-
-/* A domain whose end the driver wants to know. */
-struct watched {
-	struct qube__list link;
-	libxl_evgen_domain_death *death;
-	uint32_t domid;
-	uint8_t uuid[QUBE__XL_UUID];
+	int disks[QUBE__XL_DISKS_MAX];
+	char *record;
+	bool late; /* the driver was told so */
 };
 
 static int code_of(int rc)
@@ -106,18 +100,20 @@ static bool creating(struct xl *x, const uint8_t uuid[QUBE__XL_UUID])
 	return false;
 }
 
-static bool is_whole(struct xl *x, uint32_t domid)
+/* Owned; NULL: it is not whole. */
+static char *record_of(struct xl *x, uint32_t domid)
 {
 	uint8_t *data = NULL;
 	int len = 0;
-	bool yes =
-		domid && libxl_userdata_retrieve(x->ctx, domid, whole, &data, &len) == 0 && len > 0;
 
+	if (domid && libxl_userdata_retrieve(x->ctx, domid, whole, &data, &len) == 0 && len > 1 &&
+	    len <= QUBE__XL_RECORD_MAX && !data[len - 1])
+		return (char *)data;
 	free(data);
-	return yes;
+	return NULL;
 }
 
-static struct watched *watched_find(struct xl *x, uint32_t domid)
+struct watched *xl_watched(struct xl *x, uint32_t domid)
 {
 	struct qube__list *pos;
 
@@ -133,13 +129,14 @@ static struct watched *watched_find(struct xl *x, uint32_t domid)
 static void unwatch(struct xl *x, struct watched *w)
 {
 	libxl_evdisable_domain_death(x->ctx, w->death);
+	xl_store_watch(x, w->domid, false);
 	qube__list_remove(&w->link);
 	free(w);
 }
 
 static int watch(struct xl *x, uint32_t domid, const uint8_t uuid[QUBE__XL_UUID])
 {
-	struct watched *w = watched_find(x, domid);
+	struct watched *w = xl_watched(x, domid);
 	int rc;
 
 	if (w && !memcmp(w->uuid, uuid, QUBE__XL_UUID))
@@ -159,6 +156,7 @@ static int watch(struct xl *x, uint32_t domid, const uint8_t uuid[QUBE__XL_UUID]
 		return rc;
 	}
 	qube__list_append(&x->watched, &w->link);
+	xl_store_watch(x, domid, true);
 	return 0;
 }
 
@@ -181,7 +179,7 @@ static uint32_t reason_of(int reason)
 static void on_event(void *user, libxl_event *ev)
 {
 	struct xl *x = user;
-	struct watched *w = watched_find(x, ev->domid);
+	struct watched *w = xl_watched(x, ev->domid);
 	struct qube__xl_msg m = { .domid = ev->domid };
 
 	if (w && (ev->type == LIBXL_EVENT_TYPE_DOMAIN_SHUTDOWN ||
@@ -194,8 +192,10 @@ static void on_event(void *user, libxl_event *ev)
 		}
 		xl_send(x, &m);
 	}
-	if (w && ev->type == LIBXL_EVENT_TYPE_DOMAIN_DEATH)
+	if (w && ev->type == LIBXL_EVENT_TYPE_DOMAIN_DEATH) {
 		unwatch(x, w);
+		xl_store_gone(x, ev->domid);
+	}
 	libxl_event_free(x->ctx, ev);
 }
 
@@ -215,6 +215,8 @@ static void order_free(struct order *o)
 	qube__timer_stop(&o->x->loop, &o->deadline);
 	qube__list_remove(&o->link);
 	libxl_domain_config_dispose(&o->config);
+	xl_disks_close(o->disks);
+	free(o->record);
 	free(o);
 }
 
@@ -260,9 +262,10 @@ static int made(struct order *o, int rc)
 	bool was_made = rc == 0;
 
 	if (rc == 0 && !o->late)
-		rc = watch(x, o->domid, o->uuid);
+		rc = xl_store_prepare(x, o->domid);
 	if (rc == 0 && !o->late)
-		rc = libxl_userdata_store(x->ctx, o->domid, whole, whole_data, 1);
+		rc = libxl_userdata_store(x->ctx, o->domid, whole, (const uint8_t *)o->record,
+					  (int)strlen(o->record) + 1);
 	/* libxenlight takes away what failed, but not what was aborted. */
 	if (o->late || rc == ERROR_ABORTED || (was_made && rc))
 		undo(o);
@@ -296,6 +299,8 @@ static struct order *order_new(struct xl *x, const struct qube__xl_msg *m)
 	o->id = m->id;
 	memcpy(o->uuid, m->uuid, sizeof(o->uuid));
 	libxl_domain_config_init(&o->config);
+	for (int i = 0; i < QUBE__XL_DISKS_MAX; i++)
+		o->disks[i] = -1;
 	o->how.callback = on_done;
 	o->how.u.for_callback = o;
 	qube__list_init(&o->link);
@@ -322,6 +327,11 @@ static int fill(libxl_ctx *ctx, libxl_domain_config *c, const struct qube__xl_ms
 	c->b_info.kernel = strdup(m->kernel);
 	c->b_info.ramdisk = *m->ramdisk ? strdup(m->ramdisk) : NULL;
 	c->b_info.cmdline = strdup(m->cmdline);
+	/* No virtualisation inside: it is a door for attacks, and nobody's need here. */
+	libxl_defbool_set(&c->b_info.nested_hvm, false);
+	if (libxl_cpuid_parse_config(&c->b_info.cpuid, "vmx=0") ||
+	    libxl_cpuid_parse_config(&c->b_info.cpuid, "svm=0"))
+		return ERROR_INVAL;
 	/* The driver decides what becomes of it. */
 	c->on_poweroff = c->on_reboot = c->on_crash = c->on_watchdog = c->on_soft_reset =
 		LIBXL_ACTION_ON_SHUTDOWN_PRESERVE;
@@ -334,7 +344,8 @@ static int fill(libxl_ctx *ctx, libxl_domain_config *c, const struct qube__xl_ms
 	return 0;
 }
 
-static int create(struct xl *x, struct order *o, const struct qube__xl_msg *m)
+static int create(struct xl *x, struct order *o, const struct qube__xl_msg *m, char *why,
+		  size_t cap)
 {
 	uint32_t same;
 	bool paused;
@@ -343,15 +354,18 @@ static int create(struct xl *x, struct order *o, const struct qube__xl_msg *m)
 	if (find(x, m->uuid, &same, &paused))
 		return ERROR_INVAL;
 	rc = fill(x->ctx, &o->config, m);
+	o->record = strdup(m->record);
+	if (rc == 0)
+		rc = o->record ? xl_disks_open(&o->config, o->disks, m, why, cap) : ERROR_NOMEM;
 	return rc ? rc : libxl_domain_create_new(x->ctx, &o->config, &o->domid, &o->how, NULL);
 }
 
-static int begin(struct xl *x, struct order *o, const struct qube__xl_msg *m)
+static int begin(struct xl *x, struct order *o, const struct qube__xl_msg *m, char *why, size_t cap)
 {
 	bool paused;
 
 	if (m->type == QUBE__XL_CREATE)
-		return create(x, o, m);
+		return create(x, o, m, why, cap);
 	if (!find(x, m->uuid, &o->domid, &paused))
 		return ERROR_DOMAIN_NOTFOUND;
 	/* The hypervisor counts pauses: after two it would take two to go on. */
@@ -360,7 +374,7 @@ static int begin(struct xl *x, struct order *o, const struct qube__xl_msg *m)
 		return 0;
 	}
 	/* Half taken away, should we end meanwhile, it must not look like a good one. */
-	if (m->type == QUBE__XL_KILL && is_whole(x, o->domid))
+	if (m->type == QUBE__XL_KILL)
 		libxl_userdata_store(x->ctx, o->domid, whole, NULL, 0);
 	switch (m->type) {
 	case QUBE__XL_RUN:
@@ -378,10 +392,12 @@ static void list(struct xl *x, uint32_t id)
 {
 	int n = 0;
 	libxl_dominfo *all = libxl_list_domain(x->ctx, &n);
+	struct qube__xl_msg end = { .type = QUBE__XL_DONE, .id = id };
 
 	for (int i = 0; all && i < n; i++) {
 		const libxl_dominfo *d = &all[i];
 		char *name = d->domid ? libxl_domid_to_name(x->ctx, d->domid) : NULL;
+		char *record = record_of(x, d->domid);
 		struct qube__xl_msg m = {
 			.type = QUBE__XL_DOMAIN,
 			.id = id,
@@ -391,12 +407,14 @@ static void list(struct xl *x, uint32_t id)
 				 (d->dying ? QUBE__XL_IS_DYING : 0u),
 			.memory_kb = d->current_memkb,
 			.max_kb = d->max_memkb,
+			.cpu_ns = d->cpu_time,
+			.record = record,
 			/* Another toolstack's may be of any length. */
 			.name = name && strlen(name) < QUBE__XL_TEXT_MAX ? name : NULL,
 			.reason = d->shutdown ? reason_of(d->shutdown_reason) : 0,
 		};
 
-		if (is_whole(x, d->domid))
+		if (record)
 			m.state |= QUBE__XL_IS_WHOLE;
 
 		memcpy(m.uuid, libxl_uuid_bytearray_const(&d->uuid), sizeof(m.uuid));
@@ -405,10 +423,15 @@ static void list(struct xl *x, uint32_t id)
 			watch(x, d->domid, m.uuid);
 		if (d->domid)
 			xl_send(x, &m);
+		free(record);
 		free(name);
 	}
 	libxl_dominfo_list_free(all, n);
-	done(x, id, all ? 0 : QUBE_E_SYSTEM, 0, all ? "" : xl_say_last(x->log));
+	if (libxl_get_free_memory(x->ctx, &end.memory_kb) || !all) {
+		end.code = QUBE_E_SYSTEM;
+		end.text = xl_say_last(x->log);
+	}
+	xl_send(x, &end);
 }
 
 static void set_memory(struct xl *x, const struct qube__xl_msg *m)
@@ -422,8 +445,20 @@ static void set_memory(struct xl *x, const struct qube__xl_msg *m)
 	done(x, m->id, code_of(rc), domid, rc ? xl_say_last(x->log) : "");
 }
 
+static void watch_too(struct xl *x, const struct qube__xl_msg *m)
+{
+	uint32_t domid = 0;
+	bool paused;
+	int rc = ERROR_DOMAIN_NOTFOUND;
+
+	if (find(x, m->uuid, &domid, &paused))
+		rc = watch(x, domid, m->uuid);
+	done(x, m->id, code_of(rc), domid, "");
+}
+
 void xl_order(struct xl *x, const struct qube__xl_msg *m)
 {
+	char why[QUBE__XL_TEXT_MAX] = "";
 	struct order *o;
 	int rc;
 
@@ -440,15 +475,19 @@ void xl_order(struct xl *x, const struct qube__xl_msg *m)
 		set_memory(x, m);
 		return;
 	}
+	if (m->type == QUBE__XL_WATCH) {
+		watch_too(x, m);
+		return;
+	}
 	o = order_new(x, m);
 	if (!o) {
 		done(x, m->id, QUBE_E_NOMEM, 0, "");
 		return;
 	}
-	rc = begin(x, o, m);
+	rc = begin(x, o, m, why, sizeof(why));
 	/* Refused at once: there will be no callback. */
 	if (rc) {
-		done(x, m->id, code_of(rc), 0, xl_say_last(x->log));
+		done(x, m->id, code_of(rc), 0, *why ? why : xl_say_last(x->log));
 		order_free(o);
 	}
 }

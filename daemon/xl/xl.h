@@ -14,6 +14,17 @@
 #include <libxl_utils.h>
 #include <xentoollog.h>
 
+struct xs_handle;
+
+/* A domain whose end and memory the driver wants to know. */
+struct watched {
+	struct qube__list link;
+	libxl_evgen_domain_death *death;
+	uint32_t domid;
+	uint8_t uuid[QUBE__XL_UUID];
+	bool wrote; /* how much memory it uses, since we looked */
+};
+
 struct xl {
 	struct qube__loop loop;
 	struct qube__source sock;
@@ -21,8 +32,11 @@ struct xl {
 	xentoollog_logger *log;
 	struct qube__list orders;  /* under way */
 	struct qube__list watched; /* domains whose end is told */
-	uint32_t undoing;	   /* domains that came too late and are being destroyed */
-	bool gone;		   /* the driver is */
+	struct xs_handle *xs;
+	struct qube__source store;
+	struct qube__timer look;
+	uint32_t undoing; /* domains that came too late and are being destroyed */
+	bool gone;	  /* the driver is */
 };
 
 /* hooks.c: libxenlight's descriptors and timers are the loop's. Before anything else is done
@@ -34,6 +48,22 @@ int xl_orders_init(struct xl *x);
 void xl_order(struct xl *x, const struct qube__xl_msg *m);
 /* The driver is gone: what is being created is taken away again, within bounds. */
 void xl_orders_end(struct xl *x);
+
+/* NULL: it is not watched. */
+struct watched *xl_watched(struct xl *x, uint32_t domid);
+
+/* disks.c: fills in the config's disks; fds keep the devices until the domain has them, and are the
+ * caller's also on failure: ERROR_*, and why. */
+int xl_disks_open(libxl_domain_config *c, int fds[QUBE__XL_DISKS_MAX], const struct qube__xl_msg *m,
+		  char *why, size_t cap);
+void xl_disks_close(int fds[QUBE__XL_DISKS_MAX]);
+
+/* store.c */
+int xl_store_open(struct xl *x);
+void xl_store_close(struct xl *x);
+int xl_store_prepare(struct xl *x, uint32_t domid);
+void xl_store_watch(struct xl *x, uint32_t domid, bool on);
+void xl_store_gone(struct xl *x, uint32_t domid);
 
 /* main.c: a driver that does not read is gone. */
 void xl_send(struct xl *x, const struct qube__xl_msg *m);

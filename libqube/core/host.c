@@ -24,6 +24,8 @@ static const struct qube__driver_ops *find_driver(const char *name)
 	if (!strcmp(name, "local"))
 		return &qube__driver_local;
 #endif
+	if (!strcmp(name, "xen"))
+		return &qube__driver_xen;
 	return NULL;
 }
 
@@ -49,6 +51,7 @@ static int open_driver(struct qube__host *h)
 	struct qube__driver_env env = {
 		.loop = &h->ctx.loop,
 		.run_dir = h->run_boxes,
+		.state_dir = h->state_dir,
 		.libexec_dir = h->libexec_dir,
 		.user = h,
 		.on_machine = qube__life_on_machine,

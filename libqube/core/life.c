@@ -195,10 +195,29 @@ static uint32_t vcpus_of(const struct qube__vm *vm)
 	return n > INT32_MAX ? INT32_MAX : (uint32_t)n;
 }
 
+static const char *text_of(struct qube__prop_value *space, const struct qube__vm *vm, uint32_t id)
+{
+	qube__vm_prop_read(space, vm, id);
+	return space->text && *space->text ? space->text : NULL;
+}
+
+/* What only a virtual machine has; the texts are in space. */
+static void set_virtual(struct qube__machine_spec *spec, const struct qube__vm *vm,
+			struct qube__prop_value space[3])
+{
+	int64_t mib = qube__vm_int(vm, QUBE__PROP_MEMORY, 0);
+
+	spec->memory_start = mib > 0 && mib < INT64_MAX >> 20 ? (uint64_t)mib << 20 : 0;
+	spec->kernel = text_of(&space[0], vm, QUBE__PROP_KERNEL);
+	spec->kernel_opts = text_of(&space[1], vm, QUBE__PROP_KERNELOPTS);
+	spec->virt_mode = text_of(&space[2], vm, QUBE__PROP_VIRT_MODE);
+}
+
 static void create_machine(struct qube__run *r)
 {
 	struct qube__vm *vm = r->vm;
 	struct qube__prop_value user;
+	struct qube__prop_value texts[3];
 	struct qube__vm_volume *volatile_volume;
 	qube__autofree char *services = services_of(vm);
 	struct qube__machine_spec spec = {
@@ -225,8 +244,8 @@ static void create_machine(struct qube__run *r)
 	volatile_volume = qube__vm_volume(vm, qube__slot_name(QUBE__SLOT_VOLATILE));
 	if (volatile_volume && volatile_volume->ephemeral)
 		spec.flags |= QUBE__MACHINE_EPHEMERAL;
-	qube__vm_prop_read(&user, vm, QUBE__PROP_DEFAULT_USER);
-	spec.default_user = user.text && *user.text ? user.text : NULL;
+	spec.default_user = text_of(&user, vm, QUBE__PROP_DEFAULT_USER);
+	set_virtual(&spec, vm, texts);
 	stage(r, "create");
 	part(r, "/launch");
 	qube__ctx_log(&r->host->ctx, 7, "creating '%s' (%s)", vm->name, role_names[spec.role]);

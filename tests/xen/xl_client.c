@@ -151,6 +151,7 @@ static struct qube__xl_msg creation(uint8_t number, const char *name, uint32_t k
 	m.kernel = kernel;
 	m.ramdisk = ramdisk;
 	m.cmdline = "console=hvc0 loglevel=4";
+	m.record = "r";
 	return m;
 }
 

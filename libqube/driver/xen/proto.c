@@ -54,6 +54,13 @@ static void memory(struct qube__coder *c, uint64_t *kb)
 		c->bad = true;
 }
 
+static void disk(struct qube__coder *c, struct qube__xl_disk *d)
+{
+	qube__coder_choice(c, &d->slot, 0, 25);
+	qube__coder_flag(c, &d->writable);
+	file(c, &d->path, true);
+}
+
 static void create(struct qube__coder *c, struct qube__xl_msg *m)
 {
 	qube__coder_choice(c, &m->kind, QUBE__XL_PV, QUBE__XL_PVH);
@@ -64,6 +71,12 @@ static void create(struct qube__coder *c, struct qube__xl_msg *m)
 	file(c, &m->kernel, true);
 	file(c, &m->ramdisk, false);
 	qube__coder_text(c, &m->cmdline, QUBE__XL_CMDLINE_MAX);
+	qube__coder_text(c, &m->record, QUBE__XL_RECORD_MAX);
+	qube__coder_choice(c, &m->n_disks, 0, QUBE__XL_DISKS_MAX);
+	for (uint32_t i = 0; !c->bad && i < m->n_disks; i++)
+		disk(c, &m->disks[i]);
+	if (!m->record || !*m->record)
+		c->bad = true;
 	if (m->memory_kb > m->max_kb)
 		c->bad = true;
 }
@@ -74,10 +87,10 @@ static void order(struct qube__coder *c, struct qube__xl_msg *m)
 	if (m->type == QUBE__XL_LIST)
 		return;
 	uuid(c, m);
-	if (m->type == QUBE__XL_MEMORY) {
+	if (m->type == QUBE__XL_MEMORY)
 		memory(c, &m->memory_kb);
+	if (m->type == QUBE__XL_MEMORY || m->type == QUBE__XL_WATCH)
 		return;
-	}
 	qube__coder_choice(c, &m->deadline_ms, 1, INT32_MAX);
 	if (m->type == QUBE__XL_CREATE)
 		create(c, m);
@@ -88,7 +101,9 @@ static void answer(struct qube__coder *c, struct qube__xl_msg *m)
 	switch (m->type) {
 	case QUBE__XL_HOST:
 		qube__coder_u32(c, &m->version);
+		qube__coder_choice(c, &m->state, 0, QUBE__XL_HAS_ANY);
 		qube__coder_u64(c, &m->memory_kb);
+		qube__coder_u64(c, &m->max_kb);
 		qube__coder_text(c, &m->text, QUBE__XL_TEXT_MAX);
 		break;
 	case QUBE__XL_DOMAIN:
@@ -99,12 +114,15 @@ static void answer(struct qube__coder *c, struct qube__xl_msg *m)
 		qube__coder_choice(c, &m->reason, QUBE__XL_POWEROFF, QUBE__XL_OTHER);
 		qube__coder_u64(c, &m->memory_kb);
 		qube__coder_u64(c, &m->max_kb);
+		qube__coder_u64(c, &m->cpu_ns);
 		qube__coder_text(c, &m->name, QUBE__XL_TEXT_MAX);
+		qube__coder_text(c, &m->record, QUBE__XL_RECORD_MAX);
 		break;
 	case QUBE__XL_DONE:
 		id(c, m);
 		qube__coder_i32(c, &m->code);
 		qube__coder_u32(c, &m->domid);
+		qube__coder_u64(c, &m->memory_kb);
 		qube__coder_text(c, &m->text, QUBE__XL_TEXT_MAX);
 		if (m->code > 0)
 			c->bad = true;
@@ -115,6 +133,11 @@ static void answer(struct qube__coder *c, struct qube__xl_msg *m)
 		qube__coder_u32(c, &m->domid);
 		qube__coder_choice(c, &m->reason, QUBE__XL_POWEROFF, QUBE__XL_OTHER);
 		break;
+	case QUBE__XL_USED:
+		uuid(c, m);
+		qube__coder_u32(c, &m->domid);
+		qube__coder_u64(c, &m->memory_kb);
+		break;
 	default:
 		c->bad = true;
 	}
@@ -122,7 +145,7 @@ static void answer(struct qube__coder *c, struct qube__xl_msg *m)
 
 static void fields(struct qube__coder *c, struct qube__xl_msg *m)
 {
-	if (m->type >= QUBE__XL_LIST && m->type <= QUBE__XL_MEMORY)
+	if (m->type >= QUBE__XL_LIST && m->type <= QUBE__XL_WATCH)
 		order(c, m);
 	else
 		answer(c, m);
