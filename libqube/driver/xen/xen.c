@@ -53,10 +53,8 @@ static int check_host(const char *libexec)
 
 static int prepare(struct qube__xen_driver *d)
 {
-	int r = check_host(d->env.libexec_dir);
+	int r;
 
-	if (r < 0)
-		return r;
 	d->run_dir = strdup(d->env.run_dir);
 	d->state_dir = strdup(d->env.state_dir);
 	d->libexec_dir = strdup(d->env.libexec_dir);
@@ -80,7 +78,7 @@ static void forget_all(struct qube__xen_driver *d)
 	qube__timer_stop(d->env.loop, &d->looking);
 }
 
-static int xen_open(struct qube__driver **out, const struct qube__driver_env *env)
+int qube__xen_start(struct qube__driver **out, const struct qube__driver_env *env)
 {
 	struct qube__xen_driver *d = calloc(1, sizeof(*d));
 	int r;
@@ -105,6 +103,13 @@ static int xen_open(struct qube__driver **out, const struct qube__driver_env *en
 	}
 	*out = &d->base;
 	return 0;
+}
+
+static int xen_open(struct qube__driver **out, const struct qube__driver_env *env)
+{
+	int r = check_host(env->libexec_dir);
+
+	return r < 0 ? r : qube__xen_start(out, env);
 }
 
 static bool is_left(const struct qube__xen_machine *m)

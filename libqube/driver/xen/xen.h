@@ -111,6 +111,9 @@ struct qube__xen_driver {
 	bool listing; /* in open(): domains are being looked for */
 };
 
+/* xen.c: open(), on whatever machine it is. */
+int qube__xen_start(struct qube__driver **out, const struct qube__driver_env *env);
+
 /* machine.c */
 int qube__xen_create(struct qube__driver *d, struct qube__machine **out, void *machine_user,
 		     const struct qube__machine_spec *spec);
