@@ -44,7 +44,7 @@ static const char *value_or_null(struct cli *c, int option)
 
 static int check_embedded_options(struct cli *c)
 {
-	static const int only_embedded[] = { O_STATE_DIR, O_RUN_DIR, O_POLICY_ROOT };
+	static const int only_embedded[] = { O_STATE_DIR, O_DRIVER, O_RUN_DIR, O_POLICY_ROOT };
 
 	if (cli_given(&c->o, O_EMBEDDED) && cli_given(&c->o, O_SOCKET))
 		return cli_usage(c, "--socket and --embedded exclude each other");
@@ -74,6 +74,7 @@ int cli_ctx_open(struct cli *c)
 		opts.mode = QUBE_MODE_EMBEDDED;
 		opts.flags = c->verb->flags & CLI_V_GUESTS ? 0 : QUBE_CTX_NO_GUESTS;
 		opts.state_dir = value_or_null(c, O_STATE_DIR);
+		opts.driver = value_or_null(c, O_DRIVER);
 		opts.run_dir = value_or_null(c, O_RUN_DIR);
 		opts.policy_root = value_or_null(c, O_POLICY_ROOT);
 		opts.libexec_dir = value_or_null(c, O_LIBEXEC_DIR);

@@ -15,6 +15,8 @@ const struct cli_optdef cli_optdefs[O_N_OPTIONS] = {
 	[O_SOCKET] = { "socket", 0, CLI_ARG_NEEDED, "PATH", "socket of the qubed to talk to" },
 	[O_EMBEDDED] = { "embedded", 0, CLI_ARG_NONE, NULL,
 			 "be the host in this process, without a qubed" },
+	[O_DRIVER] = { "driver", 0, CLI_ARG_NEEDED, "NAME",
+		       "with --embedded: what qubes are made of: local (default) or xen" },
 	[O_STATE_DIR] = { "state-dir", 0, CLI_ARG_NEEDED, "DIR", "with --embedded: the store" },
 	[O_RUN_DIR] = { "run-dir", 0, CLI_ARG_NEEDED, "DIR", "with --embedded: runtime files" },
 	[O_POLICY_ROOT] = { "policy-root", 0, CLI_ARG_NEEDED, "DIR",

@@ -34,6 +34,7 @@ enum {
 	O_SOCKET,
 	O_POLICY_ROOT,
 	O_LIBEXEC_DIR,
+	O_DRIVER,
 	O_LOG_LEVEL,
 	O_FOREGROUND,
 	O_BROKER,
@@ -52,6 +53,8 @@ static const struct cli_optdef defs[O_N_OPTIONS] = {
 	[O_POLICY_ROOT] = { "policy-root", 0, CLI_ARG_NEEDED, "DIR",
 			    "folder of policy.d, run.d and legacy" },
 	[O_LIBEXEC_DIR] = { "libexec-dir", 0, CLI_ARG_NEEDED, "DIR", "the helper programs" },
+	[O_DRIVER] = { "driver", 0, CLI_ARG_NEEDED, "NAME",
+		       "what qubes are made of: local (default) or xen" },
 	[O_LOG_LEVEL] = { "log-level", 0, CLI_ARG_NEEDED, "LEVEL",
 			  "err, warning, notice, info (default) or debug" },
 	[O_FOREGROUND] = { "foreground", 0, CLI_ARG_NONE, NULL,
@@ -260,6 +263,7 @@ static int open_host(struct daemon *d, const struct cli_parsed *o)
 	opts.policy_root = value_or(o, O_POLICY_ROOT, NULL);
 	opts.libexec_dir = value_or(o, O_LIBEXEC_DIR, helpers);
 	opts.broker_program = self;
+	opts.driver = value_or(o, O_DRIVER, NULL);
 	d->keep = cli_given(o, O_KEEP_QUBES);
 	if (d->keep)
 		opts.flags |= QUBE_CTX_KEEP_QUBES;

@@ -45,7 +45,7 @@ struct qube_ctx_opts {
 	uint32_t flags;	       /**< QUBE_CTX_* */
 	uint32_t mode;	       /**< QUBE_MODE_* */
 	int32_t log_priority;  /**< least urgent syslog priority that is logged; 0: 6 (info) */
-	const char *driver;    /**< embedded: "local" */
+	const char *driver;    /**< embedded: "local" (the default) or "xen" */
 	const char *state_dir; /**< embedded: "/var/lib/qube"; must be root's alone */
 	const char *run_dir;   /**< embedded: "/run/qube" */
 	const char
