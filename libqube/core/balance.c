@@ -262,6 +262,7 @@ int qube__balance_room(uint64_t *missing, const struct qube__balance_host *host,
 	lack = (int64_t)least(want, KIB_MAX) - budget_of(host, g, n);
 	if (lack <= 0)
 		return 0;
+	*missing = (uint64_t)lack;
 	for (size_t i = 0; i < n; i++)
 		if (held(&g[i]) > g[i].floor)
 			lack -= (int64_t)(held(&g[i]) - g[i].floor);

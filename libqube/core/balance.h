@@ -41,9 +41,9 @@ struct qube__balance_host {
 void qube__balance_round(const struct qube__balance_host *host, struct qube__balance_guest *g,
 			 size_t n);
 
-/* Can `want` more be had? 0: it is free. 1: it is once the guests have given back what the next
- * rounds, with it among the claims, tell them to. QUBE_E_LIMIT: that much is missing even then;
- * sets no message. */
+/* Can `want` more be had? 0: it is free. 1: it is once the guests have given back what is missing,
+ * as the next rounds, with it among the claims, tell them to. QUBE_E_LIMIT: that much is missing
+ * even then; sets no message. */
 int qube__balance_room(uint64_t *missing, const struct qube__balance_host *host,
 		       struct qube__balance_guest *g, size_t n, uint64_t want);
 

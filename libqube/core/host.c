@@ -78,6 +78,7 @@ static void host_close(qube_ctx *ctx)
 	if (h->model)
 		qube__life_end_all(h);
 	qube__copies_close(h);
+	qube__memory_close(h);
 	if (h->sock >= 0 || h->packet)
 		qube__link_close(h);
 	if (h->driver)
@@ -258,6 +259,7 @@ int qube__host_open(qube_ctx **out, const struct qube_ctx_opts *opts)
 	}
 	if (!h->no_guests)
 		drop_old_disposables(h);
+	qube__memory_open(h);
 	*out = &h->ctx;
 	return 0;
 }

@@ -87,6 +87,10 @@ struct qube__host {
 	/* policy */
 	struct qube__rules *rules;
 
+	/* memory.c */
+	struct qube__timer memory_round;
+	struct qube__listener memory_listener;
+
 	struct qube__list conns; /* of admin/ */
 	size_t n_conns;
 	struct qube__list doors; /* of admin/ */
@@ -141,6 +145,16 @@ struct qube__run {
 	uint64_t looked_ms; /* when seen_cpu_ns was read for the share of a processor */
 	uint64_t seen_cpu_ns;
 	uint32_t percent;
+
+	/* memory.c; in KiB */
+	uint64_t memory_target; /* 0: not known yet */
+	uint64_t memory_seen;
+	uint32_t memory_late;
+	bool memory_fixed;     /* the driver cannot change it */
+	bool memory_refused;   /* or did not the last time: said once */
+	uint64_t room;	       /* claimed for its machine, which is not made yet */
+	uint64_t room_late_ms; /* it is waited for until then */
+	struct qube__timer room_timer;
 };
 
 static inline struct qube__host *qube__host_of(qube_ctx *ctx)
@@ -194,6 +208,19 @@ void qube__life_end_all(struct qube__host *h);
 void qube__life_log(struct qube__host *h, const char *name, const char *line);
 void qube__host_log_drop(struct qube__host *h, const char *name);
 int qube__host_log_read(char **out, struct qube__host *h, const char *name);
+
+/* --- memory.c: who may have how much --- */
+void qube__memory_open(struct qube__host *h);
+void qube__memory_close(struct qube__host *h);
+/* What a machine begins with, and what it may ever have; KiB. */
+uint64_t qube__memory_start_kb(const struct qube__vm *vm);
+uint64_t qube__memory_max_kb(const struct qube__vm *vm);
+/* Where a driver divides memory it must be there before a machine is made. */
+bool qube__memory_needs_room(const struct qube__host *h);
+/* 0: it is, and is kept for r. 1: others are giving it back, ask again. QUBE_E_LIMIT. */
+int qube__memory_room(struct qube__run *r);
+/* The machine is made: what it has the driver knows. */
+void qube__memory_made(struct qube__run *r);
 
 /* --- link.c: the broker --- */
 int qube__link_open(struct qube__host *h);

@@ -18,6 +18,7 @@
 
 enum {
 	PIDS_MAX = 4096,
+	ROOM_AGAIN_MS = 500,
 	/* An agent that is lost so often, each time within so long, is not connected again. */
 	LOSSES_MAX = 8,
 	LOSSES_MS = 60000,
@@ -178,16 +179,6 @@ static int set_limits(struct qube__machine_spec *spec, const struct qube__vm *vm
 	return r;
 }
 
-/* maxmem 0: no balancing, so it has what it starts with (admin-api.md 5.2). */
-static uint64_t memory_of(const struct qube__vm *vm)
-{
-	int64_t mib = qube__vm_int(vm, QUBE__PROP_MAXMEM, 0);
-
-	if (!mib)
-		mib = qube__vm_int(vm, QUBE__PROP_MEMORY, 0);
-	return mib > INT64_MAX >> 20 ? INT64_MAX : (uint64_t)mib << 20;
-}
-
 static uint32_t vcpus_of(const struct qube__vm *vm)
 {
 	int64_t n = qube__vm_int(vm, QUBE__PROP_VCPUS, 0);
@@ -205,9 +196,6 @@ static const char *text_of(struct qube__prop_value *space, const struct qube__vm
 static void set_virtual(struct qube__machine_spec *spec, const struct qube__vm *vm,
 			struct qube__prop_value space[3])
 {
-	int64_t mib = qube__vm_int(vm, QUBE__PROP_MEMORY, 0);
-
-	spec->memory_start = mib > 0 && mib < INT64_MAX >> 20 ? (uint64_t)mib << 20 : 0;
 	spec->kernel = text_of(&space[0], vm, QUBE__PROP_KERNEL);
 	spec->kernel_opts = text_of(&space[1], vm, QUBE__PROP_KERNELOPTS);
 	spec->virt_mode = text_of(&space[2], vm, QUBE__PROP_VIRT_MODE);
@@ -227,7 +215,8 @@ static void create_machine(struct qube__run *r)
 		.qid = vm->qid,
 		.id_base = QUBE__IDS_FIRST + vm->qid % QUBE__IDS_RANGES * QUBE__IDS_RANGE,
 		.role = role_of(vm),
-		.memory_bytes = memory_of(vm),
+		.memory_bytes = qube__memory_max_kb(vm) << 10,
+		.memory_start_bytes = qube__memory_start_kb(vm) << 10,
 		.vcpus = vcpus_of(vm),
 		.bound = vm->bound || vm->held,
 		.root = r->volumes[QUBE__SLOT_ROOT],
@@ -246,6 +235,8 @@ static void create_machine(struct qube__run *r)
 		spec.flags |= QUBE__MACHINE_EPHEMERAL;
 	spec.default_user = text_of(&user, vm, QUBE__PROP_DEFAULT_USER);
 	set_virtual(&spec, vm, texts);
+	r->memory_target =
+		(r->host->ops->divides_memory ? spec.memory_start_bytes : spec.memory_bytes) >> 10;
 	stage(r, "create");
 	part(r, "/launch");
 	qube__ctx_log(&r->host->ctx, 7, "creating '%s' (%s)", vm->name, role_names[spec.role]);
@@ -374,6 +365,35 @@ static void prepare_next(struct qube__run *r)
 	create_machine(r);
 }
 
+static void begin_volumes(struct qube__run *r)
+{
+	stage(r, "prepare");
+	if (r->host->n_pools)
+		qube__life_post(r, prepare_next);
+	else
+		create_machine(r); /* fake: there is nothing on disk */
+}
+
+/* Before anything is made for it. */
+static void make_room(struct qube__run *r)
+{
+	int ret = qube__memory_room(r);
+
+	if (ret == 0) {
+		begin_volumes(r);
+	} else if (ret > 0) {
+		qube__timer_set(&r->host->ctx.loop, &r->room_timer, qube__now_ms() + ROOM_AGAIN_MS);
+	} else {
+		qube__life_fail(r);
+		qube__life_unwind(r);
+	}
+}
+
+static void make_room_again(struct qube__timer *t)
+{
+	make_room(qube__container_of(t, struct qube__run, room_timer));
+}
+
 static int may_start(struct qube__host *h, struct qube__vm *vm)
 {
 	const char *why = qube__vm_feature_find(vm, "prohibit-start");
@@ -407,6 +427,7 @@ struct qube__run *qube__life_new(struct qube__host *h, struct qube__vm *vm, uint
 	qube__list_init(&r->start_waiters);
 	qube__list_init(&r->stop_waiters);
 	qube__timer_init(&r->deadline, qube__life_on_deadline);
+	qube__timer_init(&r->room_timer, make_room_again);
 	qube__posted_init(&r->step, go_on);
 	qube__list_append(&h->runs, &r->link);
 	vm->run = r;
@@ -436,12 +457,12 @@ static int begin(struct qube__host *h, struct qube__vm *vm, struct qube__waiter 
 	qube__timer_set(&h->ctx.loop, &r->deadline, qube__now_ms() + (uint64_t)seconds * 1000);
 	qube__fault(QUBE__FAULT_START_BEGUN);
 	qube__ctx_emit(&h->ctx, vm->name, "domain-pre-start", "start_guid", "True", NULL);
-	stage(r, "prepare");
-	if (!h->n_pools) {
-		create_machine(r); /* fake: there is nothing on disk */
-		return 0;
+	if (qube__memory_needs_room(h)) {
+		stage(r, "memory");
+		qube__life_post(r, make_room);
+	} else {
+		begin_volumes(r);
 	}
-	qube__life_post(r, prepare_next);
 	return 0;
 }
 
@@ -474,6 +495,7 @@ int qube__life_start(struct qube__host *h, struct qube__vm *vm, struct qube__wai
 
 static void run_machine(struct qube__run *r)
 {
+	qube__memory_made(r);
 	if (r->failed) {
 		qube__life_unwind(r);
 		return;

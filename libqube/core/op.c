@@ -114,12 +114,12 @@ void qube__op_cancel_all(qube_ctx *ctx)
 const char *qube__op_stage_name(const char *name)
 {
 	static const char *const known[] = {
-		"request", "prepare",  "volumes",   "create",	"run",	   "agent",
-		"up",	   "call",     "shutdown",  "kill",	"plan",	   "copy",
-		"define",  "root",     "private",   "volatile", "measure", "export",
-		"import",  "/launch",  "/mounts",   "/clone",	"/trees",  "/root",
-		"/jail",   "/connect", "/hello",    "/guest",	"/settle", "/verify",
-		"/unpack", "/write",   "/settings", "/flush",	"/copy",   "/other",
+		"request", "prepare",  "volumes", "create",  "run",    "agent",	    "up",
+		"call",	   "shutdown", "kill",	  "plan",    "copy",   "define",    "root",
+		"private", "volatile", "measure", "export",  "import", "memory",    "/launch",
+		"/mounts", "/clone",   "/trees",  "/root",   "/jail",  "/connect",  "/hello",
+		"/guest",  "/settle",  "/verify", "/unpack", "/write", "/settings", "/flush",
+		"/copy",   "/other",
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)

@@ -98,6 +98,7 @@ static void finish(struct qube__run *r)
 		qube__volume_run_fini(&r->volumes[i]);
 	free(r->layers);
 	qube__timer_stop(&h->ctx.loop, &r->deadline);
+	qube__timer_stop(&h->ctx.loop, &r->room_timer);
 	qube__posted_cancel(&r->step);
 	qube__list_remove(&r->link);
 	qube__list_init(&start_waiters);

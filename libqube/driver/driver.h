@@ -57,16 +57,16 @@ struct qube__machine_spec {
 	const char *default_user; /* NULL: root only */
 	const char *services;	  /* names of features service.NAME, ' ' between; or NULL */
 	uint32_t qid;
-	uint32_t id_base;	 /* first of 65,536 host ids that are the qube's own; if another
-				    host has them, the driver takes others */
-	uint32_t role;		 /* enum qube__machine_role */
-	uint32_t flags;		 /* QUBE__MACHINE_* */
-	uint64_t memory_bytes;	 /* 0: no limit */
-	uint64_t memory_start;	 /* what it begins with, where memory is given; 0: all of that */
-	uint32_t vcpus;		 /* 0: no limit */
-	const char *kernel;	 /* of a virtual machine: name; or NULL */
-	const char *kernel_opts; /* or NULL */
-	const char *virt_mode;	 /* "pvh", "pv", "hvm" */
+	uint32_t id_base;	     /* first of 65,536 host ids that are the qube's own; if another
+					host has them, the driver takes others */
+	uint32_t role;		     /* enum qube__machine_role */
+	uint32_t flags;		     /* QUBE__MACHINE_* */
+	uint64_t memory_bytes;	     /* the most that it may ever have; 0: no limit */
+	uint64_t memory_start_bytes; /* what it has at first, where memory is divided */
+	uint32_t vcpus;		     /* 0: no limit */
+	const char *kernel;	     /* of a virtual machine: name; or NULL */
+	const char *kernel_opts;     /* or NULL */
+	const char *virt_mode;	     /* "pvh", "pv", "hvm" */
 	uint32_t pids_max;
 	uint64_t io_read_max;  /* bytes a second from the disk of its volumes; 0: no limit */
 	uint64_t io_write_max; /* to it */
@@ -122,14 +122,18 @@ struct qube__machine_stats {
 	uint64_t pids;
 	uint64_t read_bytes;
 	uint64_t write_bytes;
-	uint64_t start_time_ms; /* of the realtime clock */
+	uint64_t start_time_ms;	 /* of the realtime clock */
+	uint64_t cache_bytes;	 /* of memory_bytes: could be given up at once; 0 where not known */
+	uint64_t assigned_bytes; /* of the host's memory, as the host knows it; 0: as it was told */
+	uint64_t target_bytes;	 /* what it was told last, for an adopted machine; 0: not known */
 };
 
 /* All members are mandatory but those marked optional. */
 struct qube__driver_ops {
 	const char *name;
 	uint32_t isolation;
-	bool tells_calls; /* its guests' agent may be ours, and tells a new broker what runs */
+	bool divides_memory; /* what one machine has no other can have, used or not */
+	bool tells_calls;    /* its guests' agent may be ours, and tells a new broker what runs */
 	/* QUBE_E_NOTSUP with the reason if this machine cannot. */
 	int (*open)(struct qube__driver **out, const struct qube__driver_env *env);
 	/* Machines that run are killed, or left to the next host (env.keep). */
@@ -155,6 +159,11 @@ struct qube__driver_ops {
 	int (*pause)(struct qube__machine *m);	 /* optional */
 	int (*unpause)(struct qube__machine *m); /* optional */
 	int (*stats)(struct qube__machine *m, struct qube__machine_stats *out); /* optional */
+	/* May have that much memory from now on, and gives back what it has beyond it. Optional;
+	 * QUBE_E_NOTSUP: not of this machine, ever. */
+	int (*set_memory)(struct qube__machine *m, uint64_t target_kb);
+	/* Of the host; free is what machines may be given now. Optional, as above. */
+	int (*host_memory)(struct qube__driver *d, uint64_t *total_kb, uint64_t *free_kb);
 	/* What the spec asked for and this machine does not enforce: "memory vcpus"; static. */
 	const char *(*unenforced)(struct qube__machine *m); /* optional */
 	/* Forgets the machine; only after FAILED or STOPPED, never from inside on_machine. After

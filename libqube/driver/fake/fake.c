@@ -2,12 +2,13 @@
  *
  * The fake driver: machines that are only remembered. It obeys the contract of driver.h to the
  * letter, reports from the loop included, so that what works on it was not lucky. */
-#include "driver/driver.h"
+#include "driver/fake/fake.h"
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/list.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -17,6 +18,7 @@ struct fake {
 	struct qube__list machines;
 	unsigned int refs;
 	bool closed;
+	const struct qube__fake_memory *memory; /* or NULL */
 };
 
 enum state { CREATING, HELD, STARTING, RUNNING, PAUSED, STOPPING, STOPPED };
@@ -30,6 +32,9 @@ struct fake_machine {
 	uint64_t began_ms; /* the same, monotonic */
 	struct qube__posted posted;
 	struct qube__list link;
+	char name[64];
+	uint64_t target_kb;
+	uint64_t has_kb;
 };
 
 static struct fake *of_driver(struct qube__driver *d)
@@ -113,6 +118,8 @@ static int fake_create(struct qube__driver *base, struct qube__machine **out, vo
 	m->d = d;
 	m->user = machine_user;
 	m->state = CREATING;
+	snprintf(m->name, sizeof(m->name), "%s", spec->name);
+	m->target_kb = m->has_kb = spec->memory_start_bytes >> 10;
 	d->refs++;
 	qube__list_append(&d->machines, &m->link);
 	qube__posted_init(&m->posted, report);
@@ -177,6 +184,79 @@ static int fake_unpause(struct qube__machine *base)
 	return 0;
 }
 
+void qube__fake_memory(struct qube__driver *d, const struct qube__fake_memory *memory)
+{
+	of_driver(d)->memory = memory;
+}
+
+uint64_t qube__fake_target_kb(struct qube__machine *m)
+{
+	return of_machine(m)->target_kb;
+}
+
+uint64_t qube__fake_has_kb(struct qube__machine *m)
+{
+	return of_machine(m)->has_kb;
+}
+
+static void move(struct fake_machine *m)
+{
+	const struct qube__fake_memory *mem = m->d->memory;
+	uint64_t step = mem->step ? mem->step : UINT64_MAX;
+	uint64_t way;
+
+	if (m->target_kb > m->has_kb) {
+		way = m->target_kb - m->has_kb;
+		m->has_kb += way < step ? way : step;
+	} else if (!mem->gives || mem->gives(mem->user, m->name)) {
+		way = m->has_kb - m->target_kb;
+		m->has_kb -= way < step ? way : step;
+	}
+}
+
+static int no_memory(void)
+{
+	return qube__fail(QUBE_E_NOTSUP, "fake machines have no memory");
+}
+
+static int fake_set_memory(struct qube__machine *base, uint64_t target_kb)
+{
+	struct fake_machine *m = of_machine(base);
+
+	if (!m->d->memory)
+		return no_memory();
+	m->target_kb = target_kb;
+	return 0;
+}
+
+static int fake_host_memory(struct qube__driver *base, uint64_t *total_kb, uint64_t *free_kb)
+{
+	struct fake *d = of_driver(base);
+	struct qube__list *pos;
+
+	if (!d->memory)
+		return no_memory();
+	*total_kb = *free_kb = d->memory->total;
+	qube__list_foreach (pos, &d->machines) {
+		struct fake_machine *m = qube__container_of(pos, struct fake_machine, link);
+
+		if (m->state == STOPPED)
+			continue;
+		move(m);
+		*free_kb -= m->has_kb < *free_kb ? m->has_kb : *free_kb;
+	}
+	return 0;
+}
+
+static void memory_stats(struct qube__machine_stats *out, const struct fake_machine *m)
+{
+	const struct qube__fake_memory *mem = m->d->memory;
+
+	if (mem->used)
+		out->memory_bytes = mem->used(mem->user, m->name) << 10;
+	out->assigned_bytes = m->has_kb << 10;
+}
+
 static int fake_stats(struct qube__machine *base, struct qube__machine_stats *out)
 {
 	struct fake_machine *m = of_machine(base);
@@ -191,6 +271,8 @@ static int fake_stats(struct qube__machine *base, struct qube__machine_stats *ou
 					     .cpu_ns = 250000000,
 					     .pids = 3,
 					     .start_time_ms = m->start_ms };
+	if (m->d->memory)
+		memory_stats(out, m);
 	return 0;
 }
 
@@ -226,6 +308,8 @@ const struct qube__driver_ops qube__driver_fake = {
 	.pause = fake_pause,
 	.unpause = fake_unpause,
 	.stats = fake_stats,
+	.set_memory = fake_set_memory,
+	.host_memory = fake_host_memory,
 	.unenforced = fake_unenforced,
 	.release = fake_release,
 };

@@ -252,7 +252,7 @@ static int prepare(struct qube__xen_machine *m, const struct qube__machine_spec 
 {
 	qube__autofree char *cmdline = command_line(s);
 	char record[512];
-	uint64_t start_kb = s->memory_start / 1024;
+	uint64_t start_kb = s->memory_start_bytes / 1024;
 	struct qube__xl_msg create = {
 		.type = QUBE__XL_CREATE,
 		.id = 1, /* another one when it is given */

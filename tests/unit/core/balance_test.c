@@ -473,8 +473,9 @@ QTEST(balance, room_that_is_free_needs_nobody)
 	/* Promised already, though not taken. */
 	sim.g[0].target = 1400 * MIB;
 	QT_INT(room(&sim, &missing, 2600 * MIB), 0);
-	QT_INT(room(&sim, &missing, 2600 * MIB + 1), 1);
 	QT_INT(missing, 7);
+	QT_INT(room(&sim, &missing, 2600 * MIB + 1), 1);
+	QT_INT(missing, 1);
 }
 
 QTEST(balance, a_refusal_names_what_is_missing_to_the_last_kib)
@@ -490,7 +491,7 @@ QTEST(balance, a_refusal_names_what_is_missing_to_the_last_kib)
 	/* a keeps what it uses and a little, b its minimum, and from s nothing can be had. */
 	most = 4000 * MIB - (1000 + 64) * MIB - 500 * MIB - sim.g[s].has;
 	QT_INT(room(&sim, &missing, most), 1);
-	QT_INT(missing, 0);
+	QT_INT(missing, most - (free_of(&sim) - sim.reserve));
 	QT_INT(room(&sim, &missing, most + 1), QUBE_E_LIMIT);
 	QT_INT(missing, 1);
 	QT_INT(room(&sim, &missing, most + 300 * MIB), QUBE_E_LIMIT);
