@@ -76,6 +76,15 @@ print(wrote, time.monotonic() - begin)
 
 EAT = "x = bytearray(400 << 20)\nprint(len(x))\n"
 
+HOLD = r"""
+import sys, time
+x = bytearray(int(sys.argv[1]) << 20)
+for i in range(0, len(x), 4096):
+    x[i] = 1
+print("held", flush=True)
+time.sleep(120)
+"""
+
 BURN = r"""
 import resource, time
 end = time.monotonic() + 3
@@ -238,6 +247,44 @@ def group_of(name):
 def oom_kills(name):
     text = (group_of(name) / "memory.events").read_text()
     return int(dict(line.split() for line in text.splitlines())["oom_kill"])
+
+
+def high_of(name):
+    return int((group_of(name) / "memory.high").read_text())
+
+
+def test_memory_goes_where_it_is_needed(host):
+    """Two that may each have more than there is: the one that uses more may use more."""
+    need("memory")
+    for name in ("needs", "idles"):
+        host.create(name, "-p", "memory=100", "-p", "maxmem=3000")
+        host.ok("start", name)
+    # At first all that it may ever have; then a share of what there is.
+    start = 3000 << 20
+    before = until(
+        lambda: [h for h in [(high_of("needs"), high_of("idles"))] if max(h) < start * 2 // 3],
+        "shares of what there is",
+    )[0]
+    eater = host.spawn("run", "needs", "--", "exec python3 - 300", stdin=subprocess.PIPE)
+    eater.stdin.write(HOLD.encode())
+    eater.stdin.close()
+    after = until(
+        lambda: [
+            h
+            for h in [(high_of("needs"), high_of("idles"))]
+            if h[0] > before[0] + (20 << 20) and h[1] < before[1] - (20 << 20)
+        ],
+        f"a move of memory from {before}",
+        60,
+    )[0]
+    expect(after[0] > after[1], f"what uses more may not use more: {before}, {after}")
+    expect(after[1] >= 100 << 20, f"below its minimum: {after}")
+    equal(eater.poll(), None, "what took the memory")
+    equal(oom_kills("needs") + oom_kills("idles"), 0, "killed")
+    eater.kill()
+    for name in ("needs", "idles"):
+        host.ok("kill", name)
+    print("measured: memory.high in MiB", [n >> 20 for n in before], [n >> 20 for n in after])
 
 
 def threat_33_a_qube_has_its_processors_and_no_more(host):

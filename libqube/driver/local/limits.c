@@ -18,9 +18,9 @@
 
 enum { WEIGHT = 100 };
 
-static int put(struct qube__local_machine *m, const char *file, const char *value)
+int qube__local_group_put(struct qube__local_machine *m, const char *file, const char *value)
 {
-	qube__autofd fd = openat(m->group_fd, file, O_WRONLY | O_CLOEXEC);
+	qube__autofd fd = openat(m->group_fd, file, O_WRONLY | O_TRUNC | O_CLOEXEC);
 
 	if (fd < 0 || write(fd, value, strlen(value)) < 0)
 		return qube__fail_os("cannot set %s of %s", file, m->name);
@@ -35,14 +35,14 @@ static int limit_memory(struct qube__local_machine *m, uint64_t bytes)
 	int r;
 
 	snprintf(text, sizeof(text), "%" PRIu64, bytes);
-	r = put(m, "memory.max", text);
+	r = qube__local_group_put(m, "memory.max", text);
 	if (r < 0)
 		return r;
-	snprintf(text, sizeof(text), "%" PRIu64, bytes - bytes / 16);
-	r = put(m, "memory.high", text);
+	snprintf(text, sizeof(text), "%" PRIu64, qube__local_memory_high(bytes, bytes));
+	r = qube__local_group_put(m, "memory.high", text);
 	/* A kernel without swap has no such file. */
 	if (r == 0 && faccessat(m->group_fd, "memory.swap.max", F_OK, 0) == 0)
-		r = put(m, "memory.swap.max", "0");
+		r = qube__local_group_put(m, "memory.swap.max", "0");
 	return r;
 }
 
@@ -54,11 +54,11 @@ static int limit_cpu(struct qube__local_machine *m, uint32_t vcpus)
 	int r;
 
 	snprintf(text, sizeof(text), "%" PRIu64 " 100000", (uint64_t)vcpus * 100000u);
-	r = put(m, "cpu.max", text);
+	r = qube__local_group_put(m, "cpu.max", text);
 	if (r < 0)
 		return r;
 	snprintf(text, sizeof(text), "%" PRIu64, weight > 10000 ? 10000 : weight);
-	return put(m, "cpu.weight", text);
+	return qube__local_group_put(m, "cpu.weight", text);
 }
 
 /* The disk that a file system is on, as MAJOR:MINOR: the kernel limits disks, no partitions. Not
@@ -100,7 +100,7 @@ static int limit_io(struct qube__local_machine *m, const struct qube__machine_sp
 				      spec->io_read_max);
 	if (spec->io_write_max)
 		snprintf(text + n, sizeof(text) - n, " wbps=%" PRIu64, spec->io_write_max);
-	return put(m, "io.max", text);
+	return qube__local_group_put(m, "io.max", text);
 }
 
 /* The volatile volume is memory; where there is swap, memory comes onto a disk. */
@@ -167,7 +167,7 @@ int qube__local_limits_set(struct qube__local_machine *m, const struct qube__mac
 	/* Besides RLIMIT_NPROC, which qube-box sets and which is always in force. */
 	if (r == 0 && spec->pids_max && grouped && m->d->has_pids) {
 		snprintf(text, sizeof(text), "%u", spec->pids_max);
-		r = put(m, "pids.max", text);
+		r = qube__local_group_put(m, "pids.max", text);
 	}
 	return r;
 }

@@ -312,6 +312,15 @@ static int local_stats(struct qube__machine *base, struct qube__machine_stats *o
 	return 0;
 }
 
+static int local_set_memory(struct qube__machine *base, uint64_t target_kb)
+{
+	struct qube__local_machine *m = of_machine(base);
+
+	if (m->state != QUBE__LOCAL_RUNNING)
+		return qube__fail(QUBE_E_STATE, "the machine is not running");
+	return qube__local_memory_set(m, target_kb);
+}
+
 static const char *local_unenforced(struct qube__machine *base)
 {
 	return qube__local_limits_list(of_machine(base));
@@ -347,6 +356,8 @@ const struct qube__driver_ops qube__driver_local = {
 	.pause = local_pause,
 	.unpause = local_unpause,
 	.stats = local_stats,
+	.set_memory = local_set_memory,
+	.host_memory = qube__local_host_memory,
 	.unenforced = local_unenforced,
 	.release = local_release,
 	.pid = local_pid,

@@ -193,7 +193,17 @@ enum {
 };
 /* Their names, ' ' between. */
 const char *qube__local_limits_list(struct qube__local_machine *m);
+int qube__local_group_put(struct qube__local_machine *m, const char *file, const char *value);
 int qube__local_limits_set(struct qube__local_machine *m, const struct qube__machine_spec *spec);
+/* memory.c */
+/* Of the text of /proc/meminfo; QUBE_E_PROTO. */
+int qube__local_meminfo_parse(uint64_t *total_kb, uint64_t *free_kb, const char *text);
+int qube__local_host_memory(struct qube__driver *d, uint64_t *total_kb, uint64_t *free_kb);
+/* False: the group has no account of it. */
+bool qube__local_memory_stats(struct qube__machine_stats *out, int group);
+uint64_t qube__local_memory_high(uint64_t target, uint64_t max);
+int qube__local_memory_set(struct qube__local_machine *m, uint64_t target_kb);
+
 int qube__local_cgroup_freeze(struct qube__local_machine *m, bool freeze);
 /* True if every process of the group was killed. */
 bool qube__local_cgroup_kill(struct qube__local_machine *m);

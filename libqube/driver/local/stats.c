@@ -18,16 +18,6 @@
 /* PROCS_GUESSED bounds what one question costs: two system calls and a bit for each process. */
 enum { VALUE_MAX = 4096, PROCS_MAX = 256 * 1024, IO_MAX = 64 * 1024, PROCS_GUESSED = 512 };
 
-static bool read_number(uint64_t *out, int dir, const char *name)
-{
-	qube__autofree char *text = NULL;
-
-	if (qube__io_read_file(&text, NULL, dir, name, VALUE_MAX) < 0)
-		return false;
-	text[strcspn(text, "\n")] = '\0';
-	return qube__text_u64(out, text, UINT64_MAX) == 0;
-}
-
 static bool read_cpu(uint64_t *out_ns, int dir)
 {
 	qube__autofree char *text = NULL;
@@ -107,7 +97,7 @@ void qube__local_cgroup_stats(struct qube__local_machine *m, struct qube__machin
 
 	if (dir < 0)
 		return;
-	measured = read_number(&out->memory_bytes, dir, "memory.current");
+	measured = qube__local_memory_stats(out, dir);
 	if (measured)
 		out->known |= QUBE_STATS_MEMORY;
 	if (read_cpu(&out->cpu_ns, dir))
