@@ -74,6 +74,7 @@ static int read_row(struct top *t, struct cli_top_row *row, qube_domain *d)
 	row->guessed = (s.known & QUBE_STATS_MEMORY_GUESSED) != 0;
 	row->cpu_ns = known(&s, QUBE_STATS_CPU, s.cpu_ns);
 	row->memory_bytes = known(&s, QUBE_STATS_MEMORY, s.memory_bytes);
+	row->target_bytes = known(&s, QUBE_STATS_TARGET, s.target_bytes);
 	row->pids = known(&s, QUBE_STATS_PIDS, s.pids);
 	row->read_bytes = known(&s, QUBE_STATS_IO, s.read_bytes);
 	row->write_bytes = known(&s, QUBE_STATS_IO, s.write_bytes);
@@ -153,6 +154,7 @@ static void print_json(struct top *t)
 		put_known(&j, "cpu_ns", r->cpu_ns);
 		put_known(&j, "memory_bytes", r->memory_bytes);
 		cli_json_bool(&j, "memory_guessed", r->guessed);
+		put_known(&j, "target_bytes", r->target_bytes);
 		put_known(&j, "pids", r->pids);
 		put_known(&j, "read_bytes", r->read_bytes);
 		put_known(&j, "write_bytes", r->write_bytes);

@@ -81,16 +81,16 @@ uint64_t cli_top_share(const struct cli_top_row *before, const struct cli_top_ro
 	return (now->cpu_ns - before->cpu_ns) / (now->taken_ms - before->taken_ms) / 1000;
 }
 
-static void put_size(char *out, const struct cli_top_row *r)
+static void put_size(char *out, uint64_t bytes, bool guessed)
 {
 	char size[CELL_MAX - 1];
 
-	if (r->memory_bytes == CLI_TOP_UNKNOWN) {
+	if (bytes == CLI_TOP_UNKNOWN) {
 		snprintf(out, CELL_MAX, "-");
 		return;
 	}
-	cli_format_size(size, sizeof(size), r->memory_bytes);
-	snprintf(out, CELL_MAX, "%s%s", r->guessed ? "~" : "", size);
+	cli_format_size(size, sizeof(size), bytes);
+	snprintf(out, CELL_MAX, "%s%s", guessed ? "~" : "", size);
 }
 
 static void put_uptime(char *out, const struct cli_top_row *r, uint64_t now_ms)
@@ -127,6 +127,7 @@ static void put_row(FILE *f, const struct cli_top_view *v, const struct cli_top_
 	char unenforced[CELL_MAX];
 	char cpu[CELL_MAX] = "-";
 	char memory[CELL_MAX];
+	char target[CELL_MAX];
 	char pids[CELL_MAX] = "-";
 	char uptime[CELL_MAX];
 
@@ -138,10 +139,11 @@ static void put_row(FILE *f, const struct cli_top_view *v, const struct cli_top_
 			 r->cpu_permille % 10);
 	if (r->pids != CLI_TOP_UNKNOWN)
 		snprintf(pids, sizeof(pids), "%" PRIu64, r->pids);
-	put_size(memory, r);
+	put_size(memory, r->memory_bytes, r->guessed);
+	put_size(target, r->target_bytes, false);
 	put_uptime(uptime, r, v->now_ms);
-	snprintf(line, sizeof(line), "%-*s  %-12s  %-9s  %6s  %11s  %5s  %9s  %s%s%s", name_width,
-		 name, r->klass, r->state, cpu, memory, pids, uptime, isolation,
+	snprintf(line, sizeof(line), "%-*s  %-12s  %-9s  %6s  %11s  %11s  %5s  %9s  %s%s%s",
+		 name_width, name, r->klass, r->state, cpu, memory, target, pids, uptime, isolation,
 		 *unenforced ? "  not enforced: " : "", unenforced);
 	put_line(f, v, line);
 }
@@ -169,8 +171,9 @@ void cli_top_draw(FILE *f, const struct cli_top_row *rows, size_t n,
 	snprintf(line, sizeof(line), "%zu running, by %s%s", n, word_of(view->by),
 		 view->live ? "   sort: c cpu, m memory, p pids, n name, t uptime; q quits" : "");
 	put_line(f, view, line);
-	snprintf(line, sizeof(line), "%-*s  %-12s  %-9s  %6s  %11s  %5s  %9s  %s", width, "NAME",
-		 "CLASS", "STATE", "CPU%", "MEMORY", "PIDS", "UPTIME", "ISOLATION");
+	snprintf(line, sizeof(line), "%-*s  %-12s  %-9s  %6s  %11s  %11s  %5s  %9s  %s", width,
+		 "NAME", "CLASS", "STATE", "CPU%", "MEMORY", "TARGET", "PIDS", "UPTIME",
+		 "ISOLATION");
 	put_line(f, view, line);
 	/* The cursor's line at the bottom stays free, or the terminal would scroll. */
 	if (view->height && shown + 3 > view->height)

@@ -23,6 +23,7 @@ struct cli_top_row {
 	uint64_t cpu_permille; /* of one processor */
 	uint64_t cpu_ns;
 	uint64_t memory_bytes;
+	uint64_t target_bytes; /* that it may use now */
 	uint64_t pids;
 	uint64_t read_bytes;
 	uint64_t write_bytes;

@@ -190,7 +190,9 @@ const struct cli_verb cli_verbs[] = {
 	  "An empty VALUE is false, any other is true. A local qube has its limits from the "
 	  "properties memory, maxmem and vcpus, from the size of its volume volatile, and from "
 	  "the features local.pids-max (processes), local.io-read-max and local.io-write-max "
-	  "(bytes a second on the disk of its volumes; K, M or G may follow the number).",
+	  "(bytes a second on the disk of its volumes; K, M or G may follow the number). With a "
+	  "maxmem above its memory it may use, each second anew, what it needs and others do not, "
+	  "at least the one and at most the other; a maxmem of 0 leaves it at its memory.",
 	  CLI_BIT(O_UNSET), CLI_V_QUBES, 1, 3, cmd_features, NULL },
 	{ "notes", "QUBE [TEXT]", "show or set what is noted about a qube",
 	  "TEXT is UTF-8, at most 256000 bytes, or about 65000 over a socket; - reads it from "
@@ -260,7 +262,9 @@ const struct cli_verb cli_verbs[] = {
 	{ "stats", "[QUBE...]", "tell what running qubes use",
 	  "Processor time in percent of one processor, measured over half a second; memory; "
 	  "processes. A memory with ~ before it is what its processes have of their own, where "
-	  "the machine does not account memory. What is not known is - here and null in JSON.",
+	  "the machine does not account memory. TARGET is the memory that it may use now: between "
+	  "its properties memory and maxmem, as it and others need it. "
+	  "What is not known is - here and null in JSON.",
 	  CLI_BIT(O_SORT) | CLI_BIT(O_WATCH) | CLI_BIT(O_INTERVAL), CLI_V_QUBES, 0, -1, cmd_stats,
 	  NULL },
 	{ "top", "[QUBE...]", "watch what running qubes use",

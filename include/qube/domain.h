@@ -548,13 +548,14 @@ QUBE_API const char *qube_domain_get_unenforced(qube_domain *d);
 
 /** Which numbers of struct qube_domain_stats were measured. */
 enum {
-	QUBE_STATS_MEMORY = 1,	       /**< memory_bytes */
-	QUBE_STATS_CPU = 2,	       /**< cpu_ns */
-	QUBE_STATS_PIDS = 4,	       /**< pids */
-	QUBE_STATS_IO = 8,	       /**< read_bytes and write_bytes */
-	QUBE_STATS_START = 16,	       /**< start_time_ms */
-	QUBE_STATS_MEMORY_GUESSED = 32 /**< memory_bytes is what its processes have of their own:
+	QUBE_STATS_MEMORY = 1,		/**< memory_bytes */
+	QUBE_STATS_CPU = 2,		/**< cpu_ns */
+	QUBE_STATS_PIDS = 4,		/**< pids */
+	QUBE_STATS_IO = 8,		/**< read_bytes and write_bytes */
+	QUBE_STATS_START = 16,		/**< start_time_ms */
+	QUBE_STATS_MEMORY_GUESSED = 32, /**< memory_bytes is what its processes have of their own:
 					    the machine does not account memory */
+	QUBE_STATS_TARGET = 64		/**< target_bytes */
 };
 
 /** What a running qube uses. Filled by the library; what is not in known is 0. */
@@ -567,6 +568,8 @@ struct qube_domain_stats {
 	uint64_t read_bytes;	/**< from disks since it started */
 	uint64_t write_bytes;	/**< to disks since it started */
 	uint64_t start_time_ms; /**< realtime clock, milliseconds since 1970 */
+	uint64_t target_bytes;	/**< memory that it may use now: between its properties memory and
+				     maxmem, as it and others need it */
 };
 
 /**

@@ -28,6 +28,7 @@ int qube__m_stats(struct qube__admin_call *c)
 		{ "read_bytes", QUBE_STATS_IO, s.read_bytes },
 		{ "write_bytes", QUBE_STATS_IO, s.write_bytes },
 		{ "start_time_ms", QUBE_STATS_START, s.start_time_ms },
+		{ "target_bytes", QUBE_STATS_TARGET, s.target_bytes },
 	};
 
 	if (r == 0)
@@ -86,8 +87,9 @@ static void send_one(struct qube__admin_call *c, struct qube__vm *vm)
 	if (qube__host_stats(&s, &percent, c->host, vm) < 0)
 		return; /* it does not run */
 	snprintf(kb, sizeof(kb), "%llu", (unsigned long long)(s.memory_bytes / 1024));
-	snprintf(total, sizeof(total), "%lld",
-		 (long long)qube__vm_int(vm, QUBE__PROP_MEMORY, 0) * 1024);
+	snprintf(total, sizeof(total), "%llu",
+		 (unsigned long long)(s.target_bytes ? s.target_bytes / 1024 :
+						       qube__memory_start_kb(vm)));
 	snprintf(ms, sizeof(ms), "%llu", (unsigned long long)(s.cpu_ns / 1000000));
 	snprintf(usage, sizeof(usage), "%llu", (unsigned long long)(percent / vcpus_of(vm)));
 	snprintf(vcpus, sizeof(vcpus), "%llu", (unsigned long long)vcpus_of(vm));

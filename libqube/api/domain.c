@@ -6,6 +6,8 @@
 
 #include "api/api.h"
 
+#include <string.h>
+
 QUBE_API int qube_domain_create(qube_domain **out, qube_ctx *ctx,
 				const struct qube_domain_create_opts *opts)
 {
@@ -226,11 +228,20 @@ QUBE_API const char *qube_domain_get_unenforced(qube_domain *d)
 
 QUBE_API int qube_domain_stats_fetch(struct qube_domain_stats *out, qube_domain *d)
 {
+	struct qube_domain_stats all = { .size = sizeof(all) };
+	uint32_t size;
 	int r;
 
 	QUBE__ENTER(out && d);
-	r = qube__api_out(out->size, sizeof(*out));
-	return r < 0 ? r : d->ctx->be->stats(out, d);
+	size = out->size;
+	r = qube__api_out(size, offsetof(struct qube_domain_stats, target_bytes));
+	if (r == 0)
+		r = d->ctx->be->stats(&all, d);
+	if (r < 0)
+		return r;
+	all.size = size;
+	memcpy(out, &all, size < sizeof(all) ? size : sizeof(all));
+	return 0;
 }
 
 QUBE_API int qube_domain_log_fetch(char **out, qube_domain *d)

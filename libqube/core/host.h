@@ -150,6 +150,7 @@ struct qube__run {
 	uint64_t memory_target; /* 0: not known yet */
 	uint64_t memory_seen;
 	uint32_t memory_late;
+	bool memory_set;       /* the driver took a target */
 	bool memory_fixed;     /* the driver cannot change it */
 	bool memory_refused;   /* or did not the last time: said once */
 	uint64_t room;	       /* claimed for its machine, which is not made yet */
@@ -219,6 +220,8 @@ uint64_t qube__memory_max_kb(const struct qube__vm *vm);
 bool qube__memory_needs_room(const struct qube__host *h);
 /* 0: it is, and is kept for r. 1: others are giving it back, ask again. QUBE_E_LIMIT. */
 int qube__memory_room(struct qube__run *r);
+/* What it may use now; 0: nobody tells it. */
+uint64_t qube__memory_target_kb(const struct qube__run *r);
 /* The machine is made: what it has the driver knows. */
 void qube__memory_made(struct qube__run *r);
 

@@ -158,6 +158,7 @@ static void order(struct qube__run *r, const struct qube__balance_guest *g)
 	if (!is_balanced(r) || g->target == r->memory_target)
 		return;
 	ret = r->host->ops->set_memory(r->machine, g->target);
+	r->memory_set = r->memory_set || ret == 0;
 	if (ret == 0)
 		r->memory_target = g->target;
 	else if (ret == QUBE_E_NOTSUP)
@@ -298,6 +299,11 @@ int qube__memory_room(struct qube__run *r)
 		balance(h, &v);
 	}
 	return ret;
+}
+
+uint64_t qube__memory_target_kb(const struct qube__run *r)
+{
+	return r->memory_set || r->host->ops->divides_memory ? r->memory_target : 0;
 }
 
 void qube__memory_made(struct qube__run *r)

@@ -44,6 +44,9 @@ int qube__host_stats(struct qube__machine_stats *out, uint32_t *percent, struct 
 	r = h->ops->stats(run->machine, &s);
 	if (r < 0)
 		return r;
+	s.target_bytes = qube__memory_target_kb(run) << 10;
+	if (s.target_bytes)
+		s.known |= QUBE_STATS_TARGET;
 	if (percent)
 		*percent = share(run, &s);
 	*out = s;
@@ -70,7 +73,8 @@ int qube__host_domain_stats(struct qube_domain_stats *out, qube_domain *d)
 					   .pids = s.pids,
 					   .read_bytes = s.read_bytes,
 					   .write_bytes = s.write_bytes,
-					   .start_time_ms = s.start_time_ms };
+					   .start_time_ms = s.start_time_ms,
+					   .target_bytes = s.target_bytes };
 	return 0;
 }
 

@@ -25,6 +25,7 @@ int qube__remote_stats(struct qube_domain_stats *out, qube_domain *d)
 		{ "read_bytes", &s.read_bytes },
 		{ "write_bytes", &s.write_bytes },
 		{ "start_time_ms", &s.start_time_ms },
+		{ "target_bytes", &s.target_bytes },
 	};
 	qube__autofree char *text = NULL;
 	uint64_t known = 0;

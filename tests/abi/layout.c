@@ -111,7 +111,7 @@ SAME(offsetof(struct qube_property, flags), 4);
 SAME(offsetof(struct qube_property, type), 8);
 SAME(offsetof(struct qube_property, reserved0), 12);
 SAME(offsetof(struct qube_property, value), 16);
-SAME(sizeof(struct qube_domain_stats), 56);
+SAME(sizeof(struct qube_domain_stats), 64);
 SAME(offsetof(struct qube_domain_stats, size), 0);
 SAME(offsetof(struct qube_domain_stats, known), 4);
 SAME(offsetof(struct qube_domain_stats, memory_bytes), 8);
@@ -120,6 +120,7 @@ SAME(offsetof(struct qube_domain_stats, pids), 24);
 SAME(offsetof(struct qube_domain_stats, read_bytes), 32);
 SAME(offsetof(struct qube_domain_stats, write_bytes), 40);
 SAME(offsetof(struct qube_domain_stats, start_time_ms), 48);
+SAME(offsetof(struct qube_domain_stats, target_bytes), 56);
 SAME(QUBE_CLASS_ADMIN, 1);
 SAME(QUBE_CLASS_TEMPLATE, 2);
 SAME(QUBE_CLASS_APP, 3);
@@ -152,6 +153,7 @@ SAME(QUBE_STATS_PIDS, 4);
 SAME(QUBE_STATS_IO, 8);
 SAME(QUBE_STATS_START, 16);
 SAME(QUBE_STATS_MEMORY_GUESSED, 32);
+SAME(QUBE_STATS_TARGET, 64);
 
 /* error.h */
 SAME(sizeof(struct qube_error), 40);

@@ -66,7 +66,7 @@ screen() {
 # Numbers become N, what this machine does not enforce X; runs of spaces one, as widths vary.
 mask() {
 	sed -E -e 's/not enforced:.*/not enforced: X/' \
-		-e 's/~?[0-9]+(\.[0-9])? (GiB|MiB|KiB|bytes)/N/' \
+		-e 's/~?[0-9]+(\.[0-9])? (GiB|MiB|KiB|bytes)/N/g' -e 's/ - / N /g' \
 		-e 's/[0-9]+:[0-9]{2}:[0-9]{2}/N/' -e 's/ [0-9]+(\.[0-9])? / N /g' \
 		-e 's/ [0-9]+(\.[0-9])? / N /g' -e 's/  +/ /g' -e 's/ +$//' -e '/^$/d'
 }
@@ -88,7 +88,7 @@ qube start one two || exit 1
 
 same "one screen, by name" "$(qube top --once --sort name | mask)" \
 	"2 running, by name
-NAME CLASS STATE CPU% MEMORY PIDS UPTIME ISOLATION
+NAME CLASS STATE CPU% MEMORY TARGET PIDS UPTIME ISOLATION
 one AppVM Running N N N N kernel-shared not enforced: X
 two AppVM Running N N N N kernel-shared not enforced: X"
 same "stats of one" "$(qube stats two --json | python3 -c 'import json, sys
@@ -101,7 +101,7 @@ same "the host's checks" "$(qube doctor --json | python3 -c 'import json, sys
 print([c["outcome"] for c in json.load(sys.stdin) if c["check"] == "root"])')" "['ok']"
 
 # Live: drawn, sorted by a key, resized, and the old screen and settings are there again after q.
-terminal new-session -d -s t -x 110 -y 12 "bash --norc --noprofile"
+terminal new-session -d -s t -x 123 -y 12 "bash --norc --noprofile"
 terminal send-keys -t t "PS1='here> '; clear" Enter
 screen '^here>' >/dev/null
 terminal send-keys -t t "stty -a >$dir/before; $bin/qube --socket $dir/run/qubed.sock top" Enter
@@ -109,7 +109,7 @@ screen 'two .*Running *[0-9]' >/dev/null
 terminal send-keys -t t n
 same "live, by name" "$(screen 'by name' | mask)" \
 	"2 running, by name sort: c cpu, m memory, p pids, n name, t uptime; q quits
-NAME CLASS STATE CPU% MEMORY PIDS UPTIME ISOLATION
+NAME CLASS STATE CPU% MEMORY TARGET PIDS UPTIME ISOLATION
 one AppVM Running N N N N kernel-shared not enforced: X
 two AppVM Running N N N N kernel-shared not enforced: X"
 qube kill one
@@ -122,7 +122,7 @@ same "a narrow terminal" "$(screen '^two  *AppVM  *$' | mask)" \
 	"1 running, by name sort: c c
 NAME CLASS
 two AppVM"
-terminal resize-window -t t -x 110 -y 12
+terminal resize-window -t t -x 123 -y 12
 terminal send-keys -t t q
 screen '^here> .*top' >/dev/null
 terminal send-keys -t t "stty -a >$dir/after; echo done-\$((1 + 1))" Enter

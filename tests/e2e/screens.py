@@ -29,10 +29,10 @@ QUBES = {
     "a-name-of-thirty-one-characters": ("TemplateVM", "Running"),
     "off": ("AppVM", "Halted"),
 }
-# CPU 1, memory 2, processes 4, disk 8, begin 16, a guess 32 (domain.h).
+# Memory 1, CPU 2, processes 4, disk 8, begin 16, a guess 32, a target 64 (domain.h).
 STATS = {
-    "a": "known=31\nmemory_bytes=104857600\ncpu_ns=5000000000\npids=7\nread_bytes=1\n"
-    "write_bytes=2\nstart_time_ms={hour}\n",
+    "a": "known=95\nmemory_bytes=104857600\ncpu_ns=5000000000\npids=7\nread_bytes=1\n"
+    "write_bytes=2\nstart_time_ms={hour}\ntarget_bytes=419430400\n",
     "busy": "known=23\nmemory_bytes=1610612736\ncpu_ns={cpu}\npids=12345\nstart_time_ms={hour}\n",
     "frozen": "known=16\nstart_time_ms={days}\n",
     "a-name-of-thirty-one-characters": "known=50\nmemory_bytes=4096\nstart_time_ms={future}\n",

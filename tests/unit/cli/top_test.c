@@ -16,6 +16,7 @@ static struct cli_top_row busy = {
 	.guessed = true,
 	.cpu_permille = 1253,
 	.memory_bytes = 190 << 20,
+	.target_bytes = 700 << 20,
 	.pids = 14,
 	.start_time_ms = 1000000,
 };
@@ -26,6 +27,7 @@ static struct cli_top_row odd = {
 	.isolation = "kernel-shared, userns",
 	.cpu_permille = CLI_TOP_UNKNOWN,
 	.memory_bytes = CLI_TOP_UNKNOWN,
+	.target_bytes = CLI_TOP_UNKNOWN,
 	.pids = CLI_TOP_UNKNOWN,
 	.start_time_ms = CLI_TOP_UNKNOWN,
 };
@@ -52,12 +54,12 @@ QTEST(cli_top, threat_04_draws_a_screen_without_trusting_a_byte)
 
 	QT_STR(text,
 	       "2 running, by cpu\n"
-	       "NAME              CLASS         STATE        CPU%       MEMORY   PIDS     UPTIME"
-	       "  ISOLATION\n"
-	       "work              AppVM         Running     125.3   ~190.0 MiB     14    1:02:03"
-	       "  kernel-shared  not enforced: memory vcpus disk\n"
-	       "a\\x1b[2Jb         DispVM        Paused          -            -      -          -"
-	       "  kernel-shared, userns\n");
+	       "NAME              CLASS         STATE        CPU%       MEMORY"
+	       "       TARGET   PIDS     UPTIME  ISOLATION\n"
+	       "work              AppVM         Running     125.3   ~190.0 MiB"
+	       "    700.0 MiB     14    1:02:03  kernel-shared  not enforced: memory vcpus disk\n"
+	       "a\\x1b[2Jb         DispVM        Paused          -            -"
+	       "            -      -          -  kernel-shared, userns\n");
 	free(text);
 }
 

@@ -365,3 +365,39 @@ QTEST(memory, where_it_is_shared_a_start_needs_no_room)
 	for (size_t i = 0; i < n; i++)
 		QT_TRUE(strcmp(st[i].name, "memory") != 0);
 }
+
+QTEST(memory, what_a_qube_may_use_now_is_told)
+{
+	struct qube_domain_stats s = { .size = sizeof(s) };
+	struct {
+		struct qube_domain_stats s;
+		uint64_t behind;
+	} old = { .behind = 77 };
+	CTX ctx = rig_open();
+	DOMAIN work = rig_domain(ctx, "work");
+	struct qube__host *h = with_memory(ctx, 3000);
+
+	QT_INT(set(work, "400", "2000"), 0);
+	QT_INT(qube_domain_start(work, NULL), 0);
+	QT_INT(qube_domain_stats_fetch(&s, work), 0);
+	QT_TRUE(s.known & QUBE_STATS_TARGET);
+	QT_INT(s.target_bytes, 400 * MIB * 1024);
+	rounds(h, 3);
+	QT_INT(qube_domain_stats_fetch(&s, work), 0);
+	QT_INT(s.target_bytes, 2000 * MIB * 1024);
+	/* A program that does not know the field is left what is behind its own. */
+	old.s.size = offsetof(struct qube_domain_stats, target_bytes);
+	old.s.target_bytes = 78;
+	QT_INT(qube_domain_stats_fetch(&old.s, work), 0);
+	QT_INT(old.s.size, offsetof(struct qube_domain_stats, target_bytes));
+	QT_INT(old.s.target_bytes, 78);
+	QT_INT(old.behind, 77);
+	/* Shared, and the driver never took a target: nobody tells it. */
+	QT_INT(qube_domain_kill(work, NULL), 0);
+	ops.divides_memory = false;
+	ops.set_memory = not_of_this_machine;
+	QT_INT(qube_domain_start(work, NULL), 0);
+	rounds(h, 3);
+	QT_INT(qube_domain_stats_fetch(&s, work), 0);
+	QT_TRUE(!(s.known & QUBE_STATS_TARGET) && !s.target_bytes);
+}
