@@ -261,6 +261,10 @@ static int add_arguments(scmp_filter_ctx f, int userns, int net)
 		return -1;
 	if (add_subvolumes(f) < 0)
 		return -1;
+	/* PR_SCHED_CORE: with a cookie for each of its threads a qube would leave cores half idle.
+	 */
+	if (refuse_arg(f, SCMP_SYS(prctl), 0, 0xffffffff, 62, EINVAL) < 0)
+		return -1;
 	if (add_namespaces(f, userns) < 0 || add_families(f, net) < 0 || add_protocols(f) < 0)
 		return -1;
 	return add_netlink(f, net);

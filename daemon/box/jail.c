@@ -69,6 +69,18 @@ int box_limit(const struct qube__box_spec *spec)
 	return yield_memory();
 }
 
+/* Inherited by all that it starts: the threads of a core run processes of one cookie at a time. SMT
+ * may have been turned off since the driver looked. */
+static int keep_cores(const struct qube__box_spec *spec)
+{
+	if (!(spec->flags & QUBE__BOX_CORES) ||
+	    prctl(PR_SCHED_CORE, PR_SCHED_CORE_CREATE, 0, PR_SCHED_CORE_SCOPE_THREAD_GROUP, 0) ==
+		    0 ||
+	    errno == ENODEV)
+		return 0;
+	return box_fail("cannot keep other qubes off its cores");
+}
+
 static int drop_capabilities(uint64_t keep)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -112,6 +124,8 @@ int box_jail(const struct qube__box_spec *spec)
 
 	if (!(spec->flags & QUBE__BOX_NEW_PRIVS) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return box_fail("cannot forbid new privileges");
+	if (keep_cores(spec) < 0)
+		return -1;
 	/* Two: the first knows names only, the second looks at arguments. */
 	if (load_filter(&filters[kind].calls) < 0 || load_filter(&filters[kind].arguments) < 0)
 		return -1;

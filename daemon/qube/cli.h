@@ -154,6 +154,8 @@ int cli_fail(struct cli *c, const struct qube_error *e);
 int cli_fail_last(struct cli *c);
 /* cmd_look.c: it runs on what its template was before. */
 bool cli_restart_needed(qube_domain *d);
+/* Its feature local.core-sched is off: other qubes may share its cores at the same time. */
+bool cli_any_core(qube_domain *d);
 /* A failure of our own, with an exit code. */
 int cli_fail_text(struct cli *c, int exit_code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

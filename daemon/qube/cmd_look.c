@@ -77,6 +77,19 @@ static bool has_feature(qube_domain *d, const char *name)
 	return set;
 }
 
+bool cli_any_core(qube_domain *d)
+{
+	char *value = NULL;
+	bool off;
+
+	if (qube_domain_get_class(d) == QUBE_CLASS_ADMIN ||
+	    qube_domain_feature_fetch(&value, d, "local.core-sched") < 0)
+		return false;
+	off = !*value || !strcmp(value, "off");
+	qube_free(value);
+	return off;
+}
+
 /* The isolation with what weakens it: listings show both together. */
 static const char *describe_isolation(struct cli *c, qube_domain *d, char *out, size_t cap)
 {
@@ -84,8 +97,9 @@ static const char *describe_isolation(struct cli *c, qube_domain *d, char *out, 
 
 	if (!level)
 		return NULL;
-	snprintf(out, cap, "%s%s%s", level, has_feature(d, "local.userns") ? ", userns" : "",
-		 has_feature(d, "local.new-privs") ? ", new-privs" : "");
+	snprintf(out, cap, "%s%s%s%s", level, has_feature(d, "local.userns") ? ", userns" : "",
+		 has_feature(d, "local.new-privs") ? ", new-privs" : "",
+		 cli_any_core(d) ? ", any-core" : "");
 	return out;
 }
 
@@ -126,6 +140,7 @@ static void print_json(struct cli *c, qube_domain **list, size_t n, uint32_t kla
 		cli_json_string(&j, "isolation", isolation_of(c, d));
 		cli_json_bool(&j, "userns", has_feature(d, "local.userns"));
 		cli_json_bool(&j, "new_privs", has_feature(d, "local.new-privs"));
+		cli_json_bool(&j, "any_core", cli_any_core(d));
 		cli_json_string(&j, "unenforced", qube_domain_get_unenforced(d));
 		cli_json_bool(&j, "restart_needed", cli_restart_needed(d));
 		cli_json_close_object(&j);

@@ -46,11 +46,12 @@ static void describe(struct top *t, struct cli_top_row *row, qube_domain *d)
 	snprintf(row->name, sizeof(row->name), "%s", qube_domain_get_name(d));
 	row->klass = qube_class_name(qube_domain_get_class(d));
 	row->state = qube_state_name(qube_domain_get_state(d));
-	snprintf(row->isolation, sizeof(row->isolation), "%s%s%s",
+	snprintf(row->isolation, sizeof(row->isolation), "%s%s%s%s",
 		 qube_isolation_name(qube_ctx_get_isolation(t->c->ctx)), userns ? ", userns" : "",
 		 qube_domain_feature_fetch(&value, d, "local.new-privs") == 0 && *value ?
 			 ", new-privs" :
-			 "");
+			 "",
+		 cli_any_core(d) ? ", any-core" : "");
 	qube_free(value);
 	snprintf(row->unenforced, sizeof(row->unenforced), "%s", qube_domain_get_unenforced(d));
 }

@@ -96,7 +96,8 @@ const struct cli_optdef cli_optdefs[O_N_OPTIONS] = {
 const struct cli_verb cli_verbs[] = {
 	{ "ls", "[QUBE...]", "list qubes",
 	  "Shows name, state, class, label, template and how isolated each one is: hypervisor or "
-	  "kernel-shared, and what weakens it: userns and new-privs. A qube that runs on what its "
+	  "kernel-shared, and what weakens it: userns, new-privs and any-core. "
+	  "A qube that runs on what its "
 	  "template was before has \"restart needed\" behind its state. What a running qube's "
 	  "definition asks for and this machine does not enforce is listed too.",
 	  CLI_BIT(O_NAMES) | CLI_BIT(O_RUNNING) | CLI_BIT(O_CLASS), CLI_V_QUBES, 0, -1, cmd_ls,
@@ -190,7 +191,9 @@ const struct cli_verb cli_verbs[] = {
 	  "An empty VALUE is false, any other is true. A local qube has its limits from the "
 	  "properties memory, maxmem and vcpus, from the size of its volume volatile, and from "
 	  "the features local.pids-max (processes), local.io-read-max and local.io-write-max "
-	  "(bytes a second on the disk of its volumes; K, M or G may follow the number). With a "
+	  "(bytes a second on the disk of its volumes; K, M or G may follow the number). Where a "
+	  "core has several threads no other qube runs on it at the same time, unless the "
+	  "feature local.core-sched is off. With a "
 	  "maxmem above its memory it may use, each second anew, what it needs and others do not, "
 	  "at least the one and at most the other; a maxmem of 0 leaves it at its memory.",
 	  CLI_BIT(O_UNSET), CLI_V_QUBES, 1, 3, cmd_features, NULL },

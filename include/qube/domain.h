@@ -537,7 +537,8 @@ QUBE_API int qube_domain_feature_remove(qube_domain *d, const char *name);
 QUBE_API int qube_domain_log_fetch(char **out, qube_domain *d);
 
 /**
- * What it should be limited in and is not on this machine: words of "memory vcpus disk".
+ * What it should have and has not on this machine: words of "memory vcpus disk io ephemeral
+ * core-sched".
  *
  * @param[in] d  the qube
  * @return borrowed until the next call with d; "" if all is enforced or it does not run

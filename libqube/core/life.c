@@ -201,6 +201,12 @@ static void set_virtual(struct qube__machine_spec *spec, const struct qube__vm *
 	spec->virt_mode = text_of(&space[2], vm, QUBE__PROP_VIRT_MODE);
 }
 
+/* Of a feature that is on unless something is said. */
+static bool is_off(const char *value)
+{
+	return value && (!qube__feature_true(value) || !strcmp(value, "off"));
+}
+
 static void create_machine(struct qube__run *r)
 {
 	struct qube__vm *vm = r->vm;
@@ -230,6 +236,8 @@ static void create_machine(struct qube__run *r)
 		spec.flags |= QUBE__MACHINE_USERNS;
 	if (qube__feature_true(qube__vm_feature_find(vm, "local.new-privs")))
 		spec.flags |= QUBE__MACHINE_NEW_PRIVS;
+	if (is_off(qube__vm_feature_find(vm, "local.core-sched")))
+		spec.flags |= QUBE__MACHINE_ANY_CORE;
 	volatile_volume = qube__vm_volume(vm, qube__slot_name(QUBE__SLOT_VOLATILE));
 	if (volatile_volume && volatile_volume->ephemeral)
 		spec.flags |= QUBE__MACHINE_EPHEMERAL;

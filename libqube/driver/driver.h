@@ -49,6 +49,8 @@ enum {
 	QUBE__MACHINE_NEW_PRIVS = 2, /* feature local.new-privs: setuid programs inside */
 	QUBE__MACHINE_EPHEMERAL = 4, /* nothing of the volatile volume may come onto a disk */
 	QUBE__MACHINE_WAIT = 8,	     /* private_volume is not there before volumes_ready() */
+	/* 16 is the local driver's own */
+	QUBE__MACHINE_ANY_CORE = 32, /* feature local.core-sched is off: no core of its own */
 };
 
 struct qube__machine_spec {
@@ -187,7 +189,7 @@ struct qube__check {
 	bool optional; /* works without, with less */
 	char detail[160];
 };
-enum { QUBE__CHECKS_MAX = 16 };
+enum { QUBE__CHECKS_MAX = 24 };
 /* Fills up to QUBE__CHECKS_MAX and returns the count. */
 size_t qube__local_check(struct qube__check out[QUBE__CHECKS_MAX], const char *libexec_dir);
 size_t qube__xen_check(struct qube__check out[QUBE__CHECKS_MAX], const char *libexec_dir);

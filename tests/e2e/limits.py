@@ -3,6 +3,7 @@
 """What a qube may use of the machine: every limit is filled from inside. Where the machine has
 the controllers the limit must hold, where it has not the qube's listing must say so."""
 
+import ctypes
 import os
 import pathlib
 import subprocess
@@ -132,6 +133,19 @@ def unenforced(host, name):
     return host.qubes()[name]["unenforced"].split()
 
 
+def smt():
+    path = pathlib.Path("/sys/devices/system/cpu/smt/active")
+    return path.exists() and path.read_text() == "1\n"
+
+
+def core_cookie(pid):
+    """None: no core has two threads, or the kernel cannot keep them apart."""
+    cookie = ctypes.c_ulonglong(0)
+    # PR_SCHED_CORE, PR_SCHED_CORE_GET of a thread
+    r = ctypes.CDLL(None, use_errno=True).prctl(62, 0, pid, 0, ctypes.byref(cookie))
+    return cookie.value if r == 0 else None
+
+
 def need(controller):
     if controller not in controllers():
         raise Skip(f"no cgroup v2 controller {controller} on this machine")
@@ -146,6 +160,8 @@ def setup(host):
 def threat_33_what_is_not_limited_is_listed_and_nothing_else(host):
     have = controllers()
     want = [n for n, c in (("memory", "memory"), ("vcpus", "cpu")) if c not in have] + ["disk"]
+    if core_cookie(0) is None and smt():
+        want.append("core-sched")
     equal(unenforced(host, "one"), want, "what is not enforced")
 
 
@@ -285,6 +301,34 @@ def test_memory_goes_where_it_is_needed(host):
     for name in ("needs", "idles"):
         host.ok("kill", name)
     print("measured: memory.high in MiB", [n >> 20 for n in before], [n >> 20 for n in after])
+
+
+def test_no_core_is_shared_with_another_qube(host):
+    """Every process of a qube has its cookie, no other has it, and no program makes itself one."""
+    if core_cookie(0) is None:
+        raise Skip("no core scheduling here")
+    run = host.spawn("run", "one", "--", "echo on; sleep 60", stdin=subprocess.DEVNULL)
+    equal(run.stdout.readline(), b"on\n", "a program")
+    cookies = {}
+    for name in ("one", "two"):
+        pids = (group_of(name) / "cgroup.procs").read_text().split()
+        expect(len(pids) > 1, f"processes of {name}: {pids}")
+        cookies[name] = {core_cookie(int(p)) for p in pids}
+        equal(len(cookies[name]), 1, f"cookies of {name}")
+    run.kill()
+    expect(0 not in cookies["one"] | cookies["two"], f"none: {cookies}")
+    expect(cookies["one"] != cookies["two"], f"the same: {cookies}")
+    equal(core_cookie(0), 0, "the host's own")
+    r = host.python_ok(
+        "one", "import ctypes\nprint(ctypes.CDLL(None).prctl(62, 1, 0, 1, 0))", user="root"
+    )
+    equal(r.text, "-1", "a cookie of the guest's own making")
+    host.create("any")
+    host.ok("features", "any", "local.core-sched", "off")
+    host.ok("start", "any")
+    pids = (group_of("any") / "cgroup.procs").read_text().split()
+    equal({core_cookie(int(p)) for p in pids}, {0}, "a qube with the feature off")
+    host.ok("kill", "any")
 
 
 def threat_33_a_qube_has_its_processors_and_no_more(host):

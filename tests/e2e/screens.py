@@ -75,7 +75,7 @@ def answers():
         "admin.vm.List": refusal("QubesVMNotFoundError", "No such domain"),
         "admin.vm.feature.Get": refusal("QubesFeatureNotFoundError", "no such feature"),
         "admin.vm.feature.Get frozen": lambda argument, _: ok(
-            "1" if argument == "local.userns" else ""
+            "1" if argument in ("local.userns", "local.core-sched") else ""
         ),
         "admin.vm.property.Get": ok("default=False type=str red"),
         "qube.Unenforced": ok(),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Can this machine run local qubes? */
+#include "driver/local/facts.h"
 #include "driver/local/local.h"
 
 #include "base/cleanup.h"
@@ -8,7 +9,6 @@
 #include "base/text.h"
 
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -16,25 +16,7 @@
 
 enum { FLOOR_MAJOR = 6, FLOOR_MINOR = 1 };
 
-struct list {
-	struct qube__check *at;
-	size_t n;
-};
-
-static void add(struct list *l, const char *name, bool ok, bool optional, const char *fmt, ...)
-	__attribute__((format(printf, 5, 6)));
-static void add(struct list *l, const char *name, bool ok, bool optional, const char *fmt, ...)
-{
-	struct qube__check *c = &l->at[l->n++];
-	va_list ap;
-
-	*c = (struct qube__check){ .name = name, .ok = ok, .optional = optional };
-	va_start(ap, fmt);
-	vsnprintf(c->detail, sizeof(c->detail), fmt, ap);
-	va_end(ap);
-}
-
-static void check_kernel(struct list *l)
+static void check_kernel(struct qube__checks *l)
 {
 	struct utsname u;
 	int major = 0;
@@ -44,20 +26,20 @@ static void check_kernel(struct list *l)
 	uname(&u);
 	ok = sscanf(u.release, "%d.%d", &major, &minor) == 2 &&
 	     (major > FLOOR_MAJOR || (major == FLOOR_MAJOR && minor >= FLOOR_MINOR));
-	add(l, "kernel", ok, false, "Linux %.60s, needed is %d.%d", u.release, FLOOR_MAJOR,
-	    FLOOR_MINOR);
+	qube__checks_add(l, "kernel", ok, false, "Linux %.60s, needed is %d.%d", u.release,
+			 FLOOR_MAJOR, FLOOR_MINOR);
 }
 
 /* Asking for a type also loads its module. */
-static void check_type(struct list *l, const char *type)
+static void check_type(struct qube__checks *l, const char *type)
 {
 	qube__autofd fs = fsopen(type, FSOPEN_CLOEXEC);
 
-	add(l, type, fs >= 0, false, fs >= 0 ? "file system type %s" : "no file system type %s",
-	    type);
+	qube__checks_add(l, type, fs >= 0, false,
+			 fs >= 0 ? "file system type %s" : "no file system type %s", type);
 }
 
-static void check_namespaces(struct list *l)
+static void check_namespaces(struct qube__checks *l)
 {
 	static const char *const names[] = { "user", "mnt", "pid",    "net",
 					     "ipc",  "uts", "cgroup", "time" };
@@ -68,67 +50,73 @@ static void check_namespaces(struct list *l)
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		snprintf(path, sizeof(path), "/proc/self/ns/%s", names[i]);
 		if (access(path, F_OK) < 0) {
-			add(l, "namespaces", false, false, "no %s namespaces", names[i]);
+			qube__checks_add(l, "namespaces", false, false, "no %s namespaces",
+					 names[i]);
 			return;
 		}
 	}
-	add(l, "namespaces", true, false, "all kinds");
+	qube__checks_add(l, "namespaces", true, false, "all kinds");
 	if (qube__io_read_file(&text, NULL, AT_FDCWD, "/proc/sys/user/max_user_namespaces", 64) ==
 	    0) {
 		text[strcspn(text, "\n")] = '\0';
 		qube__text_u64(&max, text, UINT64_MAX);
 	}
-	add(l, "user namespaces", max > 0, false, "user.max_user_namespaces is %llu",
-	    (unsigned long long)max);
+	qube__checks_add(l, "user namespaces", max > 0, false, "user.max_user_namespaces is %llu",
+			 (unsigned long long)max);
 }
 
-static void check_mounts(struct list *l)
+static void check_mounts(struct qube__checks *l)
 {
 	bool there = mount_setattr(-1, "", 0, NULL, 0) == 0 || errno != ENOSYS;
 
-	add(l, "idmapped mounts", there, false,
-	    there ? "mount_setattr is there" : "no mount_setattr");
+	qube__checks_add(l, "idmapped mounts", there, false,
+			 there ? "mount_setattr is there" : "no mount_setattr");
 }
 
-static void check_seccomp(struct list *l)
+static void check_seccomp(struct qube__checks *l)
 {
 	bool ok = access("/proc/sys/kernel/seccomp/actions_avail", F_OK) == 0;
 
-	add(l, "seccomp", ok, false, ok ? "system call filters" : "no system call filters");
+	qube__checks_add(l, "seccomp", ok, false,
+			 ok ? "system call filters" : "no system call filters");
 }
 
 /* What the machine has. Whether a host may use it depends on its own group, which is not touched.
  */
-static void check_cgroup(struct list *l)
+static void check_cgroup(struct qube__checks *l)
 {
 	bool memory = false;
 	bool processors = false;
 
 	if (qube__local_cgroup_probe(&memory, &processors) < 0)
-		add(l, "cgroup v2", false, true, "not mounted: no pausing, no limits of memory");
+		qube__checks_add(l, "cgroup v2", false, true,
+				 "not mounted: no pausing, no limits of memory");
 	else if (memory && processors)
-		add(l, "cgroup v2", true, true,
-		    "freeze and kill; memory and processors for a host with a group of its own");
+		qube__checks_add(l, "cgroup v2", true, true,
+				 "freeze and kill; memory and processors for a host with a "
+				 "group of its own");
 	else
-		add(l, "cgroup v2", false, true, "freeze and kill%s%s",
-		    memory ? ", memory" : ", no limit of memory",
-		    processors ? ", processors" : ", no limit of processors");
+		qube__checks_add(l, "cgroup v2", false, true, "freeze and kill%s%s",
+				 memory ? ", memory" : ", no limit of memory",
+				 processors ? ", processors" : ", no limit of processors");
 }
 
-static void check_program(struct list *l, const char *dir, const char *name)
+static void check_program(struct qube__checks *l, const char *dir, const char *name)
 {
 	qube__autofree char *path = qube__text_format("%s/%s", dir ? dir : "", name);
 	bool ok = path && access(path, X_OK) == 0;
 
-	add(l, name, ok, false, "%.120s %s", path ? path : name, ok ? "is there" : "is not there");
+	qube__checks_add(l, name, ok, false, "%.120s %s", path ? path : name,
+			 ok ? "is there" : "is not there");
 }
 
 size_t qube__local_check(struct qube__check out[QUBE__CHECKS_MAX], const char *libexec_dir)
 {
-	struct list l = { .at = out };
+	struct qube__checks l = { .at = out };
+	qube__autofd sys = open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	add(&l, "root", geteuid() == 0, false,
-	    geteuid() == 0 ? "runs as root" : "not root; connect to qubed instead");
+	qube__checks_add(&l, "root", geteuid() == 0, false,
+			 geteuid() == 0 ? "runs as root" : "not root; connect to qubed instead");
 	check_kernel(&l);
 	if (geteuid() == 0) {
 		check_type(&l, "overlay");
@@ -140,5 +128,6 @@ size_t qube__local_check(struct qube__check out[QUBE__CHECKS_MAX], const char *l
 	check_seccomp(&l);
 	check_program(&l, libexec_dir, "qube-box");
 	check_program(&l, libexec_dir, "qube-agent");
+	qube__local_facts(&l, sys, qube__local_core_sched());
 	return l.n;
 }

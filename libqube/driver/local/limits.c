@@ -2,6 +2,7 @@
  *
  * What bounds a machine's use of the host. Each limit that was asked for is in force or is listed
  * by name; a controller that is there and refuses is an error, never a silent loss. */
+#include "driver/local/facts.h"
 #include "driver/local/local.h"
 
 #include "base/cleanup.h"
@@ -130,7 +131,8 @@ static int set_io(struct qube__local_machine *m, const struct qube__machine_spec
 
 const char *qube__local_limits_list(struct qube__local_machine *m)
 {
-	static const char *const names[] = { "memory", "vcpus", "disk", "io", "ephemeral" };
+	static const char *const names[] = { "memory", "vcpus",	    "disk",
+					     "io",     "ephemeral", "core-sched" };
 	size_t n = 0;
 
 	m->unenforced_text[0] = '\0';
@@ -154,6 +156,8 @@ int qube__local_limits_set(struct qube__local_machine *m, const struct qube__mac
 		m->unenforced |= QUBE__LOCAL_NO_DISK;
 	if (spec->flags & QUBE__MACHINE_EPHEMERAL && has_swap())
 		m->unenforced |= QUBE__LOCAL_NO_EPHEMERAL;
+	if (qube__local_cores_of(spec) == QUBE__CORES_SHARED)
+		m->unenforced |= QUBE__LOCAL_NO_CORES;
 	if (spec->memory_bytes && grouped && m->d->has_memory)
 		r = limit_memory(m, spec->memory_bytes);
 	else if (spec->memory_bytes)

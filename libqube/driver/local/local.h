@@ -189,7 +189,8 @@ enum {
 	QUBE__LOCAL_NO_DISK = 4,
 	QUBE__LOCAL_NO_IO = 8,
 	QUBE__LOCAL_NO_EPHEMERAL = 16,
-	QUBE__LOCAL_NO_ALL = 31,
+	QUBE__LOCAL_NO_CORES = 32,
+	QUBE__LOCAL_NO_ALL = 63,
 };
 /* Their names, ' ' between. */
 const char *qube__local_limits_list(struct qube__local_machine *m);

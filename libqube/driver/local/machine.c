@@ -2,6 +2,7 @@
  *
  * Making a machine and unmaking it. Whatever a step made is undone by qube__local_free() or when
  * the machine ends (watch.c), so a failure at any step leaves nothing behind. */
+#include "driver/local/facts.h"
 #include "driver/local/local.h"
 
 #include "base/cleanup.h"
@@ -58,7 +59,7 @@ static int encode_spec(struct qube__local_machine *m, uint8_t *bytes, size_t *le
 		.services = s->services,
 		.id_base = m->id_base,
 		.role = s->role,
-		.flags = s->flags & QUBE__BOX_FLAGS,
+		.flags = s->flags & QUBE__BOX_FLAGS & ~(uint32_t)QUBE__BOX_CORES,
 		.pids_max = s->pids_max ? s->pids_max : PIDS_DEFAULT,
 	};
 	struct qube__box_spec check;
@@ -67,6 +68,8 @@ static int encode_spec(struct qube__local_machine *m, uint8_t *bytes, size_t *le
 	if (!scratch)
 		return qube__fail_nomem();
 	spec.scratch = scratch;
+	if (qube__local_cores_of(s) == QUBE__CORES_APART)
+		spec.flags |= QUBE__BOX_CORES;
 	put_volume(&spec.root, &s->root);
 	put_volume(&spec.private_volume, &s->private_volume);
 	put_volume(&spec.volatile_volume, &s->volatile_volume);

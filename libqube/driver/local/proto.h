@@ -85,7 +85,8 @@ enum {
 	QUBE__BOX_USERNS = 1,
 	QUBE__BOX_NEW_PRIVS = 2,
 	QUBE__BOX_WAIT = 8,   /* for VOLUMES, before the private volume is looked at */
-	QUBE__BOX_FLAGS = 11, /* all known */
+	QUBE__BOX_CORES = 16, /* what shares a core with it at the same time is its own */
+	QUBE__BOX_FLAGS = 27, /* all known */
 };
 
 /* Strings point into the decoded bytes. Paths are absolute or "" for none. */

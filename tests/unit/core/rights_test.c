@@ -73,6 +73,7 @@ static void set_something(uint64_t *state, qube_domain *d)
 		{ false, "provides_network", { "True", "False", "True", "False" } },
 		{ true, "local.userns", { "1", "", "yes", "" } },
 		{ true, "local.new-privs", { "1", "", "yes", "" } },
+		{ true, "local.core-sched", { "off", "", "on", "1" } },
 		{ true, "local.pids-max", { "64", "4K", "100", "999" } },
 		{ true, "local.io-read-max", { "1M", "8K", "5000", "1G" } },
 		{ true, "local.io-write-max", { "1M", "8K", "5000", "1G" } },
@@ -105,7 +106,8 @@ static const char *more(const struct asked *a, const struct asked *of)
 	if (above(a->spec.io_read_max, of->spec.io_read_max) ||
 	    above(a->spec.io_write_max, of->spec.io_write_max))
 		return "io";
-	if (a->spec.flags & ~of->spec.flags & (QUBE__MACHINE_USERNS | QUBE__MACHINE_NEW_PRIVS))
+	if (a->spec.flags & ~of->spec.flags &
+	    (QUBE__MACHINE_USERNS | QUBE__MACHINE_NEW_PRIVS | QUBE__MACHINE_ANY_CORE))
 		return "flags";
 	if (of->spec.flags & ~a->spec.flags & QUBE__MACHINE_EPHEMERAL)
 		return "ephemeral";
@@ -241,4 +243,25 @@ QTEST(rights, threat_24_whom_a_default_gives_something_is_told_of)
 	QT_TRUE(told(&t, "named property-reset:default_dispvm name=default_dispvm\n"));
 	QT_TRUE(told(&t, "named property-reset:memory name=memory\n"));
 	QT_TRUE(!told(&t, "dvm property-reset") && !told(&t, "deb property-reset"));
+}
+
+QTEST(rights, a_core_is_its_own_unless_that_is_turned_off)
+{
+	static const struct {
+		const char *value;
+		bool off;
+	} rows[] = {
+		{ NULL, false }, { "off", true }, { "", true }, { "1", false }, { "on", false }
+	};
+	CTX ctx = rig_open();
+	DOMAIN d = rig_domain(ctx, "work");
+	struct asked a;
+
+	noted(ctx);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (rows[i].value)
+			QT_INT(qube_domain_feature_set(d, "local.core-sched", rows[i].value), 0);
+		QT_INT(start_once(&a, d), 0);
+		QT_INT((a.spec.flags & QUBE__MACHINE_ANY_CORE) != 0, rows[i].off);
+	}
 }

@@ -7,10 +7,12 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "driver/local/facts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -306,6 +308,40 @@ QTEST(local, a_name_runs_once_and_limits_not_enforced_are_said)
 				      "exit}' /proc/self/mountinfo) -path '*qube-box-test-*/"
 				      "memory.max')"));
 		world_sh_says(&w, "echo here", "here\n");
+	}
+	W_TRUE(world_close(&w));
+}
+
+static unsigned long long cookie_of(pid_t pid)
+{
+	unsigned long long cookie = 0;
+
+	W_INT(prctl(PR_SCHED_CORE, PR_SCHED_CORE_GET, pid, PR_SCHED_CORE_SCOPE_THREAD, &cookie), 0);
+	return cookie;
+}
+
+/* On most machines for tests the kernel has none, or the cores one thread. */
+QTEST(local, a_box_shares_cores_with_no_other_or_says_so)
+{
+	struct world w;
+	bool shared;
+	bool can = qube__local_core_sched() == 0;
+
+	NEED_WORLD(&w);
+	shared = qube__local_cores_of(&w.spec) == QUBE__CORES_SHARED;
+	if (world_start(&w)) {
+		W_INT(strstr(w.m->ops->unenforced(w.m), "core-sched") != NULL, shared);
+		if (can)
+			W_TRUE(cookie_of(w.m->ops->pid(w.m)) != 0 &&
+			       cookie_of(w.m->ops->pid(w.m)) != cookie_of(getpid()));
+		world_stop(&w);
+	}
+	/* Not asked for: nothing is said, and it has none. */
+	w.spec.flags |= QUBE__MACHINE_ANY_CORE;
+	if (world_start(&w)) {
+		W_TRUE(strstr(w.m->ops->unenforced(w.m), "core-sched") == NULL);
+		if (can)
+			W_INT(cookie_of(w.m->ops->pid(w.m)), 0);
 	}
 	W_TRUE(world_close(&w));
 }

@@ -113,6 +113,8 @@ static const struct attempt attempts[] = {
 	{ "sctp, high bits", SYS_socket, { 10, SOCK_STREAM, 132 | (1L << 32) }, EPROTONOSUPPORT },
 	{ "l2tp", SYS_socket, { 2, SOCK_DGRAM, 115 }, EPROTONOSUPPORT },
 	{ "smc", SYS_socket, { 2, SOCK_STREAM, 256 }, EPROTONOSUPPORT },
+	{ "core scheduling", SYS_prctl, { 62, 1, 0, 0, 0 }, EINVAL },
+	{ "core scheduling, high bits", SYS_prctl, { 62 | (1L << 32), 1, 0, 0, 0 }, EINVAL },
 	{ "TIOCSETD", SYS_ioctl, { 0, 0x5423, (long)"\25\0\0" }, EPERM },
 	{ "TIOCSTI", SYS_ioctl, { 0, 0x5412, (long)"x" }, EPERM },
 	{ "TIOCSTI, high bits", SYS_ioctl, { 0, 0x100005412, (long)"x" }, EPERM },

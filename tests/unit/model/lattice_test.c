@@ -71,6 +71,7 @@ static void set_feature_or_tag(struct dice *d, struct qube__vm *vm)
 {
 	static const char *const features[] = { "local.userns",
 						"local.new-privs",
+						"local.core-sched",
 						"local.pids-max",
 						"local.io-read-max",
 						"local.io-write-max",
