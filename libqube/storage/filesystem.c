@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * What the file system of a pool can do for it. */
-#include "storage/tree.h"
+#include "storage/inside.h"
 
 #include "base/cleanup.h"
 
@@ -57,7 +57,7 @@ int qube__pool_look(struct qube__pool_look *out, struct qube__pool *p)
 	struct statfs fs;
 
 	if (fstatfs(p->dir, &fs) < 0)
-		return qube__tree_fail(p, "look at", "the file system");
+		return qube__pool_fail(p, "look at", "the file system");
 	snprintf(look.type, sizeof(look.type), "type %x", (unsigned int)fs.f_type);
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (known[i].magic == (unsigned int)fs.f_type) {

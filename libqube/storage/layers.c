@@ -25,14 +25,14 @@ static void file_name(char out[FILE_NAME_MAX], const char *name)
 int qube__tree_read_file(struct qube__pool *p, struct qube__volume_file *f, const char *owner,
 			 const char *name)
 {
-	qube__autofd dir = qube__tree_owner_dir(p->volumes, owner, false);
+	qube__autofd dir = qube__pool_owner_dir(p->volumes, owner, false);
 	qube__autofree char *text = NULL;
 	char file[FILE_NAME_MAX];
 	size_t len;
 	int r;
 
 	if (dir < 0 && errno != ENOENT)
-		return qube__tree_fail(p, "open the volumes of", owner);
+		return qube__pool_fail(p, "open the volumes of", owner);
 	file_name(file, name);
 	r = dir < 0 ? QUBE_E_NOENT :
 		      qube__io_read_file(&text, &len, dir, file, QUBE__VOLUME_FILE_MAX);
@@ -51,23 +51,23 @@ int qube__tree_write_file(struct qube__pool *p, const struct qube__volume_file *
 			  const char *owner, const char *name)
 {
 	qube__autofree char *text = malloc(QUBE__VOLUME_FILE_MAX);
-	qube__autofd dir = qube__tree_owner_dir(p->volumes, owner, true);
+	qube__autofd dir = qube__pool_owner_dir(p->volumes, owner, true);
 	char file[FILE_NAME_MAX];
 	int len;
 
 	if (!text)
 		return qube__fail_nomem();
 	if (dir < 0)
-		return qube__tree_fail(p, "make the volumes of", owner);
+		return qube__pool_fail(p, "make the volumes of", owner);
 	len = qube__volume_file_encode(text, QUBE__VOLUME_FILE_MAX, f);
 	if (len < 0)
 		return qube__fail(len, "volume %s of %s has too many layers", name, owner);
 	file_name(file, name);
 	if (qube__io_replace_file(dir, file, text, (size_t)len, 0600, 1) < 0) {
 		errno = qube_error_last()->os_errno;
-		return qube__tree_fail(p, "write the volumes of", owner);
+		return qube__pool_fail(p, "write the volumes of", owner);
 	}
-	return fsync(p->volumes) < 0 ? qube__tree_fail(p, "flush", "volumes") : 0;
+	return fsync(p->volumes) < 0 ? qube__pool_fail(p, "flush", "volumes") : 0;
 }
 
 bool qube__tree_has_file(struct qube__pool *p, const char *owner, const char *name)
@@ -75,7 +75,7 @@ bool qube__tree_has_file(struct qube__pool *p, const char *owner, const char *na
 	char file[FILE_NAME_MAX];
 
 	file_name(file, name);
-	return qube__tree_exists(p->volumes, owner, file);
+	return qube__pool_exists(p->volumes, owner, file);
 }
 
 /* Ids that are in use, as one sorted array. */
@@ -119,7 +119,7 @@ struct file_visit {
 static int visit_owner(void *user, const char *owner)
 {
 	struct file_visit *v = user;
-	int fd = qube__tree_owner_dir(v->p->volumes, owner, false);
+	int fd = qube__pool_owner_dir(v->p->volumes, owner, false);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
 	int r = 0;
@@ -127,7 +127,7 @@ static int visit_owner(void *user, const char *owner)
 	if (!d) {
 		if (fd >= 0)
 			close(fd);
-		return errno == ENOENT ? 0 : qube__tree_fail(v->p, "read the volumes of", owner);
+		return errno == ENOENT ? 0 : qube__pool_fail(v->p, "read the volumes of", owner);
 	}
 	while (r == 0 && (e = readdir(d))) {
 		char name[QUBE__OWNER_MAX];
@@ -137,7 +137,7 @@ static int visit_owner(void *user, const char *owner)
 			continue;
 		memcpy(name, e->d_name, n - 4);
 		name[n - 4] = '\0';
-		if (qube__tree_name_ok(name))
+		if (qube__pool_name_ok(name))
 			r = v->fn(v->p, v->user, owner, name);
 	}
 	closedir(d);
@@ -181,14 +181,14 @@ static int trash_unused(struct qube__pool *p, const struct ids *used)
 	if (!d) {
 		if (fd >= 0)
 			close(fd);
-		return qube__tree_fail(p, "read", "layers");
+		return qube__pool_fail(p, "read", "layers");
 	}
 	while (r == 0 && (e = readdir(d))) {
 		if (!qube__layer_id_ok(e->d_name))
 			continue;
 		if (!used->n ||
 		    !bsearch(e->d_name, used->list, used->n, sizeof(*used->list), compare_ids))
-			r = qube__tree_trash(p, p->layers, e->d_name);
+			r = qube__pool_trash(p, p->layers, e->d_name);
 	}
 	closedir(d);
 	return r;
@@ -202,7 +202,7 @@ int qube__tree_collect(struct qube__pool *p)
 	int r = qube__tree_each_file(p, collect_file, &used);
 
 	if (r < 0) {
-		qube__tree_log(p, 4, "pool %s: unused layers are kept: %s", p->name,
+		qube__pool_log(p, 4, "pool %s: unused layers are kept: %s", p->name,
 			       qube_error_last()->message);
 		return r == QUBE_E_NOMEM ? r : 0;
 	}
@@ -264,28 +264,28 @@ int qube__tree_commit(struct qube__pool *p, const char *owner, const char *name,
 {
 	qube__autofree struct qube__volume_file *f = malloc(sizeof(*f));
 	char layer[QUBE__LAYER_ID_MAX];
-	qube__autofd owner_run = qube__tree_owner_dir(p->run, owner, false);
+	qube__autofd owner_run = qube__pool_owner_dir(p->run, owner, false);
 	qube__autofd run = -1;
 	int r = f ? qube__tree_read_file(p, f, owner, name) : qube__fail_nomem();
 
 	if (r == 0)
-		r = qube__tree_random_id(f->pending);
+		r = qube__pool_random_id(f->pending);
 	if (r < 0)
 		return r;
 	if (owner_run >= 0)
 		run = openat(owner_run, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (run < 0)
-		return qube__tree_fail(p, "open the writes of", owner);
+		return qube__pool_fail(p, "open the writes of", owner);
 	/* Said before it is done: so a crash between the two never loses the session. */
 	r = qube__tree_write_file(p, f, owner, name);
 	if (r < 0)
 		return r;
 	if (qube__fault_fails(QUBE__FAULT_COMMIT_SAID) ||
 	    renameat2(run, "upper", p->layers, f->pending, RENAME_NOREPLACE) < 0)
-		return qube__tree_fail(p, "keep the writes of", owner);
+		return qube__pool_fail(p, "keep the writes of", owner);
 	memcpy(layer, f->pending, sizeof(layer));
 	if (fsync(p->layers) < 0 || fsync(run) < 0 || qube__fault_fails(QUBE__FAULT_COMMIT_MOVED))
-		r = qube__tree_fail(p, "keep the writes of", owner);
+		r = qube__pool_fail(p, "keep the writes of", owner);
 	else
 		r = complete(p, f, owner, name, keep);
 	return r < 0 ? take_back(p, f, owner, name, run, layer) : r;
@@ -299,7 +299,7 @@ static int recover_file(struct qube__pool *p, void *user, const char *owner, con
 
 	(void)user;
 	if (r < 0 && r != QUBE_E_NOMEM) { /* this volume does not start; others do */
-		qube__tree_log(p, 3, "%s", qube_error_last()->message);
+		qube__pool_log(p, 3, "%s", qube_error_last()->message);
 		return 0;
 	}
 	if (r < 0 || !f->pending[0])
@@ -309,7 +309,7 @@ static int recover_file(struct qube__pool *p, void *user, const char *owner, con
 	f->pending[0] = '\0';
 	r = qube__tree_write_file(p, f, owner, name);
 	if (r < 0 && r != QUBE_E_NOMEM) { /* a name of nothing, which the next commit replaces */
-		qube__tree_log(p, 3, "%s", qube_error_last()->message);
+		qube__pool_log(p, 3, "%s", qube_error_last()->message);
 		return 0;
 	}
 	return r;
@@ -318,7 +318,7 @@ static int recover_file(struct qube__pool *p, void *user, const char *owner, con
 /* What an unfinished start left: writes of snapshots go; a persistent volume's stay (upper). */
 static int recover_run(struct qube__pool *p, const char *owner)
 {
-	int fd = qube__tree_owner_dir(p->run, owner, false);
+	int fd = qube__pool_owner_dir(p->run, owner, false);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
 	int r = 0;
@@ -326,23 +326,23 @@ static int recover_run(struct qube__pool *p, const char *owner)
 	if (!d) {
 		if (fd >= 0)
 			close(fd);
-		return qube__tree_fail(p, "read the writes of", owner);
+		return qube__pool_fail(p, "read the writes of", owner);
 	}
 	while (r == 0 && (e = readdir(d))) {
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
 		/* In use by a machine that outlived its host. */
-		if (qube__tree_find_started(p, owner, e->d_name))
+		if (qube__pool_find_started(p, owner, e->d_name))
 			continue;
 		if (!qube__tree_has_file(p, owner, e->d_name) ||
-		    !qube__tree_exists(fd, e->d_name, "upper") ||
-		    qube__tree_exists(fd, e->d_name, QUBE__TREE_DISCARD))
-			r = qube__tree_trash(p, fd, e->d_name);
+		    !qube__pool_exists(fd, e->d_name, "upper") ||
+		    qube__pool_exists(fd, e->d_name, QUBE__POOL_DISCARD))
+			r = qube__pool_trash(p, fd, e->d_name);
 	}
 	closedir(d);
 	if (r == 0 && unlinkat(p->run, owner, AT_REMOVEDIR) < 0 && errno != ENOTEMPTY &&
 	    errno != EEXIST)
-		r = qube__tree_fail(p, "remove", owner);
+		r = qube__pool_fail(p, "remove", owner);
 	return r;
 }
 
@@ -362,10 +362,10 @@ int qube__tree_recover(struct qube__pool *p)
 	if (!d) {
 		if (fd >= 0)
 			close(fd);
-		return qube__tree_fail(p, "read", "run");
+		return qube__pool_fail(p, "read", "run");
 	}
 	while (r == 0 && (e = readdir(d)))
-		if (qube__tree_name_ok(e->d_name))
+		if (qube__pool_name_ok(e->d_name))
 			r = recover_run(p, e->d_name);
 	closedir(d);
 	return r;

@@ -29,7 +29,7 @@ void qube__tree_let_layers_go(struct qube__pool_op *op)
 {
 	op->merged->n_layers = 0;
 	if (qube__tree_collect(op->p) < 0)
-		qube__tree_log(op->p, 4, "%s", qube_error_last()->message);
+		qube__pool_log(op->p, 4, "%s", qube_error_last()->message);
 }
 
 /* The volume may have got further layers meanwhile, another name, or have been removed: then the
@@ -54,7 +54,7 @@ static int finish_merge(struct qube__pool_op *op, const struct qube__job_reply *
 		    QUBE_E_SYSTEM :
 		    qube__tree_write_file(p, f, op->owner, op->name);
 	if (r < 0)
-		qube__tree_trash(p, p->layers, op->temp);
+		qube__pool_trash(p, p->layers, op->temp);
 	if (r == 0)
 		qube__tree_let_layers_go(op);
 	return r;
@@ -66,7 +66,7 @@ static void on_merged(void *user, int code)
 	struct qube__pool *p = user;
 
 	if (code < 0 && code != QUBE_E_CANCELED)
-		qube__tree_log(p, 4, "pool %s: layers were not merged: %s", p->name,
+		qube__pool_log(p, 4, "pool %s: layers were not merged: %s", p->name,
 			       qube_error_last()->message);
 }
 
@@ -74,14 +74,14 @@ static int begin(struct qube__pool_op *op)
 {
 	struct qube__job_request req = { .type = QUBE__JOB_FLATTEN };
 	int fds[2] = { op->p->layers, op->p->tmp };
-	int r = qube__tree_random_id(op->temp);
+	int r = qube__pool_random_id(op->temp);
 
 	if (r < 0)
 		return r;
 	req.args[req.n_args++] = op->temp;
 	for (uint32_t i = 0; i < op->merged->n_layers; i++)
 		req.args[req.n_args++] = op->merged->layers[i];
-	return qube__tree_op_job_on(op, op->p->merge, &req, fds);
+	return qube__pool_op_job_on(op, op->p->merge, &req, fds);
 }
 
 static int try_merge(struct qube__pool *p, const char *owner, const char *name)
@@ -93,7 +93,7 @@ static int try_merge(struct qube__pool *p, const char *owner, const char *name)
 
 	if (r < 0 || f->states[0].n_layers <= QUBE__LAYERS_MERGE || is_merging(p, owner, name))
 		return r;
-	r = qube__tree_op_new(&op, p, owner, name, &cb);
+	r = qube__pool_op_new(&op, p, owner, name, &cb);
 	if (r < 0)
 		return r;
 	op->quiet = true;
@@ -104,7 +104,7 @@ static int try_merge(struct qube__pool *p, const char *owner, const char *name)
 		*op->merged = f->states[0];
 	r = op->merged ? begin(op) : qube__fail_nomem();
 	if (r < 0)
-		qube__tree_op_free(op);
+		qube__pool_op_free(op);
 	return r;
 }
 
@@ -126,5 +126,5 @@ static int merge_file(struct qube__pool *p, void *user, const char *owner, const
 void qube__tree_merge_all(struct qube__pool *p)
 {
 	if (qube__tree_each_file(p, merge_file, NULL) < 0)
-		qube__tree_log(p, 4, "%s", qube_error_last()->message);
+		qube__pool_log(p, 4, "%s", qube_error_last()->message);
 }

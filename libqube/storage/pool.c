@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * A pool as a whole: its directory, its mount, what a dead host left in it, its trash. */
-#include "storage/tree.h"
+#include "storage/inside.h"
 
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -24,17 +24,17 @@ static const unsigned long pool_flags = ST_NOSUID | ST_NODEV | ST_NOEXEC;
 static const char name_alphabet[] =
 	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
 
-bool qube__tree_name_ok(const char *name)
+bool qube__pool_name_ok(const char *name)
 {
 	size_t n = name ? strspn(name, name_alphabet) : 0;
 
 	return n && n < QUBE__OWNER_MAX && name[n] == '\0' && name[0] != '.' && name[0] != '-';
 }
 
-int qube__tree_check_spec(const struct qube__volume_spec *v)
+int qube__pool_check_spec(const struct qube__volume_spec *v)
 {
-	if (!qube__tree_name_ok(v->owner) || !qube__tree_name_ok(v->name) || strchr(v->name, '.') ||
-	    (v->source && !qube__tree_name_ok(v->source)))
+	if (!qube__pool_name_ok(v->owner) || !qube__pool_name_ok(v->name) || strchr(v->name, '.') ||
+	    (v->source && !qube__pool_name_ok(v->source)))
 		return qube__fail(QUBE_E_INVALID, "a volume with an unusable name");
 	if (v->kind < QUBE__VOLUME_LAYERED || v->kind > QUBE__VOLUME_TMPFS)
 		return qube__fail(QUBE_E_INVALID, "volume %s of %s has kind %u", v->name, v->owner,
@@ -50,7 +50,7 @@ int qube__tree_check_spec(const struct qube__volume_spec *v)
 	return 0;
 }
 
-int qube__tree_fail(struct qube__pool *p, const char *what, const char *name)
+int qube__pool_fail(struct qube__pool *p, const char *what, const char *name)
 {
 	if (errno == ENOSPC || errno == EDQUOT)
 		return qube__fail(QUBE_E_LIMIT, "cannot %s %s: no space left in pool %s", what,
@@ -58,7 +58,7 @@ int qube__tree_fail(struct qube__pool *p, const char *what, const char *name)
 	return qube__fail_os("cannot %s %s in pool %s", what, name, p->name);
 }
 
-void qube__tree_log(struct qube__pool *p, int priority, const char *fmt, ...)
+void qube__pool_log(struct qube__pool *p, int priority, const char *fmt, ...)
 {
 	char line[900];
 	va_list ap;
@@ -73,7 +73,7 @@ void qube__tree_log(struct qube__pool *p, int priority, const char *fmt, ...)
 
 /* 50 bits: with fewer than 2^16 layers a clash is no case, and a rename would refuse it. Short,
  * because overlayfs takes all the layers' paths in one page. */
-int qube__tree_random_id(char out[QUBE__LAYER_ID_MAX])
+int qube__pool_random_id(char out[QUBE__LAYER_ID_MAX])
 {
 	static const char digits[] = "abcdefghijkmnpqrstuvwxyz23456789";
 	uint8_t raw[10];
@@ -101,30 +101,30 @@ static int count_or_trash(struct qube__pool *p, int dir, bool trash)
 	if (!d) {
 		if (fd >= 0)
 			close(fd);
-		return qube__tree_fail(p, "read", "a directory");
+		return qube__pool_fail(p, "read", "a directory");
 	}
 	while (n >= 0 && (e = readdir(d))) {
 		if (is_dot(e->d_name))
 			continue;
 		n++;
-		if (trash && qube__tree_trash(p, dir, e->d_name) < 0)
+		if (trash && qube__pool_trash(p, dir, e->d_name) < 0)
 			n = QUBE_E_SYSTEM;
 	}
 	closedir(d);
 	return n;
 }
 
-int qube__tree_trash(struct qube__pool *p, int dir, const char *name)
+int qube__pool_trash(struct qube__pool *p, int dir, const char *name)
 {
 	char to[QUBE__LAYER_ID_MAX];
 
 	for (int i = 0; i < 8; i++) {
-		int r = qube__tree_random_id(to);
+		int r = qube__pool_random_id(to);
 
 		if (r < 0)
 			return r;
 		if (renameat2(dir, name, p->trash, to, RENAME_NOREPLACE) == 0) {
-			qube__tree_empty_trash(p);
+			qube__pool_empty_trash(p);
 			return 0;
 		}
 		if (errno == ENOENT)
@@ -132,7 +132,7 @@ int qube__tree_trash(struct qube__pool *p, int dir, const char *name)
 		if (errno != EEXIST)
 			break;
 	}
-	return qube__tree_fail(p, "remove", name);
+	return qube__pool_fail(p, "remove", name);
 }
 
 static void on_emptied(void *user, int code, const struct qube__job_reply *result)
@@ -142,15 +142,15 @@ static void on_emptied(void *user, int code, const struct qube__job_reply *resul
 	(void)result;
 	p->emptying = false;
 	if (code < 0 && code != QUBE_E_CANCELED)
-		qube__tree_log(p, 4, "pool %s: some removed data stays on disk: %s", p->name,
+		qube__pool_log(p, 4, "pool %s: some removed data stays on disk: %s", p->name,
 			       qube_error_last()->message);
 	if (p->empty_again && !p->closing) {
 		p->empty_again = false;
-		qube__tree_empty_trash(p);
+		qube__pool_empty_trash(p);
 	}
 }
 
-void qube__tree_empty_trash(struct qube__pool *p)
+void qube__pool_empty_trash(struct qube__pool *p)
 {
 	struct qube__job_request req = { .type = QUBE__JOB_REMOVE_TREE };
 	struct qube__job_cb cb = { .user = p, .done = on_emptied };
@@ -196,7 +196,7 @@ static int mount_pool(struct qube__pool *p, int pools)
 	return 0;
 }
 
-static int open_part(struct qube__pool *p, int *out, const char *name)
+int qube__pool_open_part(struct qube__pool *p, int *out, const char *name)
 {
 	int r = qube__io_mkdir(p->dir, name, 0700);
 
@@ -217,15 +217,13 @@ static int open_parts(struct qube__pool *p, int pools)
 	if (st.st_uid != geteuid() || (st.st_mode & 077))
 		return qube__fail(QUBE_E_DENIED, "%s must be its owner's alone (mode 0700)",
 				  p->path);
-	r = open_part(p, &p->layers, "layers");
+	r = qube__pool_open_part(p, &p->volumes, "volumes");
 	if (r == 0)
-		r = open_part(p, &p->volumes, "volumes");
+		r = qube__pool_open_part(p, &p->run, "run");
 	if (r == 0)
-		r = open_part(p, &p->run, "run");
+		r = qube__pool_open_part(p, &p->tmp, "tmp");
 	if (r == 0)
-		r = open_part(p, &p->tmp, "tmp");
-	if (r == 0)
-		r = open_part(p, &p->trash, "trash");
+		r = qube__pool_open_part(p, &p->trash, "trash");
 	return r;
 }
 
@@ -249,21 +247,17 @@ static int open_directory(struct qube__pool *p)
 	return r < 0 ? r : open_parts(p, pools);
 }
 
-/* Jobs and starts that a dead host did not end. A template's writes stay: they have a file. */
+/* What a dead host did not end. */
 static int clean_up(struct qube__pool *p)
 {
 	int r = count_or_trash(p, p->tmp, true);
 
 	if (r >= 0)
-		r = qube__tree_recover(p);
-	if (r >= 0)
-		r = qube__tree_collect(p);
+		r = p->driver->clean_up(p);
 	if (r >= 0)
 		r = count_or_trash(p, p->trash, false);
 	if (r > 0)
-		qube__tree_empty_trash(p);
-	if (r >= 0)
-		qube__tree_merge_all(p);
+		qube__pool_empty_trash(p);
 	return r < 0 ? r : 0;
 }
 
@@ -272,6 +266,7 @@ static int fill_pool(struct qube__pool *p, const struct qube__pool_env *env, con
 	int r;
 
 	p->env = *env;
+	p->driver = &qube__tree_driver;
 	p->dir = p->layers = p->volumes = p->run = p->tmp = p->trash = -1;
 	qube__list_init(&p->ops);
 	qube__list_init(&p->ended);
@@ -287,9 +282,9 @@ static int fill_pool(struct qube__pool *p, const struct qube__pool_env *env, con
 	if (r == 0)
 		r = qube__helper_create(&p->back, env->loop, p->worker_path, NULL);
 	if (r == 0)
-		r = qube__helper_create(&p->merge, env->loop, p->worker_path, "--layers");
-	if (r == 0)
 		r = open_directory(p);
+	if (r == 0)
+		r = p->driver->open(p);
 	if (r == 0 && env->attach)
 		r = env->attach(env->user, p);
 	return r < 0 || env->look_only ? r : clean_up(p);
@@ -300,7 +295,7 @@ int qube__pool_open(struct qube__pool **out, const struct qube__pool_env *env, c
 	struct qube__pool *p;
 	int r;
 
-	if (!qube__tree_name_ok(name) || strchr(name, '.'))
+	if (!qube__pool_name_ok(name) || strchr(name, '.'))
 		return qube__fail(QUBE_E_INVALID, "unusable pool name");
 	if (env->state_dir[0] != '/')
 		return qube__fail(QUBE_E_INVALID, "the state directory's path is not absolute");
@@ -339,7 +334,7 @@ void qube__pool_close(struct qube__pool *p)
 	qube__helper_destroy(p->front);
 	qube__helper_destroy(p->back);
 	qube__helper_destroy(p->merge);
-	qube__tree_drop_streams(p);
+	qube__pool_drop_streams(p);
 	forget_started(p);
 	qube__close_fd(&p->layers);
 	qube__close_fd(&p->volumes);
@@ -361,7 +356,7 @@ int qube__pool_destroy(const struct qube__pool_env *env, const char *name)
 	qube__autofree char *path = NULL;
 	qube__autofd dir = -1;
 
-	if (!qube__tree_name_ok(name) || strchr(name, '.'))
+	if (!qube__pool_name_ok(name) || strchr(name, '.'))
 		return qube__fail(QUBE_E_INVALID, "unusable pool name");
 	path = qube__text_format("%s/pools/%s", env->state_dir, name);
 	if (!path)
@@ -409,10 +404,10 @@ int qube__pool_each_owner(struct qube__pool *p, int (*fn)(void *user, const char
 	if (!d) {
 		if (fd >= 0)
 			close(fd);
-		return qube__tree_fail(p, "read", "volumes");
+		return qube__pool_fail(p, "read", "volumes");
 	}
 	while (r == 0 && (e = readdir(d)))
-		if (qube__tree_name_ok(e->d_name))
+		if (qube__pool_name_ok(e->d_name))
 			r = fn(user, e->d_name);
 	closedir(d);
 	return r;

@@ -14,45 +14,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-struct qube__started *qube__tree_find_started(struct qube__pool *p, const char *owner,
-					      const char *name)
-{
-	struct qube__list *pos;
-
-	qube__list_foreach (pos, &p->started) {
-		struct qube__started *s = qube__container_of(pos, struct qube__started, link);
-
-		if (strcmp(s->owner, owner) == 0 && strcmp(s->name, name) == 0)
-			return s;
-	}
-	return NULL;
-}
-
-bool qube__tree_owner_started(struct qube__pool *p, const char *owner)
-{
-	struct qube__list *pos;
-
-	qube__list_foreach (pos, &p->started)
-		if (strcmp(qube__container_of(pos, struct qube__started, link)->owner, owner) == 0)
-			return true;
-	return false;
-}
-
-int qube__tree_owner_dir(int dir, const char *owner, bool make)
-{
-	if (make && mkdirat(dir, owner, 0700) < 0 && errno != EEXIST)
-		return -1;
-	return openat(dir, owner, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-}
-
-bool qube__tree_exists(int dir, const char *owner, const char *entry)
-{
-	qube__autofd fd = qube__tree_owner_dir(dir, owner, false);
-	struct stat st;
-
-	return fd >= 0 && fstatat(fd, entry, &st, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
 /* A directory that will be the guest's root of something: its mode is exactly 0755 there. */
 static int make_guest_dir(int dir, const char *name)
 {
@@ -62,32 +23,6 @@ static int make_guest_dir(int dir, const char *name)
 		return errno == EEXIST ? 0 : -1;
 	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return fd < 0 ? -1 : fchmod(fd, 0755);
-}
-
-static void forget(struct qube__started *s)
-{
-	qube__list_remove(&s->link);
-	free(s->state);
-	free(s);
-}
-
-static int remember(struct qube__pool *p, const struct qube__volume_spec *v,
-		    struct qube__volume_state *state)
-{
-	struct qube__started *s = calloc(1, sizeof(*s));
-
-	if (!s)
-		return qube__fail_nomem();
-	qube__text_copy(s->owner, sizeof(s->owner), v->owner);
-	qube__text_copy(s->name, sizeof(s->name), v->name);
-	if (v->source)
-		qube__text_copy(s->source, sizeof(s->source), v->source);
-	s->kind = v->kind;
-	s->persistent = v->save_on_stop;
-	s->discard = v->discard;
-	s->state = state;
-	qube__list_append(&p->started, &s->link);
-	return 0;
 }
 
 static int layer_paths(struct qube__volume_run *run, struct qube__pool *p,
@@ -105,9 +40,9 @@ static int layer_paths(struct qube__volume_run *run, struct qube__pool *p,
 /* Of a session that ended badly: what was to be discarded goes now, the rest is gone on with. */
 static int check_leftovers(struct qube__pool *p, int owner, const struct qube__volume_spec *v)
 {
-	if (!v->save_on_stop || qube__tree_exists(owner, v->name, QUBE__TREE_DISCARD))
-		return qube__tree_trash(p, owner, v->name);
-	if (v->discard && qube__tree_exists(owner, v->name, "upper"))
+	if (!v->save_on_stop || qube__pool_exists(owner, v->name, QUBE__POOL_DISCARD))
+		return qube__pool_trash(p, owner, v->name);
+	if (v->discard && qube__pool_exists(owner, v->name, "upper"))
 		return qube__fail(QUBE_E_STATE,
 				  "volume %s of %s has writes that were not saved: start and stop "
 				  "it once to keep them",
@@ -119,10 +54,10 @@ static int check_leftovers(struct qube__pool *p, int owner, const struct qube__v
 static int mark_discard(struct qube__pool *p, int owner, int dir, const char *name)
 {
 	qube__autofd fd =
-		openat(dir, QUBE__TREE_DISCARD, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+		openat(dir, QUBE__POOL_DISCARD, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd < 0 || fsync(fd) < 0 || fsync(dir) < 0 || fsync(owner) < 0 || fsync(p->run) < 0)
-		return qube__tree_fail(p, "make room for the writes of", name);
+		return qube__pool_fail(p, "make room for the writes of", name);
 	return 0;
 }
 
@@ -130,20 +65,20 @@ static int mark_discard(struct qube__pool *p, int owner, int dir, const char *na
 static int make_upper(struct qube__volume_run *run, struct qube__pool *p,
 		      const struct qube__volume_spec *v)
 {
-	qube__autofd owner = qube__tree_owner_dir(p->run, v->owner, true);
+	qube__autofd owner = qube__pool_owner_dir(p->run, v->owner, true);
 	qube__autofd dir = -1;
 	int r;
 
 	if (owner < 0)
-		return qube__tree_fail(p, "make room for the writes of", v->owner);
+		return qube__pool_fail(p, "make room for the writes of", v->owner);
 	r = check_leftovers(p, owner, v);
 	if (r < 0)
 		return r;
-	dir = qube__tree_owner_dir(owner, v->name, true);
+	dir = qube__pool_owner_dir(owner, v->name, true);
 	if (dir < 0)
-		return qube__tree_fail(p, "make room for the writes of", v->owner);
+		return qube__pool_fail(p, "make room for the writes of", v->owner);
 	if (v->save_on_stop) /* of a session that crashed: overlayfs wants its own, empty */
-		r = qube__tree_trash(p, dir, "work");
+		r = qube__pool_trash(p, dir, "work");
 	if (r < 0)
 		return r;
 	if (v->discard)
@@ -151,7 +86,7 @@ static int make_upper(struct qube__volume_run *run, struct qube__pool *p,
 	if (r < 0)
 		return r;
 	if (make_guest_dir(dir, "upper") < 0 || make_guest_dir(dir, "work") < 0)
-		return qube__tree_fail(p, "make room for the writes of", v->owner);
+		return qube__pool_fail(p, "make room for the writes of", v->owner);
 	run->upper = qube__text_format("%s/run/%s/%s/upper", p->path, v->owner, v->name);
 	run->work = qube__text_format("%s/run/%s/%s/work", p->path, v->owner, v->name);
 	return run->upper && run->work ? 0 : qube__fail_nomem();
@@ -194,29 +129,29 @@ static int start_tree(struct qube__volume_run *run, struct qube__pool *p,
 	qube__autofd dir = -1;
 
 	if (v->save_on_stop) {
-		owner = qube__tree_owner_dir(p->volumes, v->owner, true);
+		owner = qube__pool_owner_dir(p->volumes, v->owner, true);
 		if (owner < 0 || make_guest_dir(owner, v->name) < 0)
-			return qube__tree_fail(p, "make a volume of", v->owner);
+			return qube__pool_fail(p, "make a volume of", v->owner);
 		run->upper = qube__text_format("%s/volumes/%s/%s", p->path, v->owner, v->name);
 		return run->upper ? 0 : qube__fail_nomem();
 	}
-	owner = qube__tree_owner_dir(p->run, v->owner, true);
+	owner = qube__pool_owner_dir(p->run, v->owner, true);
 	if (owner >= 0)
-		dir = qube__tree_owner_dir(owner, v->name, true);
+		dir = qube__pool_owner_dir(owner, v->name, true);
 	if (dir < 0)
-		return qube__tree_fail(p, "make a volume of", v->owner);
-	if (!qube__tree_exists(owner, v->name, "tree") && v->source &&
-	    qube__tree_exists(p->volumes, v->source, v->name))
+		return qube__pool_fail(p, "make a volume of", v->owner);
+	if (!qube__pool_exists(owner, v->name, "tree") && v->source &&
+	    qube__pool_exists(p->volumes, v->source, v->name))
 		return qube__fail(QUBE_E_STATE, "volume %s of %s was not prepared", v->name,
 				  v->owner);
 	if (make_guest_dir(dir, "tree") < 0)
-		return qube__tree_fail(p, "make a volume of", v->owner);
+		return qube__pool_fail(p, "make a volume of", v->owner);
 	run->upper = qube__text_format("%s/run/%s/%s/tree", p->path, v->owner, v->name);
 	return run->upper ? 0 : qube__fail_nomem();
 }
 
-int qube__volume_expect(struct qube__volume_run *out, struct qube__pool *p,
-			const struct qube__volume_spec *v)
+int qube__tree_expect(struct qube__volume_run *out, struct qube__pool *p,
+		      const struct qube__volume_spec *v)
 {
 	struct qube__volume_run run = {
 		.kind = v->kind,
@@ -231,37 +166,16 @@ int qube__volume_expect(struct qube__volume_run *out, struct qube__pool *p,
 	return 0;
 }
 
-/* An export or import of it is under way. */
-static bool is_worked_on(struct qube__pool *p, const char *owner, const char *name)
-{
-	struct qube__list *pos;
-
-	qube__list_foreach (pos, &p->ops) {
-		struct qube__pool_op *op = qube__container_of(pos, struct qube__pool_op, link);
-
-		if (op->own && strcmp(op->owner, owner) == 0 && strcmp(op->name, name) == 0)
-			return true;
-	}
-	return false;
-}
-
-int qube__volume_start(struct qube__volume_run *out, struct qube__pool *p,
-		       const struct qube__volume_spec *v)
+int qube__tree_start(struct qube__volume_run *out, struct qube__pool *p,
+		     const struct qube__volume_spec *v)
 {
 	qube__autofree struct qube__volume_state *state = NULL;
 	struct qube__volume_run run = { .kind = v->kind, .size_bytes = v->size_bytes };
-	int r = qube__tree_check_spec(v);
+	int r = 0;
 
-	if (r < 0)
-		return r;
 	if (v->discard && (v->kind != QUBE__VOLUME_LAYERED || !v->save_on_stop))
 		return qube__fail(QUBE_E_INVALID, "volume %s of %s has no writes to discard",
 				  v->name, v->owner);
-	if (qube__tree_find_started(p, v->owner, v->name))
-		return qube__fail(QUBE_E_BUSY, "volume %s of %s is started", v->name, v->owner);
-	if (is_worked_on(p, v->owner, v->name))
-		return qube__fail(QUBE_E_BUSY, "volume %s of %s is being copied", v->name,
-				  v->owner);
 	run.read_only = v->read_only;
 	run.discard = !v->save_on_stop;
 	if (v->kind == QUBE__VOLUME_LAYERED) {
@@ -271,7 +185,7 @@ int qube__volume_start(struct qube__volume_run *out, struct qube__pool *p,
 		r = start_tree(&run, p, v);
 	}
 	if (r == 0)
-		r = remember(p, v, state);
+		r = qube__pool_remember(p, v, state);
 	if (r < 0) {
 		qube__volume_run_fini(&run);
 		return r;
@@ -281,16 +195,12 @@ int qube__volume_start(struct qube__volume_run *out, struct qube__pool *p,
 	return 0;
 }
 
-int qube__volume_attach(struct qube__pool *p, const struct qube__volume_spec *v,
-			const char *const *layers, uint32_t n_layers)
+int qube__tree_attach(struct qube__pool *p, const struct qube__volume_spec *v,
+		      const char *const *layers, uint32_t n_layers)
 {
 	qube__autofree struct qube__volume_state *state = NULL;
-	int r = qube__tree_check_spec(v);
+	int r;
 
-	if (r < 0)
-		return r;
-	if (qube__tree_find_started(p, v->owner, v->name))
-		return qube__fail(QUBE_E_BUSY, "volume %s of %s is started", v->name, v->owner);
 	if (v->kind == QUBE__VOLUME_LAYERED) {
 		state = calloc(1, sizeof(*state));
 		if (!state)
@@ -304,15 +214,15 @@ int qube__volume_attach(struct qube__pool *p, const struct qube__volume_spec *v,
 					layers[i]);
 		}
 	}
-	r = remember(p, v, state);
+	r = qube__pool_remember(p, v, state);
 	if (r < 0)
 		return r;
 	(void)qube__steal(state);
 	if (v->kind == QUBE__VOLUME_LAYERED && v->save_on_stop) {
-		qube__autofd owner = qube__tree_owner_dir(p->run, v->owner, false);
+		qube__autofd owner = qube__pool_owner_dir(p->run, v->owner, false);
 
-		qube__tree_find_started(p, v->owner, v->name)->discard =
-			owner >= 0 && qube__tree_exists(owner, v->name, QUBE__TREE_DISCARD);
+		qube__pool_find_started(p, v->owner, v->name)->discard =
+			owner >= 0 && qube__pool_exists(owner, v->name, QUBE__POOL_DISCARD);
 	}
 	return 0;
 }
@@ -320,59 +230,57 @@ int qube__volume_attach(struct qube__pool *p, const struct qube__volume_spec *v,
 static int finish_prepare(struct qube__pool_op *op, const struct qube__job_reply *result)
 {
 	struct qube__pool *p = op->p;
-	qube__autofd owner = qube__tree_owner_dir(p->run, op->owner, true);
+	qube__autofd owner = qube__pool_owner_dir(p->run, op->owner, true);
 	qube__autofd dir = -1;
 
 	(void)result;
 	if (owner >= 0)
-		dir = qube__tree_owner_dir(owner, op->name, true);
+		dir = qube__pool_owner_dir(owner, op->name, true);
 	if (dir < 0 || renameat2(p->tmp, op->temp, dir, "tree", RENAME_NOREPLACE) < 0)
-		return qube__tree_fail(p, "place a volume of", op->owner);
+		return qube__pool_fail(p, "place a volume of", op->owner);
 	return 0;
 }
 
 static int open_source(struct qube__pool *p, const char *source, const char *name)
 {
-	qube__autofd owner = qube__tree_owner_dir(p->volumes, source, false);
+	qube__autofd owner = qube__pool_owner_dir(p->volumes, source, false);
 
 	if (owner < 0)
 		return -1;
 	return openat(owner, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-int qube__volume_prepare(struct qube__pool_op **out_op, struct qube__pool *p,
-			 const struct qube__volume_spec *v, const struct qube__pool_cb *cb)
+int qube__tree_prepare(struct qube__pool_op **out_op, struct qube__pool *p,
+		       const struct qube__volume_spec *v, const struct qube__pool_cb *cb)
 {
 	qube__autofd src = -1;
 	struct qube__pool_op *op;
-	int r = qube__tree_check_spec(v);
+	int r;
 
-	if (r < 0)
-		return r;
 	if (v->kind != QUBE__VOLUME_TREE || !v->source)
 		return 0;
-	if (qube__tree_find_started(p, v->owner, v->name))
+	if (qube__pool_find_started(p, v->owner, v->name))
 		return qube__fail(QUBE_E_BUSY, "volume %s of %s is started", v->name, v->owner);
-	if (qube__tree_exists(p->run, v->owner, v->name)) {
-		qube__autofd owner = qube__tree_owner_dir(p->run, v->owner, false);
+	if (qube__pool_exists(p->run, v->owner, v->name)) {
+		qube__autofd owner = qube__pool_owner_dir(p->run, v->owner, false);
 
-		r = owner < 0 ? 0 : qube__tree_trash(p, owner, v->name);
+		r = owner < 0 ? 0 : qube__pool_trash(p, owner, v->name);
 		if (r < 0)
 			return r;
 	}
 	src = open_source(p, v->source, v->name);
 	if (src < 0) /* nothing was ever written there */
-		return errno == ENOENT ? 0 : qube__tree_fail(p, "open a volume of", v->source);
-	if (qube__tree_find_started(p, v->source, v->name))
+		return errno == ENOENT ? 0 : qube__pool_fail(p, "open a volume of", v->source);
+	if (qube__pool_find_started(p, v->source, v->name))
 		return qube__fail(QUBE_E_BUSY, "%s runs: its volume %s cannot be copied now",
 				  v->source, v->name);
-	r = qube__tree_op_new(&op, p, v->owner, v->name, cb);
+	r = qube__pool_op_new(&op, p, v->owner, v->name, cb);
 	if (r < 0)
 		return r;
 	op->finish = finish_prepare;
-	r = qube__tree_op_copy(op, src);
+	r = qube__pool_op_copy(op, src);
 	if (r < 0)
-		qube__tree_op_free(op);
+		qube__pool_op_free(op);
 	else if (out_op)
 		*out_op = op;
 	return r;
@@ -381,12 +289,12 @@ int qube__volume_prepare(struct qube__pool_op **out_op, struct qube__pool *p,
 /* All that the session wrote, out of sight; the owner's directory goes when it is empty. */
 static int throw_away(struct qube__pool *p, const char *owner_name, const char *name)
 {
-	qube__autofd owner = qube__tree_owner_dir(p->run, owner_name, false);
+	qube__autofd owner = qube__pool_owner_dir(p->run, owner_name, false);
 	int r;
 
 	if (owner < 0)
-		return errno == ENOENT ? 0 : qube__tree_fail(p, "open the writes of", owner_name);
-	r = qube__tree_trash(p, owner, name);
+		return errno == ENOENT ? 0 : qube__pool_fail(p, "open the writes of", owner_name);
+	r = qube__pool_trash(p, owner, name);
 	if (r == 0)
 		unlinkat(p->run, owner_name, AT_REMOVEDIR); /* fails while it has others */
 	return r;
@@ -395,15 +303,15 @@ static int throw_away(struct qube__pool *p, const char *owner_name, const char *
 /* True when the session wrote something: 0 no, 1 yes, or an error. */
 static int has_writes(struct qube__pool *p, const char *owner, const char *name, int *out_fd)
 {
-	qube__autofd run = qube__tree_owner_dir(p->run, owner, false);
-	qube__autofd vol = run < 0 ? -1 : qube__tree_owner_dir(run, name, false);
-	int fd = vol < 0 ? -1 : qube__tree_owner_dir(vol, "upper", false);
+	qube__autofd run = qube__pool_owner_dir(p->run, owner, false);
+	qube__autofd vol = run < 0 ? -1 : qube__pool_owner_dir(run, name, false);
+	int fd = vol < 0 ? -1 : qube__pool_owner_dir(vol, "upper", false);
 	int again = fd < 0 ? -1 : openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = again < 0 ? NULL : fdopendir(again);
 	int n = 0;
 
 	if (!d) {
-		int r = qube__tree_fail(p, "open the writes of", owner);
+		int r = qube__pool_fail(p, "open the writes of", owner);
 
 		qube__close_fd(&again);
 		qube__close_fd(&fd);
@@ -418,26 +326,26 @@ static int has_writes(struct qube__pool *p, const char *owner, const char *name,
 
 static void stop_failed(struct qube__pool_op *op)
 {
-	struct qube__started *s = qube__tree_find_started(op->p, op->owner, op->name);
+	struct qube__started *s = qube__pool_find_started(op->p, op->owner, op->name);
 
 	if (s)
-		forget(s);
+		qube__pool_forget(s);
 }
 
 static int finish_stop(struct qube__pool_op *op, const struct qube__job_reply *result)
 {
-	struct qube__started *s = qube__tree_find_started(op->p, op->owner, op->name);
+	struct qube__started *s = qube__pool_find_started(op->p, op->owner, op->name);
 	int r = qube__tree_commit(op->p, op->owner, op->name, op->keep);
 
 	(void)result;
 	if (r < 0)
 		return r;
 	if (s)
-		forget(s);
+		qube__pool_forget(s);
 	qube__fault(QUBE__FAULT_COMMIT_DONE);
 	/* The state is committed: what fails now is untidy, not wrong. */
 	if (throw_away(op->p, op->owner, op->name) < 0 || qube__tree_collect(op->p) < 0)
-		qube__tree_log(op->p, 4, "%s", qube_error_last()->message);
+		qube__pool_log(op->p, 4, "%s", qube_error_last()->message);
 	qube__tree_merge(op->p, op->owner, op->name);
 	return 0;
 }
@@ -448,16 +356,16 @@ static int begin_commit(struct qube__pool_op **out_op, struct qube__pool *p,
 {
 	struct qube__job_request req = { .type = QUBE__JOB_SYNC };
 	struct qube__pool_op *op;
-	int r = qube__tree_op_new(&op, p, v->owner, v->name, cb);
+	int r = qube__pool_op_new(&op, p, v->owner, v->name, cb);
 
 	if (r < 0)
 		return r;
 	op->keep = v->revisions_to_keep;
 	op->finish = finish_stop;
 	op->failed = stop_failed;
-	r = qube__tree_op_job(op, &req, &upper);
+	r = qube__pool_op_job(op, &req, &upper);
 	if (r < 0) {
-		qube__tree_op_free(op);
+		qube__pool_op_free(op);
 		return r;
 	}
 	s->stopping = true;
@@ -466,11 +374,10 @@ static int begin_commit(struct qube__pool_op **out_op, struct qube__pool *p,
 	return r;
 }
 
-int qube__volume_stop(struct qube__pool_op **out_op, struct qube__pool *p,
-		      const struct qube__volume_spec *v, uint32_t how,
-		      const struct qube__pool_cb *cb)
+int qube__tree_stop(struct qube__pool_op **out_op, struct qube__pool *p,
+		    const struct qube__volume_spec *v, uint32_t how, const struct qube__pool_cb *cb)
 {
-	struct qube__started *s = qube__tree_find_started(p, v->owner, v->name);
+	struct qube__started *s = qube__pool_find_started(p, v->owner, v->name);
 	qube__autofd upper = -1;
 	bool discard;
 	bool collect = false;
@@ -486,7 +393,7 @@ int qube__volume_stop(struct qube__pool_op **out_op, struct qube__pool *p,
 			r = begin_commit(out_op, p, v, s, upper, cb);
 		if (r != 0) {
 			if (r < 0)
-				forget(s);
+				qube__pool_forget(s);
 			return r;
 		}
 	}
@@ -501,7 +408,7 @@ int qube__volume_stop(struct qube__pool_op **out_op, struct qube__pool *p,
 			  f->states[0].n_layers != s->state->n_layers ||
 			  strcmp(f->states[0].layers[0], s->state->layers[0]) != 0;
 	}
-	forget(s);
+	qube__pool_forget(s);
 	if (collect)
 		qube__tree_collect(p);
 	return r;

@@ -13,31 +13,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static int new_stream(struct qube__pool_op **out, struct qube__pool *p,
-		      const struct qube__volume_spec *v, int fd, const struct qube__pool_cb *cb,
-		      const char *option)
-{
-	struct qube__pool_op *op;
-	int r = qube__tree_op_new(&op, p, v->owner, v->name, cb);
-
-	if (r < 0)
-		return r;
-	op->keep = v->revisions_to_keep;
-	op->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	r = op->fd < 0 ? qube__fail_os("cannot use the descriptor") :
-			 qube__helper_create(&op->own, p->env.loop, p->worker_path, option);
-	if (r < 0) {
-		qube__tree_op_free(op);
-		return r;
-	}
-	*out = op;
-	return 0;
-}
-
 static int begun(struct qube__pool_op **out_op, struct qube__pool_op *op, int r)
 {
 	if (r < 0)
-		qube__tree_op_free(op);
+		qube__pool_op_free(op);
 	else if (out_op)
 		*out_op = op;
 	return r;
@@ -60,8 +39,8 @@ static int write_out(struct qube__pool_op *op, int dir, const char *name)
 	int fds[2] = { tree, op->fd };
 
 	op->finish = finish_export;
-	return tree < 0 ? qube__tree_fail(op->p, "open a volume of", op->owner) :
-			  qube__tree_op_job_on(op, op->own, &req, fds);
+	return tree < 0 ? qube__pool_fail(op->p, "open a volume of", op->owner) :
+			  qube__pool_op_job_on(op, op->own, &req, fds);
 }
 
 static int finish_flatten(struct qube__pool_op *op, const struct qube__job_reply *result)
@@ -89,41 +68,41 @@ static int export_layers(struct qube__pool_op *op, const char *from)
 	op->failed = qube__tree_let_layers_go;
 	if (op->merged->n_layers == 1)
 		return write_out(op, op->p->layers, op->merged->layers[0]);
-	r = qube__tree_random_id(op->temp);
+	r = qube__pool_random_id(op->temp);
 	if (r < 0)
 		return r;
 	req.args[req.n_args++] = op->temp;
 	for (uint32_t i = 0; i < op->merged->n_layers; i++)
 		req.args[req.n_args++] = op->merged->layers[i];
 	op->finish = finish_flatten;
-	return qube__tree_op_job_on(op, op->own, &req, fds);
+	return qube__pool_op_job_on(op, op->own, &req, fds);
 }
 
 static int export_tree(struct qube__pool_op *op, const char *from)
 {
-	qube__autofd owner = qube__tree_owner_dir(op->p->volumes, from, false);
+	qube__autofd owner = qube__pool_owner_dir(op->p->volumes, from, false);
 
-	if (qube__tree_find_started(op->p, from, op->name))
+	if (qube__pool_find_started(op->p, from, op->name))
 		return qube__fail(QUBE_E_BUSY, "%s runs: its volume %s cannot be read now", from,
 				  op->name);
-	if (owner < 0 || !qube__tree_exists(owner, ".", op->name))
+	if (owner < 0 || !qube__pool_exists(owner, ".", op->name))
 		return qube__fail_detail(QUBE_E_STATE, QUBE_D_STORAGE,
 					 "volume %s of %s is empty: it never ran", op->name, from);
 	return write_out(op, owner, op->name);
 }
 
-int qube__volume_export(struct qube__pool_op **out_op, struct qube__pool *p,
-			const struct qube__volume_spec *v, int fd, const struct qube__pool_cb *cb)
+int qube__tree_export(struct qube__pool_op **out_op, struct qube__pool *p,
+		      const struct qube__volume_spec *v, int fd, const struct qube__pool_cb *cb)
 {
 	const char *from = v->source ? v->source : v->owner;
 	struct qube__pool_op *op;
-	int r = qube__tree_check_spec(v);
+	int r;
 
-	if (r == 0 && v->kind == QUBE__VOLUME_TMPFS)
-		r = qube__fail_detail(QUBE_E_NOTSUP, QUBE_D_STORAGE,
-				      "volume %s of %s is empty at each start", v->name, v->owner);
-	if (r == 0)
-		r = new_stream(&op, p, v, fd, cb, "--layers");
+	if (v->kind == QUBE__VOLUME_TMPFS)
+		return qube__fail_detail(QUBE_E_NOTSUP, QUBE_D_STORAGE,
+					 "volume %s of %s is empty at each start", v->name,
+					 v->owner);
+	r = qube__pool_new_stream(&op, p, v, fd, cb, "--layers");
 	if (r < 0)
 		return r;
 	return begun(out_op, op,
@@ -151,7 +130,7 @@ static int finish_layers(struct qube__pool_op *op, const struct qube__job_reply 
 	if (r == 0)
 		r = qube__tree_write_file(p, f, op->owner, op->name);
 	if (r < 0)
-		qube__tree_trash(p, p->layers, op->temp);
+		qube__pool_trash(p, p->layers, op->temp);
 	return r < 0 ? r : qube__tree_collect(p);
 }
 
@@ -159,69 +138,66 @@ static int finish_layers(struct qube__pool_op *op, const struct qube__job_reply 
 static int finish_tree(struct qube__pool_op *op, const struct qube__job_reply *result)
 {
 	struct qube__pool *p = op->p;
-	qube__autofd owner = qube__tree_owner_dir(p->volumes, op->owner, true);
-	bool there = owner >= 0 && qube__tree_exists(owner, ".", op->name);
+	qube__autofd owner = qube__pool_owner_dir(p->volumes, op->owner, true);
+	bool there = owner >= 0 && qube__pool_exists(owner, ".", op->name);
 
 	(void)result;
 	if (owner < 0 ||
 	    renameat2(p->tmp, op->temp, owner, op->name,
 		      there ? RENAME_EXCHANGE : RENAME_NOREPLACE) < 0 ||
 	    fsync(owner) < 0 || fsync(p->volumes) < 0)
-		return qube__tree_fail(p, "place a volume of", op->owner);
+		return qube__pool_fail(p, "place a volume of", op->owner);
 	return 0;
 }
 
-int qube__volume_import(struct qube__pool_op **out_op, struct qube__pool *p,
-			const struct qube__volume_spec *v, int fd, const struct qube__pool_cb *cb)
+int qube__tree_import(struct qube__pool_op **out_op, struct qube__pool *p,
+		      const struct qube__volume_spec *v, int fd, const struct qube__pool_cb *cb)
 {
 	struct qube__job_request job = {
 		.type = QUBE__JOB_IMPORT_ARCHIVE,
 		.flags = QUBE__JOB_KEEP_SETID,
-		.number = QUBE__TREE_KEEP_FREE,
+		.number = QUBE__POOL_KEEP_FREE,
 		.n_args = 4,
 		.args = { NULL, "tar", "", "" },
 	};
 	struct qube__pool_op *op;
-	int r = qube__tree_check_spec(v);
 	int fds[2];
+	int r;
 
-	if (r == 0 && !v->save_on_stop)
-		r = qube__fail_detail(QUBE_E_NOTSUP, QUBE_D_STORAGE,
-				      "volume %s of %s is not kept: nothing can be put into it",
-				      v->name, v->owner);
-	if (r == 0 && qube__tree_owner_busy(p, v->owner))
-		r = qube__fail(QUBE_E_BUSY, "a volume of %s is in use", v->owner);
-	if (r == 0)
-		r = new_stream(&op, p, v, fd, cb, NULL);
+	if (!v->save_on_stop)
+		return qube__fail_detail(QUBE_E_NOTSUP, QUBE_D_STORAGE,
+					 "volume %s of %s is not kept: nothing can be put into it",
+					 v->name, v->owner);
+	if (qube__pool_owner_busy(p, v->owner))
+		return qube__fail(QUBE_E_BUSY, "a volume of %s is in use", v->owner);
+	r = qube__pool_new_stream(&op, p, v, fd, cb, NULL);
 	if (r < 0)
 		return r;
 	op->finish = v->kind == QUBE__VOLUME_LAYERED ? finish_layers : finish_tree;
 	fds[0] = op->fd;
 	fds[1] = p->tmp;
-	r = qube__tree_random_id(op->temp);
+	r = qube__pool_random_id(op->temp);
 	job.args[0] = op->temp;
-	return begun(out_op, op, r < 0 ? r : qube__tree_op_job_on(op, op->own, &job, fds));
+	return begun(out_op, op, r < 0 ? r : qube__pool_op_job_on(op, op->own, &job, fds));
 }
 
-int qube__volume_clear(struct qube__pool *p, const struct qube__volume_spec *v)
+int qube__tree_clear(struct qube__pool *p, const struct qube__volume_spec *v)
 {
 	qube__autofree struct qube__volume_file *f = NULL;
 	qube__autofree struct qube__volume_state *state = NULL;
 	qube__autofd owner = -1;
-	int r = qube__tree_check_spec(v);
+	int r;
 
-	if (r < 0)
-		return r;
-	if (qube__tree_owner_busy(p, v->owner))
+	if (qube__pool_owner_busy(p, v->owner))
 		return qube__fail(QUBE_E_BUSY, "volume %s of %s is in use", v->name, v->owner);
 	if (!v->save_on_stop)
 		return 0; /* it is, at each start */
-	owner = qube__tree_owner_dir(p->volumes, v->owner, false);
+	owner = qube__pool_owner_dir(p->volumes, v->owner, false);
 	if (owner < 0)
-		return errno == ENOENT ? 0 : qube__tree_fail(p, "open the volumes of", v->owner);
+		return errno == ENOENT ? 0 : qube__pool_fail(p, "open the volumes of", v->owner);
 	if (v->kind == QUBE__VOLUME_TREE) {
-		r = qube__tree_trash(p, owner, v->name);
-		return r == 0 && fsync(owner) < 0 ? qube__tree_fail(p, "clear", v->name) : r;
+		r = qube__pool_trash(p, owner, v->name);
+		return r == 0 && fsync(owner) < 0 ? qube__pool_fail(p, "clear", v->name) : r;
 	}
 	f = malloc(sizeof(*f));
 	state = calloc(1, sizeof(*state));
@@ -233,35 +209,4 @@ int qube__volume_clear(struct qube__pool *p, const struct qube__volume_spec *v)
 	if (r == 0)
 		r = qube__tree_write_file(p, f, v->owner, v->name);
 	return r < 0 ? r : qube__tree_collect(p);
-}
-
-/* --- */
-
-static struct qube__pool_op *next_stream(struct qube__pool *p)
-{
-	struct qube__list *pos;
-
-	qube__list_foreach (pos, &p->ops) {
-		struct qube__pool_op *op = qube__container_of(pos, struct qube__pool_op, link);
-
-		if (op->own)
-			return op;
-	}
-	return NULL;
-}
-
-void qube__tree_drop_streams(struct qube__pool *p)
-{
-	struct qube__pool_op *op;
-
-	while ((op = next_stream(p))) {
-		struct qube__helper *own = op->own;
-
-		op->own = NULL;
-		qube__helper_destroy(own); /* its job ends, and op with it */
-	}
-	while (!qube__list_empty(&p->ended)) {
-		op = qube__container_of(p->ended.next, struct qube__pool_op, link);
-		qube__tree_op_free(op); /* the pool is closing: at once */
-	}
 }

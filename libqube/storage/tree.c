@@ -20,18 +20,15 @@ static bool on_disk(struct qube__pool *p, const struct qube__volume_spec *v)
 	if (v->kind == QUBE__VOLUME_LAYERED && v->save_on_stop)
 		return qube__tree_has_file(p, v->owner, v->name);
 	if (v->kind == QUBE__VOLUME_TREE && v->save_on_stop)
-		return qube__tree_exists(p->volumes, v->owner, v->name);
+		return qube__pool_exists(p->volumes, v->owner, v->name);
 	return false;
 }
 
 /* Most volumes are nothing until their first start: so a new qube costs one look at the disk. */
-int qube__volume_create(struct qube__pool *p, const struct qube__volume_spec *v)
+int qube__tree_create(struct qube__pool *p, const struct qube__volume_spec *v)
 {
 	qube__autofree struct qube__volume_file *f = NULL;
-	int r = qube__tree_check_spec(v);
 
-	if (r < 0)
-		return r;
 	if (on_disk(p, v))
 		return qube__fail(QUBE_E_EXISTS, "%s has a volume %s in pool %s", v->owner, v->name,
 				  p->name);
@@ -48,7 +45,7 @@ int qube__volume_create(struct qube__pool *p, const struct qube__volume_spec *v)
 
 static bool has_any_file(struct qube__pool *p, const char *owner)
 {
-	int fd = qube__tree_owner_dir(p->volumes, owner, false);
+	int fd = qube__pool_owner_dir(p->volumes, owner, false);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
 	bool found = false;
@@ -67,79 +64,24 @@ static bool has_any_file(struct qube__pool *p, const char *owner)
 	return found;
 }
 
-bool qube__tree_owner_busy(struct qube__pool *p, const char *owner)
+int qube__tree_remove(struct qube__pool *p, const char *owner)
 {
-	struct qube__list *pos;
+	bool layered = has_any_file(p, owner);
+	int r = qube__pool_remove_owner(p, owner);
 
-	if (qube__tree_owner_started(p, owner))
-		return true;
-	qube__list_foreach (pos, &p->ops) {
-		struct qube__pool_op *op = qube__container_of(pos, struct qube__pool_op, link);
-
-		if (!op->quiet && strcmp(op->owner, owner) == 0)
-			return true;
-	}
-	return false;
-}
-
-int qube__volumes_remove(struct qube__pool *p, const char *owner)
-{
-	struct stat st;
-	bool layered;
-	bool there;
-	int r;
-
-	if (!qube__tree_name_ok(owner))
-		return qube__fail(QUBE_E_INVALID, "unusable name of a qube");
-	if (qube__tree_owner_busy(p, owner))
-		return qube__fail(QUBE_E_BUSY, "a volume of %s is in use", owner);
-	layered = has_any_file(p, owner);
-	there = fstatat(p->volumes, owner, &st, AT_SYMLINK_NOFOLLOW) == 0;
-	r = qube__tree_trash(p, p->volumes, owner);
-	/* A new name has nothing to remove, and a flush costs what a start costs. */
-	if (r == 0 &&
-	    (qube__fault_fails(QUBE__FAULT_REMOVE_TRASHED) || (there && fsync(p->volumes) < 0)))
-		r = qube__tree_fail(p, "remove the volumes of", owner);
-	if (r == 0)
-		r = qube__tree_trash(p, p->run, owner);
-	if (r == 0 && layered)
-		r = qube__tree_collect(p);
-	return r;
-}
-
-int qube__volumes_rename(struct qube__pool *p, const char *from, const char *to)
-{
-	struct stat st;
-
-	if (!qube__tree_name_ok(from) || !qube__tree_name_ok(to))
-		return qube__fail(QUBE_E_INVALID, "unusable name of a qube");
-	if (qube__tree_owner_busy(p, from))
-		return qube__fail(QUBE_E_BUSY, "a volume of %s is in use", from);
-	if (fstatat(p->volumes, to, &st, AT_SYMLINK_NOFOLLOW) == 0 ||
-	    fstatat(p->run, to, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		return qube__fail(QUBE_E_EXISTS, "%s has volumes in pool %s", to, p->name);
-	/* Writes of a crashed session first: without their volume they would be thrown away. */
-	if (renameat2(p->run, from, p->run, to, RENAME_NOREPLACE) < 0 && errno != ENOENT)
-		return qube__tree_fail(p, "rename the writes of", from);
-	if (renameat2(p->volumes, from, p->volumes, to, RENAME_NOREPLACE) < 0 && errno != ENOENT) {
-		int r = qube__tree_fail(p, "rename the volumes of", from);
-
-		renameat2(p->run, to, p->run, from, RENAME_NOREPLACE);
-		return r;
-	}
-	return fsync(p->volumes) < 0 ? qube__tree_fail(p, "flush", "volumes") : 0;
+	return r == 0 && layered ? qube__tree_collect(p) : r;
 }
 
 static int finish_clone(struct qube__pool_op *op, const struct qube__job_reply *result)
 {
 	struct qube__pool *p = op->p;
-	qube__autofd owner = qube__tree_owner_dir(p->volumes, op->owner, true);
+	qube__autofd owner = qube__pool_owner_dir(p->volumes, op->owner, true);
 
 	(void)result;
 	if (owner < 0 || renameat2(p->tmp, op->temp, owner, op->name, RENAME_NOREPLACE) < 0 ||
 	    fsync(owner) < 0 || fsync(p->volumes) < 0 ||
 	    qube__fault_fails(QUBE__FAULT_CLONE_PLACED))
-		return qube__tree_fail(p, "place a volume of", op->owner);
+		return qube__pool_fail(p, "place a volume of", op->owner);
 	return 0;
 }
 
@@ -147,23 +89,23 @@ static int clone_tree(struct qube__pool_op **out_op, struct qube__pool *p,
 		      const struct qube__volume_spec *dst, const char *src_owner,
 		      const struct qube__pool_cb *cb)
 {
-	qube__autofd owner = qube__tree_owner_dir(p->volumes, src_owner, false);
-	qube__autofd src = owner < 0 ? -1 : qube__tree_owner_dir(owner, dst->name, false);
+	qube__autofd owner = qube__pool_owner_dir(p->volumes, src_owner, false);
+	qube__autofd src = owner < 0 ? -1 : qube__pool_owner_dir(owner, dst->name, false);
 	struct qube__pool_op *op;
 	int r;
 
 	if (src < 0)
-		return errno == ENOENT ? 0 : qube__tree_fail(p, "open a volume of", src_owner);
-	if (qube__tree_find_started(p, src_owner, dst->name))
+		return errno == ENOENT ? 0 : qube__pool_fail(p, "open a volume of", src_owner);
+	if (qube__pool_find_started(p, src_owner, dst->name))
 		return qube__fail(QUBE_E_BUSY, "%s runs: its volume %s cannot be copied now",
 				  src_owner, dst->name);
-	r = qube__tree_op_new(&op, p, dst->owner, dst->name, cb);
+	r = qube__pool_op_new(&op, p, dst->owner, dst->name, cb);
 	if (r < 0)
 		return r;
 	op->finish = finish_clone;
-	r = qube__tree_op_copy(op, src);
+	r = qube__pool_op_copy(op, src);
 	if (r < 0)
-		qube__tree_op_free(op);
+		qube__pool_op_free(op);
 	else if (out_op)
 		*out_op = op;
 	return r;
@@ -184,16 +126,10 @@ static int clone_layers(struct qube__pool *p, const struct qube__volume_spec *ds
 	return qube__tree_write_file(p, f, dst->owner, dst->name);
 }
 
-int qube__volume_clone(struct qube__pool_op **out_op, struct qube__pool *p,
-		       const struct qube__volume_spec *dst, const char *src_owner,
-		       const struct qube__pool_cb *cb)
+int qube__tree_clone(struct qube__pool_op **out_op, struct qube__pool *p,
+		     const struct qube__volume_spec *dst, const char *src_owner,
+		     const struct qube__pool_cb *cb)
 {
-	int r = qube__tree_check_spec(dst);
-
-	if (r < 0)
-		return r;
-	if (!qube__tree_name_ok(src_owner))
-		return qube__fail(QUBE_E_INVALID, "unusable name of a qube");
 	if (on_disk(p, dst))
 		return qube__fail(QUBE_E_EXISTS, "%s has a volume %s in pool %s", dst->owner,
 				  dst->name, p->name);
@@ -204,17 +140,15 @@ int qube__volume_clone(struct qube__pool_op **out_op, struct qube__pool *p,
 	return clone_tree(out_op, p, dst, src_owner, cb);
 }
 
-int qube__volume_info(struct qube__volume_info *out, struct qube__pool *p,
-		      const struct qube__volume_spec *v)
+int qube__tree_info(struct qube__volume_info *out, struct qube__pool *p,
+		    const struct qube__volume_spec *v)
 {
-	struct qube__started *s = qube__tree_find_started(p, v->owner, v->name);
+	struct qube__started *s = qube__pool_find_started(p, v->owner, v->name);
 	qube__autofree struct qube__volume_file *f = NULL;
 	struct qube__volume_info info = { .started = s != NULL };
 	const char *from = v->source ? v->source : v->owner;
-	int r = qube__tree_check_spec(v);
+	int r;
 
-	if (r < 0)
-		return r;
 	info.exists = on_disk(p, v) || s;
 	if (v->kind != QUBE__VOLUME_LAYERED || !qube__tree_has_file(p, from, v->name)) {
 		*out = info;
@@ -227,9 +161,9 @@ int qube__volume_info(struct qube__volume_info *out, struct qube__pool *p,
 	if (s && s->state && !s->persistent)
 		info.outdated = !qube__volume_file_same(f, &f->states[0], s->state);
 	if (v->save_on_stop) {
-		qube__autofd run = qube__tree_owner_dir(p->run, v->owner, false);
+		qube__autofd run = qube__pool_owner_dir(p->run, v->owner, false);
 
-		info.dirty = !s && run >= 0 && qube__tree_exists(run, v->name, "upper");
+		info.dirty = !s && run >= 0 && qube__pool_exists(run, v->name, "upper");
 		info.n_revisions = f->n_states;
 	}
 	for (uint32_t i = 0; i < info.n_revisions; i++)
@@ -243,18 +177,18 @@ int qube__volume_info(struct qube__volume_info *out, struct qube__pool *p,
 	return 0;
 }
 
-int qube__volume_revert(struct qube__pool *p, const struct qube__volume_spec *v, uint64_t revision)
+int qube__tree_revert(struct qube__pool *p, const struct qube__volume_spec *v, uint64_t revision)
 {
 	qube__autofree struct qube__volume_state *state = NULL;
 	qube__autofree struct qube__volume_file *f = malloc(sizeof(*f));
-	int r = f ? qube__tree_check_spec(v) : qube__fail_nomem();
+	int r;
 
-	if (r < 0)
-		return r;
+	if (!f)
+		return qube__fail_nomem();
 	if (v->kind != QUBE__VOLUME_LAYERED || !v->save_on_stop)
 		return qube__fail_detail(QUBE_E_NOTSUP, QUBE_D_STORAGE,
 					 "volume %s of %s has no revisions", v->name, v->owner);
-	if (qube__tree_owner_busy(p, v->owner))
+	if (qube__pool_owner_busy(p, v->owner))
 		return qube__fail(QUBE_E_BUSY, "volume %s of %s is in use", v->name, v->owner);
 	r = qube__tree_read_file(p, f, v->owner, v->name);
 	for (uint32_t i = 0; r == 0 && !state && i < f->n_states; i++) {
@@ -286,8 +220,8 @@ static int next_usage(struct qube__pool_op *op)
 		open(op->parts.layers[op->next], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	op->next++;
-	return fd < 0 ? qube__tree_fail(op->p, "open a volume of", op->owner) :
-			qube__tree_op_job(op, &req, &fd);
+	return fd < 0 ? qube__pool_fail(op->p, "open a volume of", op->owner) :
+			qube__pool_op_job(op, &req, &fd);
 }
 
 static int finish_usage(struct qube__pool_op *op, const struct qube__job_reply *result)
@@ -315,11 +249,11 @@ static int add_part(struct qube__volume_run *parts, char *path)
 static int list_parts(struct qube__volume_run *parts, struct qube__pool *p,
 		      const struct qube__volume_spec *v)
 {
-	qube__autofd run = qube__tree_owner_dir(p->run, v->owner, false);
+	qube__autofd run = qube__pool_owner_dir(p->run, v->owner, false);
 	qube__autofree struct qube__volume_file *f = NULL;
 	int r = 0;
 
-	if (run >= 0 && qube__tree_exists(run, ".", v->name))
+	if (run >= 0 && qube__pool_exists(run, ".", v->name))
 		r = add_part(parts, qube__text_format("%s/run/%s/%s", p->path, v->owner, v->name));
 	if (r == 0 && v->kind == QUBE__VOLUME_TREE && on_disk(p, v))
 		r = add_part(parts,
@@ -334,14 +268,12 @@ static int list_parts(struct qube__volume_run *parts, struct qube__pool *p,
 	return r;
 }
 
-int qube__volume_usage(struct qube__pool *p, const struct qube__volume_spec *v,
-		       void (*usage)(void *user, uint64_t bytes), const struct qube__pool_cb *cb)
+int qube__tree_usage(struct qube__pool *p, const struct qube__volume_spec *v,
+		     void (*usage)(void *user, uint64_t bytes), const struct qube__pool_cb *cb)
 {
 	struct qube__pool_op *op;
-	int r = qube__tree_check_spec(v);
+	int r = qube__pool_op_new(&op, p, v->owner, v->name, cb);
 
-	if (r == 0)
-		r = qube__tree_op_new(&op, p, v->owner, v->name, cb);
 	if (r < 0)
 		return r;
 	op->usage = usage;
@@ -352,6 +284,46 @@ int qube__volume_usage(struct qube__pool *p, const struct qube__volume_spec *v,
 	else if (r == 0)
 		r = next_usage(op);
 	if (r <= 0)
-		qube__tree_op_free(op);
+		qube__pool_op_free(op);
 	return r;
 }
+
+static int open_tree(struct qube__pool *p)
+{
+	int r = qube__pool_open_part(p, &p->layers, "layers");
+
+	return r < 0 ? r : qube__helper_create(&p->merge, p->env.loop, p->worker_path, "--layers");
+}
+
+/* Jobs and starts that a dead host did not end. A template's writes stay: they have a file. */
+static int clean_up(struct qube__pool *p)
+{
+	int r = qube__tree_recover(p);
+
+	if (r == 0)
+		r = qube__tree_collect(p);
+	if (r == 0)
+		qube__tree_merge_all(p);
+	return r;
+}
+
+const struct qube__pool_driver qube__tree_driver = {
+	.name = "tree",
+	.open = open_tree,
+	.clean_up = clean_up,
+	.remove = qube__tree_remove,
+	.create = qube__tree_create,
+	.clone = qube__tree_clone,
+	.info = qube__tree_info,
+	.usage = qube__tree_usage,
+	.revert = qube__tree_revert,
+	.clear = qube__tree_clear,
+	.export = qube__tree_export,
+	.import = qube__tree_import,
+	.prepare = qube__tree_prepare,
+	.expect = qube__tree_expect,
+	.start = qube__tree_start,
+	.attach = qube__tree_attach,
+	.stop = qube__tree_stop,
+	.import_host = qube__tree_import_host,
+};
