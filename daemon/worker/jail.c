@@ -36,15 +36,21 @@
 
 enum { NOFILE = 16384 }; /* two for each level of a deep tree */
 
-static int empty_root(void)
+static int enter_root(const struct worker_role *role)
 {
+	int r;
+
 	if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) < 0)
 		return qube__fail_os("cannot enter namespaces");
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return qube__fail_os("cannot make mounts private");
 	if (mount("none", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
-		  "size=4k,nr_inodes=2,mode=0555") < 0)
+		  role->programs ? "size=64k,nr_inodes=32,mode=0555" :
+				   "size=4k,nr_inodes=2,mode=0555") < 0)
 		return qube__fail_os("cannot mount an empty root");
+	r = role->programs ? worker_program_root() : 0;
+	if (r < 0)
+		return r;
 	if (chdir("/tmp") < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
 	    umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
 		return qube__fail_os("cannot enter an empty root");
@@ -62,6 +68,10 @@ static uint64_t wanted_capabilities(const struct worker_role *role)
 	/* Root may write where others own; nobody else has more than the kernel lets him. */
 	if (role->as)
 		return role->uid ? 0 : 1ull << CAP_DAC_OVERRIDE;
+	if (role->reader)
+		return 1ull << CAP_DAC_READ_SEARCH;
+	if (role->programs) /* to mount its image; narrowed before the program is run */
+		return 1ull << CAP_DAC_READ_SEARCH | 1ull << CAP_SYS_ADMIN | 1ull << CAP_SETPCAP;
 	if (role->layers) /* trusted.overlay.* */
 		keep |= 1ull << CAP_SYS_ADMIN;
 	return keep;
@@ -212,7 +222,7 @@ int worker_jail(int channel, const struct worker_role *role)
 		return qube__fail_os("cannot close descriptors");
 	if (set_limit(RLIMIT_CORE, 0) < 0 || set_limit(RLIMIT_NOFILE, NOFILE) < 0)
 		return qube__fail_os("cannot set limits");
-	r = empty_root();
+	r = enter_root(role);
 	if (r < 0)
 		return r;
 	if (setgroups(0, NULL) < 0)
@@ -220,5 +230,72 @@ int worker_jail(int channel, const struct worker_role *role)
 	r = drop_capabilities(role);
 	if (r < 0)
 		return r;
-	return FILTERED ? filter_calls() : 0;
+	return !FILTERED	? 0 :
+	       role->programs	? 0 : /* worker_jail_program() */
+				  filter_calls();
+}
+
+/* --- a program of the machine's own: what it may not do --- */
+
+static const int refused[] = {
+	SCMP_SYS(socket),
+	SCMP_SYS(socketpair),
+	SCMP_SYS(ptrace),
+	SCMP_SYS(unshare),
+	SCMP_SYS(setns),
+	SCMP_SYS(mount),
+	SCMP_SYS(umount2),
+	SCMP_SYS(pivot_root),
+	SCMP_SYS(chroot),
+	SCMP_SYS(open_tree),
+	SCMP_SYS(move_mount),
+	SCMP_SYS(mount_setattr),
+	SCMP_SYS(fsopen),
+	SCMP_SYS(fsconfig),
+	SCMP_SYS(fsmount),
+	SCMP_SYS(fspick),
+	SCMP_SYS(bpf),
+	SCMP_SYS(perf_event_open),
+	SCMP_SYS(keyctl),
+	SCMP_SYS(add_key),
+	SCMP_SYS(request_key),
+	SCMP_SYS(userfaultfd),
+	SCMP_SYS(io_uring_setup),
+	SCMP_SYS(process_vm_readv),
+	SCMP_SYS(mknod),
+	SCMP_SYS(process_vm_writev),
+	SCMP_SYS(mknodat),
+	SCMP_SYS(pidfd_getfd),
+};
+
+static int refuse_calls(void)
+{
+	scmp_filter_ctx f = seccomp_init(SCMP_ACT_ALLOW);
+	int r = f ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < sizeof(refused) / sizeof(refused[0]); i++)
+		r = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), refused[i], 0);
+	if (r == 0)
+		r = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
+				     SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_NEWUSER, CLONE_NEWUSER));
+	/* Its flags are in memory, where no filter sees them. */
+	if (r == 0)
+		r = seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+	if (r == 0)
+		r = seccomp_load(f);
+	seccomp_release(f);
+	errno = -r;
+	return r < 0 ? qube__fail_os("cannot load the filter of system calls") : 0;
+}
+
+int worker_jail_program(uint64_t file_bytes)
+{
+	static const struct worker_role reader = { .reader = true };
+	int r = drop_capabilities(&reader);
+
+	if (r < 0)
+		return r;
+	if (set_limit(RLIMIT_FSIZE, file_bytes) < 0)
+		return qube__fail_os("cannot set limits");
+	return FILTERED ? refuse_calls() : 0;
 }

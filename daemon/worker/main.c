@@ -50,8 +50,19 @@ static int run_job(struct worker_job *job, const struct qube__job_request *req, 
 				     req->number);
 	case QUBE__JOB_IMPORT_ARCHIVE:
 		return worker_import_archive(job, fds[0], fds[1], req->args, req->number);
+	case QUBE__JOB_COPY_IMAGE:
+		worker_stage(job, QUBE__JOB_AT_COPY);
+		return worker_copy_image(job, fds[0], fds[1], name);
+	case QUBE__JOB_EXPORT_IMAGE:
+		return worker_export_image(job, fds[0], fds[1]);
+	case QUBE__JOB_IMPORT_IMAGE:
+		return worker_import_image(job, fds[0], fds[1], name, req->number);
+	case QUBE__JOB_MAKE_FS:
+		return worker_make_fs(job, fds[0], fds[1], req->number);
 	case QUBE__JOB_SYNC:
 		worker_stage(job, QUBE__JOB_AT_FLUSH);
+		if (req->flags & QUBE__JOB_ONE_FILE)
+			return fsync(fds[0]) < 0 ? qube__fail_name("flush", "an image") : 0;
 		return qube__fault_fails(QUBE__FAULT_WORKER_SYNC) || syncfs(fds[0]) < 0 ?
 			       qube__fail_name("flush", "the pool") :
 			       0;
@@ -96,6 +107,10 @@ static int parse_role(struct worker_role *role, const char *arg)
 
 	if (strcmp(arg, "--layers") == 0) {
 		role->layers = true;
+		return 0;
+	}
+	if (strcmp(arg, "--programs") == 0) {
+		role->programs = true;
 		return 0;
 	}
 	if (sscanf(arg, "--as=%u:%u%c", &uid, &gid, &rest) != 2)

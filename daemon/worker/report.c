@@ -68,13 +68,13 @@ static int check_cancel(struct worker_job *job)
 	return 0;
 }
 
-int worker_tick(struct worker_job *job)
+int worker_report(struct worker_job *job)
 {
 	struct qube__job_reply reply;
 	uint64_t now;
 	int r;
 
-	if (job->sock < 0 || ++job->ticks % TICKS)
+	if (job->sock < 0)
 		return 0;
 	r = check_cancel(job);
 	now = qube__now_ms();
@@ -83,6 +83,11 @@ int worker_tick(struct worker_job *job)
 	job->reported_ms = now;
 	reply = reply_of(job, QUBE__JOB_PROGRESS);
 	return send_reply(job, &reply);
+}
+
+int worker_tick(struct worker_job *job)
+{
+	return ++job->ticks % TICKS ? 0 : worker_report(job);
 }
 
 int worker_wait(struct worker_job *job, int fd, short events)

@@ -32,6 +32,8 @@ struct worker_job {
 
 /* report.c: 0, QUBE_E_CANCELED when the library asked to stop, QUBE_E_CLOSED when it is gone. */
 int worker_tick(struct worker_job *job);
+/* The same, at once. */
+int worker_report(struct worker_job *job);
 /* Waits until fd is ready for poll's events, or for a moment. As worker_tick. */
 int worker_wait(struct worker_job *job, int fd, short events);
 void worker_plan(struct worker_job *job);
@@ -84,6 +86,12 @@ int worker_receive(struct worker_job *job, int in, int dir, const char *const *a
 /* export.c: a tree as a tar file. */
 int worker_export(struct worker_job *job, int root, int out);
 
+/* image.c: what a guest has as a disk; bytes, of which nothing is looked at. */
+int worker_copy_image(struct worker_job *job, int src, int parent, const char *name);
+int worker_export_image(struct worker_job *job, int src, int out);
+int worker_import_image(struct worker_job *job, int in, int parent, const char *name,
+			uint64_t keep_free);
+
 /* walk.c: a tree that may mean harm, entry by entry and by descriptors. */
 struct worker_level {
 	DIR *src;
@@ -125,13 +133,23 @@ int worker_import(struct worker_job *job, int host, int parent, const char *name
 
 /* What a worker is for. */
 struct worker_role {
-	bool layers; /* it makes and removes layers */
-	bool as;     /* it copies files for uid and gid, with their rights alone */
+	bool layers;   /* it makes and removes layers */
+	bool programs; /* it does one MAKE_FS, for which it runs a program */
+	bool reader;   /* nothing but reading, of whatever is there */
+	bool as;       /* it copies files for uid and gid, with their rights alone */
 	uid_t uid;
 	gid_t gid;
 };
 
 /* jail.c: gives up everything that a job does not need. */
 int worker_jail(int channel, const struct worker_role *role);
+
+/* Before the program: nothing is left but reading, and no file grows beyond so much. */
+int worker_jail_program(uint64_t file_bytes);
+
+/* programs.c: a root with what the machine's programs are, and nothing else; read-only. */
+int worker_program_root(void);
+/* mkfs.c */
+int worker_make_fs(struct worker_job *job, int tree, int image_mount, uint64_t number);
 
 #endif

@@ -23,6 +23,10 @@ int qube__job_type_fds(uint32_t type)
 	case QUBE__JOB_IMPORT_ARCHIVE:
 	case QUBE__JOB_SEND:
 	case QUBE__JOB_RECEIVE:
+	case QUBE__JOB_COPY_IMAGE:
+	case QUBE__JOB_EXPORT_IMAGE:
+	case QUBE__JOB_IMPORT_IMAGE:
+	case QUBE__JOB_MAKE_FS:
 		return 2;
 	case QUBE__JOB_REMOVE_TREE:
 	case QUBE__JOB_USAGE:
@@ -45,6 +49,12 @@ static bool flags_known(uint32_t type, uint32_t flags)
 		return (flags & ~(uint32_t)QUBE__JOB_KEEP_SETID) == 0;
 	case QUBE__JOB_RECEIVE:
 		return (flags & ~(uint32_t)QUBE__JOB_REPLACE) == 0;
+	case QUBE__JOB_COPY_IMAGE:
+		return (flags & ~(uint32_t)QUBE__JOB_FLUSH) == 0;
+	case QUBE__JOB_MAKE_FS:
+		return (flags & ~(uint32_t)(QUBE__JOB_EMPTY | QUBE__JOB_NO_JOURNAL)) == 0;
+	case QUBE__JOB_SYNC:
+		return (flags & ~(uint32_t)QUBE__JOB_ONE_FILE) == 0;
 	default:
 		return flags == 0;
 	}
@@ -55,6 +65,8 @@ static bool args_plausible(uint32_t type, uint32_t n)
 	switch (type) {
 	case QUBE__JOB_COPY_TREE:
 	case QUBE__JOB_SEND:
+	case QUBE__JOB_COPY_IMAGE:
+	case QUBE__JOB_IMPORT_IMAGE:
 		return n == 1;
 	case QUBE__JOB_RECEIVE:
 		return n == 2;

@@ -28,7 +28,7 @@ enum qube__job_type {
 	/* fd 0: the host's root (read-only); fd 1: directory in which args[0] is made; args[1...]:
 	 * packages to include besides the default set. number: bytes that must stay free. */
 	QUBE__JOB_IMPORT_HOST = 4,
-	/* fd 0: a directory of the file system to flush. */
+	/* fd 0: a directory of the file system to flush, or a file. */
 	QUBE__JOB_SYNC = 5,
 	/* fd 0: a file, without a key also a stream, or the directory of an image; fd 1: directory
 	 * in which args[0] is made; args[1]: "tar" or "oci"; args[2], args[3]: public key and
@@ -46,6 +46,18 @@ enum qube__job_type {
 	/* fd 0: such a stream; fd 1: directory in which args[0] is made, called args[1] until all
 	 * of it is there. number: bytes that are taken at most, 0: what fits. */
 	QUBE__JOB_RECEIVE = 11,
+	/* fd 0: an image; fd 1: directory in which args[0] is made as a copy of it, with its holes
+	 * and its time. */
+	QUBE__JOB_COPY_IMAGE = 12,
+	/* fd 0: an image; fd 1: what its bytes are written to. */
+	QUBE__JOB_EXPORT_IMAGE = 13,
+	/* fd 0: a file or stream of an image's bytes; fd 1: directory in which args[0] is made of
+	 * them, flushed. number: bytes that must stay free. */
+	QUBE__JOB_IMPORT_IMAGE = 14,
+	/* fd 0: a tree; fd 1: a detached mount of an empty file, which becomes an ext4 of the tree,
+	 * flushed. number: bytes that must stay free; with EMPTY its size. For a helper with the
+	 * option --programs, which does one such job. */
+	QUBE__JOB_MAKE_FS = 15,
 	/* Ends the running job; no descriptor. Answered by that job's DONE. */
 	QUBE__JOB_CANCEL = 6,
 };
@@ -59,7 +71,19 @@ enum {
 	QUBE__JOB_NO_DEFAULTS = 8,
 	/* RECEIVE: what has the name already is replaced; directories are joined. */
 	QUBE__JOB_REPLACE = 16,
+	/* COPY_IMAGE: it is on the disk before it is said to be done. */
+	QUBE__JOB_FLUSH = 32,
+	/* MAKE_FS: nothing is in it; fd 0 is not looked at. */
+	QUBE__JOB_EMPTY = 64,
+	/* MAKE_FS: it has no journal, as what is thrown away or never written to needs none. */
+	QUBE__JOB_NO_JOURNAL = 128,
+	/* SYNC: fd 0 is a file, and nothing else is flushed. */
+	QUBE__JOB_ONE_FILE = 256,
 };
+
+/* Where mke2fs is, on the machines that have it; the last is NULL. */
+#define QUBE__JOB_MKE2FS                                                                           \
+	"/usr/sbin/mke2fs", "/sbin/mke2fs", "/usr/bin/mke2fs", "/usr/local/sbin/mke2fs", NULL
 
 struct qube__job_request {
 	uint32_t type; /* enum qube__job_type */

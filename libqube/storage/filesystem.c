@@ -27,10 +27,10 @@ static bool tmpfs_lacks_ids(void)
 }
 
 /* Two files without a name, the second a clone of the first. */
-static bool shares(int dir)
+bool qube__pool_shares(const struct qube__pool *p)
 {
-	qube__autofd a = openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	qube__autofd b = openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	qube__autofd a = openat(p->tmp, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	qube__autofd b = openat(p->tmp, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 
 	return a >= 0 && b >= 0 && pwrite(a, "x", 1, 0) == 1 && ioctl(b, FICLONE, a) == 0;
 }
@@ -53,7 +53,7 @@ int qube__pool_look(struct qube__pool_look *out, struct qube__pool *p)
 		{ V9FS_MAGIC, "9p", true },
 		{ MAGIC_XFS, "xfs", false },
 	};
-	struct qube__pool_look look = { .shares = shares(p->tmp) };
+	struct qube__pool_look look = { .shares = qube__pool_shares(p) };
 	struct statfs fs;
 
 	if (fstatfs(p->dir, &fs) < 0)

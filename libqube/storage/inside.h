@@ -17,6 +17,7 @@
 /* A driver: how a pool keeps its volumes. Members are what pool.h says of qube__volume_X(). */
 struct qube__pool_driver {
 	const char *name;
+	uint32_t kinds; /* of volumes: a bit each */
 	/* The driver's own directories and helpers. */
 	int (*open)(struct qube__pool *p);
 	/* What a dead host left. */
@@ -52,6 +53,8 @@ struct qube__pool_driver {
 };
 
 extern const struct qube__pool_driver qube__tree_driver;
+extern const struct qube__pool_driver qube__reflink_driver;
+extern const struct qube__pool_driver qube__file_driver;
 
 struct qube__pool {
 	const struct qube__pool_driver *driver;
@@ -81,6 +84,8 @@ struct qube__started {
 	uint32_t kind;
 	bool persistent;
 	bool discard; /* persistent, but not this session */
+	bool in_place;
+	bool fresh; /* BLOCK, persistent: what it writes to was made for this session */
 	bool stopping;
 	char source[QUBE__OWNER_MAX];	  /* empty: none */
 	struct qube__volume_state *state; /* LAYERED: what it runs on; owned */
@@ -110,9 +115,12 @@ struct qube__pool_op {
 	uint32_t next;
 };
 
+/* filesystem.c: a copy of a file shares its data. */
+bool qube__pool_shares(const struct qube__pool *p);
+
 /* pool.c */
 bool qube__pool_name_ok(const char *name);
-int qube__pool_check_spec(const struct qube__volume_spec *v);
+int qube__pool_check_spec(const struct qube__pool *p, const struct qube__volume_spec *v);
 /* As qube__fail_os; a full disk is QUBE_E_LIMIT and says so. */
 int qube__pool_fail(struct qube__pool *p, const char *what, const char *name);
 void qube__pool_log(struct qube__pool *p, int priority, const char *fmt, ...)
@@ -132,6 +140,17 @@ bool qube__pool_owner_started(struct qube__pool *p, const char *owner);
 /* Opens (and with make makes) OWNER below volumes/ or run/. -1 with errno. */
 int qube__pool_owner_dir(int dir, const char *owner, bool make);
 bool qube__pool_exists(int dir, const char *owner, const char *entry);
+/* Of a session that ended badly, in run/OWNER: what was to be discarded goes now; what it wrote
+ * (content) is gone on with, unless the next one were to discard that too. */
+int qube__pool_check_leftovers(struct qube__pool *p, int owner, const struct qube__volume_spec *v,
+			       const char *content);
+/* Said on the disk, before there is anything to discard: it holds after a crash too. */
+int qube__pool_mark_discard(struct qube__pool *p, int owner, int dir, const char *name);
+bool qube__pool_marked_discard(struct qube__pool *p, const char *owner, const char *name);
+/* All that a session wrote, out of sight. */
+int qube__pool_throw_away(struct qube__pool *p, const char *owner, const char *name);
+/* An op's failed: a commit that failed leaves the writes to the next start. */
+void qube__pool_stop_failed(struct qube__pool_op *op);
 /* Its volumes/OWNER and run/OWNER, out of sight. */
 int qube__pool_remove_owner(struct qube__pool *p, const char *owner);
 /* An export or import of it is under way. */
@@ -151,6 +170,9 @@ int qube__pool_op_job_on(struct qube__pool_op *op, struct qube__helper *helper,
 			 const struct qube__job_request *req, const int *fds);
 /* A copy of directory src into tmp/; finish moves it. */
 int qube__pool_op_copy(struct qube__pool_op *op, int src);
+/* Makes tmp/TEMP a file system of the tree, or of so many bytes and nothing in it (flags:
+ * QUBE__JOB_EMPTY, QUBE__JOB_NO_JOURNAL), with a helper of its own. */
+int qube__pool_op_make_fs(struct qube__pool_op *op, int tree, uint32_t flags, uint64_t number);
 /* An operation that waits for somebody at fd, with a helper of its own. */
 int qube__pool_new_stream(struct qube__pool_op **out, struct qube__pool *p,
 			  const struct qube__volume_spec *v, int fd, const struct qube__pool_cb *cb,

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <stdio.h>
+#include <sys/mount.h>
 
 static void release(struct qube__pool_op *op)
 {
@@ -148,6 +149,36 @@ int qube__pool_op_copy(struct qube__pool_op *op, int src)
 		return r;
 	req.args[0] = op->temp;
 	return qube__pool_op_job(op, &req, fds);
+}
+
+/* The file is handed over as a mount that is nowhere, as the helper has no path to it, and what it
+ * runs takes a path. */
+static int open_place(struct qube__pool *p, const char *name)
+{
+	qube__autofd fd = openat(p->tmp, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int place = fd < 0 ? -1 : open_tree(p->tmp, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	return place < 0 ? qube__pool_fail(p, "make", "an image") : place;
+}
+
+int qube__pool_op_make_fs(struct qube__pool_op *op, int tree, uint32_t flags, uint64_t number)
+{
+	struct qube__job_request req = { .type = QUBE__JOB_MAKE_FS,
+					 .flags = flags,
+					 .number = number };
+	struct qube__pool *p = op->p;
+	int r = qube__pool_random_id(op->temp);
+	qube__autofd place = r < 0 ? r : open_place(p, op->temp);
+	int fds[2] = { tree, place };
+
+	if (place < 0)
+		return place;
+	r = qube__helper_create(&op->own, p->env.loop, p->worker_path, "--programs");
+	if (r == 0)
+		r = qube__pool_op_job_on(op, op->own, &req, fds);
+	if (r < 0)
+		unlinkat(p->tmp, op->temp, 0);
+	return r;
 }
 
 void qube__pool_op_cancel(struct qube__pool_op *op)

@@ -31,14 +31,14 @@ bool qube__pool_name_ok(const char *name)
 	return n && n < QUBE__OWNER_MAX && name[n] == '\0' && name[0] != '.' && name[0] != '-';
 }
 
-int qube__pool_check_spec(const struct qube__volume_spec *v)
+int qube__pool_check_spec(const struct qube__pool *p, const struct qube__volume_spec *v)
 {
 	if (!qube__pool_name_ok(v->owner) || !qube__pool_name_ok(v->name) || strchr(v->name, '.') ||
 	    (v->source && !qube__pool_name_ok(v->source)))
 		return qube__fail(QUBE_E_INVALID, "a volume with an unusable name");
-	if (v->kind < QUBE__VOLUME_LAYERED || v->kind > QUBE__VOLUME_TMPFS)
-		return qube__fail(QUBE_E_INVALID, "volume %s of %s has kind %u", v->name, v->owner,
-				  v->kind);
+	if (v->kind > QUBE__VOLUME_BLOCK || !(p->driver->kinds & 1u << v->kind))
+		return qube__fail(QUBE_E_INVALID, "volume %s of %s has kind %u in pool %s", v->name,
+				  v->owner, v->kind, p->name);
 	if ((v->snap_on_start && v->save_on_stop) || (v->source && !v->snap_on_start))
 		return qube__fail(QUBE_E_NOTSUP,
 				  "volume %s of %s cannot both follow a source and be "
@@ -261,12 +261,27 @@ static int clean_up(struct qube__pool *p)
 	return r < 0 ? r : 0;
 }
 
+static const struct qube__pool_driver *find_driver(const char *name)
+{
+	static const struct qube__pool_driver *const drivers[] = {
+		&qube__tree_driver,
+		&qube__reflink_driver,
+		&qube__file_driver,
+	};
+
+	for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
+		if (!name || !strcmp(drivers[i]->name, name))
+			return drivers[i];
+	qube__fail(QUBE_E_NOTSUP, "no pool has driver '%.32s' here", name);
+	return NULL;
+}
+
 static int fill_pool(struct qube__pool *p, const struct qube__pool_env *env, const char *name)
 {
 	int r;
 
 	p->env = *env;
-	p->driver = &qube__tree_driver;
+	p->env.driver = NULL;
 	p->dir = p->layers = p->volumes = p->run = p->tmp = p->trash = -1;
 	qube__list_init(&p->ops);
 	qube__list_init(&p->ended);
@@ -292,9 +307,12 @@ static int fill_pool(struct qube__pool *p, const struct qube__pool_env *env, con
 
 int qube__pool_open(struct qube__pool **out, const struct qube__pool_env *env, const char *name)
 {
+	const struct qube__pool_driver *driver = find_driver(env->driver);
 	struct qube__pool *p;
 	int r;
 
+	if (!driver)
+		return QUBE_E_NOTSUP;
 	if (!qube__pool_name_ok(name) || strchr(name, '.'))
 		return qube__fail(QUBE_E_INVALID, "unusable pool name");
 	if (env->state_dir[0] != '/')
@@ -302,6 +320,7 @@ int qube__pool_open(struct qube__pool **out, const struct qube__pool_env *env, c
 	p = calloc(1, sizeof(*p));
 	if (!p)
 		return qube__fail_nomem();
+	p->driver = driver;
 	r = fill_pool(p, env, name);
 	if (r < 0) {
 		struct qube__err why;
@@ -379,6 +398,16 @@ int qube__pool_destroy(const struct qube__pool_env *env, const char *name)
 const char *qube__pool_name(const struct qube__pool *p)
 {
 	return p->name;
+}
+
+const char *qube__pool_driver(const struct qube__pool *p)
+{
+	return p->driver->name;
+}
+
+bool qube__pool_is_block(const struct qube__pool *p)
+{
+	return p->driver->kinds & 1u << QUBE__VOLUME_BLOCK;
 }
 
 int qube__pool_info(struct qube__pool_info *out, struct qube__pool *p)

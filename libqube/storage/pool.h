@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Pools and their volumes, as core uses them. The driver is `tree`: a pool is the directory
- * STATE/pools/NAME with
+ * Pools and their volumes, as core uses them. A pool is the directory STATE/pools/NAME; its driver
+ * says what is in it. Of the driver `tree`:
  *
  *   layers/ID/              immutable trees, shared by every volume that lists them
+ *   images/KEY.img          what a list of layers shows, as a disk (for what takes block devices)
  *   volumes/OWNER/VOL.vol   revisions of a persistent layered volume (volume_file.h)
  *   volumes/OWNER/VOL/      a persistent tree, the guest's
  *   run/OWNER/VOL/          what a started volume writes into: {upper,work}, or a tree
  *   tmp/ trash/             made and deleted outside the caller's path
+ *
+ * and of `reflink` and `file`, which keep disks as raw images (block.h):
+ *
+ *   volumes/OWNER/VOL.img   the committed state; never written to, but replaced
+ *   volumes/OWNER/VOL.N@SECONDS.img      an old one
+ *   run/OWNER/VOL/          of a started volume: what it writes to, or another name of what it
+ * reads
  *
  * Nothing here waits for a disk that holds a tree: what copies, deletes or flushes one is a job of
  * qube-worker. Such calls return 1 and report through `done` from the loop's dispatch; they return
@@ -38,6 +46,7 @@ struct qube__pool_env {
 	struct qube__loop *loop;
 	const char *state_dir;	 /* absolute, 0700, locked by the caller */
 	const char *worker_path; /* absolute path of qube-worker */
+	const char *driver;	 /* "tree", "reflink" or "file"; NULL: "tree" */
 	void *user;
 	/* Optional. Called once in open(), before what a dead host left is thrown away: the place
 	 * for qube__volume_attach(). */
@@ -49,16 +58,19 @@ struct qube__pool_env {
 
 /* One volume of a qube, as core's model has it. Borrowed for the call. */
 struct qube__volume_spec {
-	const char *owner;  /* the qube */
-	const char *name;   /* "root", "private", "volatile" */
-	uint32_t kind;	    /* LAYERED (root), TREE (private), TMPFS (volatile) */
+	const char *owner; /* the qube */
+	const char *name;  /* "root", "private", "volatile" */
+	/* tree: LAYERED (root), TREE (private), TMPFS (volatile); reflink, file: BLOCK */
+	uint32_t kind;
+	bool block;	    /* the machine takes block devices, and nothing else */
+	bool in_place;	    /* BLOCK: a file system is made in it, written to without a copy */
 	bool snap_on_start; /* starts from source's committed state, is discarded at stop */
 	bool save_on_stop;  /* persistent */
 	bool read_only;
 	const char *source; /* snap_on_start: owner of the source volume; NULL: empty */
 	uint64_t size_bytes;
-	int32_t revisions_to_keep; /* LAYERED: old states kept besides the current one */
-	bool discard; /* LAYERED, save_on_stop: as if it were not, unless stop says KEEP */
+	int32_t revisions_to_keep; /* old states kept besides the current one */
+	bool discard;		   /* save_on_stop: as if it were not, unless stop says KEEP */
 };
 
 struct qube__pool_cb {
@@ -85,8 +97,8 @@ struct qube__pool_look {
 
 struct qube__revision {
 	uint64_t number;
-	int64_t time; /* seconds since the epoch */
-	uint32_t n_layers;
+	int64_t time;	   /* seconds since the epoch */
+	uint32_t n_layers; /* LAYERED */
 	bool current;
 };
 
@@ -99,7 +111,8 @@ struct qube__volume_info {
 	struct qube__revision revisions[QUBE__REVISIONS_MAX];
 };
 
-/* Creates the pool's directory if there is none. The pool is bind-mounted on itself nosuid, nodev,
+/* QUBE_E_NOTSUP if its driver is unknown, or reflink and its file system shares no data. Creates
+ * the pool's directory if there is none. The pool is bind-mounted on itself nosuid, nodev,
  * noexec until close (threat 32). name: letters, digits, '-', '_'. */
 int qube__pool_open(struct qube__pool **out, const struct qube__pool_env *env, const char *name);
 /* Running operations end with QUBE_E_CANCELED. Started volumes stay as they are on disk. */
@@ -107,6 +120,8 @@ void qube__pool_close(struct qube__pool *p);
 /* Deletes a closed pool. QUBE_E_BUSY unless it holds no volume. */
 int qube__pool_destroy(const struct qube__pool_env *env, const char *name);
 const char *qube__pool_name(const struct qube__pool *p);
+const char *qube__pool_driver(const struct qube__pool *p);
+bool qube__pool_is_block(const struct qube__pool *p); /* its volumes are of kind BLOCK */
 int qube__pool_info(struct qube__pool_info *out, struct qube__pool *p);
 int qube__pool_look(struct qube__pool_look *out, struct qube__pool *p);
 /* Calls fn for every owner that has something on disk, until it returns non-zero. */
@@ -139,16 +154,17 @@ int qube__volume_revert(struct qube__pool *p, const struct qube__volume_spec *v,
 /* The volume is empty, as when it was new; a layered one can be reverted. QUBE_E_BUSY while in use.
  */
 int qube__volume_clear(struct qube__pool *p, const struct qube__volume_spec *v);
-/* Its committed content as a tar file to fd (borrowed); a tree's only while it is not started. A
- * reader that stalls delays nobody. Always 1 or an error. */
+/* Its committed content as a tar file (BLOCK: the raw image) to fd (borrowed); a tree's only while
+ * it is not started. A reader that stalls delays nobody. Always 1 or an error. */
 int qube__volume_export(struct qube__pool_op **out_op, struct qube__pool *p,
 			const struct qube__volume_spec *v, int fd, const struct qube__pool_cb *cb);
-/* A tar file from fd (borrowed; a file or a stream) takes the place of its content, at once or not
- * at all. QUBE_E_BUSY while in use. Always 1 or an error. */
+/* A tar file (BLOCK: a raw image) from fd (borrowed; a file or a stream) takes the place of its
+ * content, at once or not at all. QUBE_E_BUSY while in use. Always 1 or an error. */
 int qube__volume_import(struct qube__pool_op **out_op, struct qube__pool *p,
 			const struct qube__volume_spec *v, int fd, const struct qube__pool_cb *cb);
 
-/* What must be copied before start (a disposable's private volume). 0, 1 or an error. */
+/* What must be copied or made before start: a disposable's private volume, the work copy of an
+ * image, a private disk, the image of layers. 0, 1 or an error. */
 int qube__volume_prepare(struct qube__pool_op **out_op, struct qube__pool *p,
 			 const struct qube__volume_spec *v, const struct qube__pool_cb *cb);
 /* What starting a volume gives that is still being prepared; there is nothing yet. out is owned. */

@@ -37,30 +37,6 @@ static int layer_paths(struct qube__volume_run *run, struct qube__pool *p,
 	return 0;
 }
 
-/* Of a session that ended badly: what was to be discarded goes now, the rest is gone on with. */
-static int check_leftovers(struct qube__pool *p, int owner, const struct qube__volume_spec *v)
-{
-	if (!v->save_on_stop || qube__pool_exists(owner, v->name, QUBE__POOL_DISCARD))
-		return qube__pool_trash(p, owner, v->name);
-	if (v->discard && qube__pool_exists(owner, v->name, "upper"))
-		return qube__fail(QUBE_E_STATE,
-				  "volume %s of %s has writes that were not saved: start and stop "
-				  "it once to keep them",
-				  v->name, v->owner);
-	return 0;
-}
-
-/* Said on the disk, before there is anything to discard: it holds after a crash too. */
-static int mark_discard(struct qube__pool *p, int owner, int dir, const char *name)
-{
-	qube__autofd fd =
-		openat(dir, QUBE__POOL_DISCARD, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-
-	if (fd < 0 || fsync(fd) < 0 || fsync(dir) < 0 || fsync(owner) < 0 || fsync(p->run) < 0)
-		return qube__pool_fail(p, "make room for the writes of", name);
-	return 0;
-}
-
 /* run/OWNER/VOL with upper and an empty work; a snapshot's is always fresh. */
 static int make_upper(struct qube__volume_run *run, struct qube__pool *p,
 		      const struct qube__volume_spec *v)
@@ -71,7 +47,7 @@ static int make_upper(struct qube__volume_run *run, struct qube__pool *p,
 
 	if (owner < 0)
 		return qube__pool_fail(p, "make room for the writes of", v->owner);
-	r = check_leftovers(p, owner, v);
+	r = qube__pool_check_leftovers(p, owner, v, "upper");
 	if (r < 0)
 		return r;
 	dir = qube__pool_owner_dir(owner, v->name, true);
@@ -82,7 +58,7 @@ static int make_upper(struct qube__volume_run *run, struct qube__pool *p,
 	if (r < 0)
 		return r;
 	if (v->discard)
-		r = mark_discard(p, owner, dir, v->owner);
+		r = qube__pool_mark_discard(p, owner, dir, v->owner);
 	if (r < 0)
 		return r;
 	if (make_guest_dir(dir, "upper") < 0 || make_guest_dir(dir, "work") < 0)
@@ -218,12 +194,9 @@ int qube__tree_attach(struct qube__pool *p, const struct qube__volume_spec *v,
 	if (r < 0)
 		return r;
 	(void)qube__steal(state);
-	if (v->kind == QUBE__VOLUME_LAYERED && v->save_on_stop) {
-		qube__autofd owner = qube__pool_owner_dir(p->run, v->owner, false);
-
+	if (v->kind == QUBE__VOLUME_LAYERED && v->save_on_stop)
 		qube__pool_find_started(p, v->owner, v->name)->discard =
-			owner >= 0 && qube__pool_exists(owner, v->name, QUBE__POOL_DISCARD);
-	}
+			qube__pool_marked_discard(p, v->owner, v->name);
 	return 0;
 }
 
@@ -286,20 +259,6 @@ int qube__tree_prepare(struct qube__pool_op **out_op, struct qube__pool *p,
 	return r;
 }
 
-/* All that the session wrote, out of sight; the owner's directory goes when it is empty. */
-static int throw_away(struct qube__pool *p, const char *owner_name, const char *name)
-{
-	qube__autofd owner = qube__pool_owner_dir(p->run, owner_name, false);
-	int r;
-
-	if (owner < 0)
-		return errno == ENOENT ? 0 : qube__pool_fail(p, "open the writes of", owner_name);
-	r = qube__pool_trash(p, owner, name);
-	if (r == 0)
-		unlinkat(p->run, owner_name, AT_REMOVEDIR); /* fails while it has others */
-	return r;
-}
-
 /* True when the session wrote something: 0 no, 1 yes, or an error. */
 static int has_writes(struct qube__pool *p, const char *owner, const char *name, int *out_fd)
 {
@@ -324,14 +283,6 @@ static int has_writes(struct qube__pool *p, const char *owner, const char *name,
 	return n > 2;
 }
 
-static void stop_failed(struct qube__pool_op *op)
-{
-	struct qube__started *s = qube__pool_find_started(op->p, op->owner, op->name);
-
-	if (s)
-		qube__pool_forget(s);
-}
-
 static int finish_stop(struct qube__pool_op *op, const struct qube__job_reply *result)
 {
 	struct qube__started *s = qube__pool_find_started(op->p, op->owner, op->name);
@@ -344,7 +295,7 @@ static int finish_stop(struct qube__pool_op *op, const struct qube__job_reply *r
 		qube__pool_forget(s);
 	qube__fault(QUBE__FAULT_COMMIT_DONE);
 	/* The state is committed: what fails now is untidy, not wrong. */
-	if (throw_away(op->p, op->owner, op->name) < 0 || qube__tree_collect(op->p) < 0)
+	if (qube__pool_throw_away(op->p, op->owner, op->name) < 0 || qube__tree_collect(op->p) < 0)
 		qube__pool_log(op->p, 4, "%s", qube_error_last()->message);
 	qube__tree_merge(op->p, op->owner, op->name);
 	return 0;
@@ -362,7 +313,7 @@ static int begin_commit(struct qube__pool_op **out_op, struct qube__pool *p,
 		return r;
 	op->keep = v->revisions_to_keep;
 	op->finish = finish_stop;
-	op->failed = stop_failed;
+	op->failed = qube__pool_stop_failed;
 	r = qube__pool_op_job(op, &req, &upper);
 	if (r < 0) {
 		qube__pool_op_free(op);
@@ -399,7 +350,7 @@ int qube__tree_stop(struct qube__pool_op **out_op, struct qube__pool *p,
 	}
 	r = 0;
 	if (s->kind != QUBE__VOLUME_TMPFS && !(s->kind == QUBE__VOLUME_TREE && s->persistent))
-		r = throw_away(p, s->owner, s->name);
+		r = qube__pool_throw_away(p, s->owner, s->name);
 	/* Layers that only this one still ran on may go now. */
 	if (s->state && s->source[0]) {
 		qube__autofree struct qube__volume_file *f = malloc(sizeof(*f));

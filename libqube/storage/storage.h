@@ -26,9 +26,9 @@ struct qube__volume_run {
 	uint32_t kind;
 	uint32_t n_layers;
 	char *layers[QUBE__LAYERS_MAX]; /* newest first; read-only; ids on disk are those inside */
-	char *upper;			/* LAYERED: the writable directory; TREE: the directory */
-	char *work;			/* LAYERED: overlayfs's work directory, beside upper */
-	uint64_t size_bytes;		/* TMPFS: its size; else the volume's nominal size */
+	char *upper; /* LAYERED: the writable directory; TREE: the directory; BLOCK: the image */
+	char *work;  /* LAYERED: overlayfs's work directory, beside upper */
+	uint64_t size_bytes; /* TMPFS, BLOCK: its size; else the volume's nominal size */
 	bool read_only;
 	bool discard; /* thrown away at stop: needs no syncing */
 };

@@ -309,6 +309,7 @@ static int clean_up(struct qube__pool *p)
 
 const struct qube__pool_driver qube__tree_driver = {
 	.name = "tree",
+	.kinds = 1u << QUBE__VOLUME_LAYERED | 1u << QUBE__VOLUME_TREE | 1u << QUBE__VOLUME_TMPFS,
 	.open = open_tree,
 	.clean_up = clean_up,
 	.remove = qube__tree_remove,

@@ -73,6 +73,7 @@ int qube__pool_remember(struct qube__pool *p, const struct qube__volume_spec *v,
 	s->kind = v->kind;
 	s->persistent = v->save_on_stop;
 	s->discard = v->discard;
+	s->in_place = v->in_place;
 	s->state = state;
 	qube__list_append(&p->started, &s->link);
 	return 0;
@@ -104,6 +105,57 @@ bool qube__pool_owner_busy(struct qube__pool *p, const char *owner)
 			return true;
 	}
 	return false;
+}
+
+int qube__pool_check_leftovers(struct qube__pool *p, int owner, const struct qube__volume_spec *v,
+			       const char *content)
+{
+	if (!v->save_on_stop || qube__pool_exists(owner, v->name, QUBE__POOL_DISCARD))
+		return qube__pool_trash(p, owner, v->name);
+	if (v->discard && qube__pool_exists(owner, v->name, content))
+		return qube__fail(QUBE_E_STATE,
+				  "volume %s of %s has writes that were not saved: start and stop "
+				  "it once to keep them",
+				  v->name, v->owner);
+	return 0;
+}
+
+int qube__pool_mark_discard(struct qube__pool *p, int owner, int dir, const char *name)
+{
+	qube__autofd fd =
+		openat(dir, QUBE__POOL_DISCARD, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd < 0 || fsync(fd) < 0 || fsync(dir) < 0 || fsync(owner) < 0 || fsync(p->run) < 0)
+		return qube__pool_fail(p, "make room for the writes of", name);
+	return 0;
+}
+
+int qube__pool_throw_away(struct qube__pool *p, const char *owner_name, const char *name)
+{
+	qube__autofd owner = qube__pool_owner_dir(p->run, owner_name, false);
+	int r;
+
+	if (owner < 0)
+		return errno == ENOENT ? 0 : qube__pool_fail(p, "open the writes of", owner_name);
+	r = qube__pool_trash(p, owner, name);
+	if (r == 0)
+		unlinkat(p->run, owner_name, AT_REMOVEDIR); /* fails while it has others */
+	return r;
+}
+
+void qube__pool_stop_failed(struct qube__pool_op *op)
+{
+	struct qube__started *s = qube__pool_find_started(op->p, op->owner, op->name);
+
+	if (s)
+		qube__pool_forget(s);
+}
+
+bool qube__pool_marked_discard(struct qube__pool *p, const char *owner, const char *name)
+{
+	qube__autofd dir = qube__pool_owner_dir(p->run, owner, false);
+
+	return dir >= 0 && qube__pool_exists(dir, name, QUBE__POOL_DISCARD);
 }
 
 int qube__pool_remove_owner(struct qube__pool *p, const char *owner)
@@ -153,7 +205,7 @@ int qube__volumes_rename(struct qube__pool *p, const char *from, const char *to)
 
 int qube__volume_create(struct qube__pool *p, const struct qube__volume_spec *v)
 {
-	int r = qube__pool_check_spec(v);
+	int r = qube__pool_check_spec(p, v);
 
 	return r < 0 ? r : p->driver->create(p, v);
 }
@@ -162,7 +214,7 @@ int qube__volume_clone(struct qube__pool_op **out_op, struct qube__pool *p,
 		       const struct qube__volume_spec *dst, const char *src_owner,
 		       const struct qube__pool_cb *cb)
 {
-	int r = qube__pool_check_spec(dst);
+	int r = qube__pool_check_spec(p, dst);
 
 	if (r == 0 && !qube__pool_name_ok(src_owner))
 		r = qube__fail(QUBE_E_INVALID, "unusable name of a qube");
@@ -172,7 +224,7 @@ int qube__volume_clone(struct qube__pool_op **out_op, struct qube__pool *p,
 int qube__volume_info(struct qube__volume_info *out, struct qube__pool *p,
 		      const struct qube__volume_spec *v)
 {
-	int r = qube__pool_check_spec(v);
+	int r = qube__pool_check_spec(p, v);
 
 	return r < 0 ? r : p->driver->info(out, p, v);
 }
@@ -180,21 +232,21 @@ int qube__volume_info(struct qube__volume_info *out, struct qube__pool *p,
 int qube__volume_usage(struct qube__pool *p, const struct qube__volume_spec *v,
 		       void (*usage)(void *user, uint64_t bytes), const struct qube__pool_cb *cb)
 {
-	int r = qube__pool_check_spec(v);
+	int r = qube__pool_check_spec(p, v);
 
 	return r < 0 ? r : p->driver->usage(p, v, usage, cb);
 }
 
 int qube__volume_revert(struct qube__pool *p, const struct qube__volume_spec *v, uint64_t revision)
 {
-	int r = qube__pool_check_spec(v);
+	int r = qube__pool_check_spec(p, v);
 
 	return r < 0 ? r : p->driver->revert(p, v, revision);
 }
 
 int qube__volume_clear(struct qube__pool *p, const struct qube__volume_spec *v)
 {
-	int r = qube__pool_check_spec(v);
+	int r = qube__pool_check_spec(p, v);
 
 	return r < 0 ? r : p->driver->clear(p, v);
 }
@@ -202,7 +254,7 @@ int qube__volume_clear(struct qube__pool *p, const struct qube__volume_spec *v)
 int qube__volume_export(struct qube__pool_op **out_op, struct qube__pool *p,
 			const struct qube__volume_spec *v, int fd, const struct qube__pool_cb *cb)
 {
-	int r = qube__pool_check_spec(v);
+	int r = qube__pool_check_spec(p, v);
 
 	return r < 0 ? r : p->driver->export(out_op, p, v, fd, cb);
 }
@@ -210,7 +262,7 @@ int qube__volume_export(struct qube__pool_op **out_op, struct qube__pool *p,
 int qube__volume_import(struct qube__pool_op **out_op, struct qube__pool *p,
 			const struct qube__volume_spec *v, int fd, const struct qube__pool_cb *cb)
 {
-	int r = qube__pool_check_spec(v);
+	int r = qube__pool_check_spec(p, v);
 
 	return r < 0 ? r : p->driver->import(out_op, p, v, fd, cb);
 }
@@ -218,7 +270,7 @@ int qube__volume_import(struct qube__pool_op **out_op, struct qube__pool *p,
 int qube__volume_prepare(struct qube__pool_op **out_op, struct qube__pool *p,
 			 const struct qube__volume_spec *v, const struct qube__pool_cb *cb)
 {
-	int r = qube__pool_check_spec(v);
+	int r = qube__pool_check_spec(p, v);
 
 	return r < 0 ? r : p->driver->prepare(out_op, p, v, cb);
 }
@@ -226,7 +278,7 @@ int qube__volume_prepare(struct qube__pool_op **out_op, struct qube__pool *p,
 int qube__volume_expect(struct qube__volume_run *out, struct qube__pool *p,
 			const struct qube__volume_spec *v)
 {
-	int r = qube__pool_check_spec(v);
+	int r = qube__pool_check_spec(p, v);
 
 	return r < 0 ? r : p->driver->expect(out, p, v);
 }
@@ -241,7 +293,7 @@ static int not_started(struct qube__pool *p, const struct qube__volume_spec *v)
 int qube__volume_start(struct qube__volume_run *out, struct qube__pool *p,
 		       const struct qube__volume_spec *v)
 {
-	int r = qube__pool_check_spec(v);
+	int r = qube__pool_check_spec(p, v);
 
 	if (r == 0)
 		r = not_started(p, v);
@@ -253,7 +305,7 @@ int qube__volume_start(struct qube__volume_run *out, struct qube__pool *p,
 int qube__volume_attach(struct qube__pool *p, const struct qube__volume_spec *v,
 			const char *const *layers, uint32_t n_layers)
 {
-	int r = qube__pool_check_spec(v);
+	int r = qube__pool_check_spec(p, v);
 
 	if (r == 0)
 		r = not_started(p, v);
@@ -264,7 +316,7 @@ int qube__volume_stop(struct qube__pool_op **out_op, struct qube__pool *p,
 		      const struct qube__volume_spec *v, uint32_t how,
 		      const struct qube__pool_cb *cb)
 {
-	int r = qube__pool_check_spec(v);
+	int r = qube__pool_check_spec(p, v);
 
 	return r < 0 ? r : p->driver->stop(out_op, p, v, how, cb);
 }

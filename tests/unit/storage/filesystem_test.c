@@ -78,7 +78,7 @@ static const char *setup_on(struct fixture *f, const char *kind)
 
 	scratch_make();
 	why = disk_mount(at("."), kind, 512);
-	f->n_layers = 0;
+	*f = (struct fixture){ 0 };
 	if (!why && (qube__loop_init(&f->loop) < 0 || open_pool(f) < 0))
 		why = qube_error_last()->message;
 	if (why)

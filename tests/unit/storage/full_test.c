@@ -29,7 +29,7 @@ enum { PAGE = 4096 };
 			scratch_remove();                                                          \
 			QT_SKIP(why_);                                                             \
 		}                                                                                  \
-		(f)->n_layers = 0;                                                                 \
+		*(f) = (struct fixture){ 0 };                                                      \
 		QT_INT(qube__loop_init(&(f)->loop), 0);                                            \
 		QT_INT(open_pool(f), 0);                                                           \
 		plant_template("tpl");                                                             \

@@ -20,8 +20,9 @@ int open_pool(struct fixture *f)
 		.loop = &f->loop,
 		.state_dir = at("."),
 		.worker_path = QUBE_TEST_WORKER,
+		.driver = f->driver,
 		.user = f,
-		.attach = f->n_layers ? attach : NULL,
+		.attach = f->n_layers || f->attached ? attach : NULL,
 	};
 	char dir[64];
 
@@ -37,6 +38,8 @@ int setup(struct fixture *f)
 
 	scratch_make();
 	f->n_layers = 0;
+	f->attached = false;
+	f->driver = NULL;
 	r = qube__loop_init(&f->loop);
 	return r < 0 ? r : open_pool(f);
 }
@@ -95,6 +98,81 @@ struct qube__volume_spec disposable_private(const char *owner, const char *sourc
 		.snap_on_start = true,
 		.source = source,
 	};
+}
+
+int setup_with(struct fixture *f, const char *driver)
+{
+	int r;
+
+	scratch_make();
+	*f = (struct fixture){ .driver = driver };
+	r = qube__loop_init(&f->loop);
+	return r < 0 ? r : open_pool(f);
+}
+
+struct qube__volume_spec disk_of(const char *owner)
+{
+	return (struct qube__volume_spec){
+		.owner = owner,
+		.name = "root",
+		.kind = QUBE__VOLUME_BLOCK,
+		.block = true,
+		.save_on_stop = true,
+		.revisions_to_keep = 1,
+	};
+}
+
+struct qube__volume_spec app_disk(const char *owner, const char *template_name)
+{
+	return (struct qube__volume_spec){
+		.owner = owner,
+		.name = "root",
+		.kind = QUBE__VOLUME_BLOCK,
+		.block = true,
+		.snap_on_start = true,
+		.source = template_name,
+	};
+}
+
+struct qube__volume_spec private_disk(const char *owner)
+{
+	return (struct qube__volume_spec){
+		.owner = owner,
+		.name = "private",
+		.kind = QUBE__VOLUME_BLOCK,
+		.block = true,
+		.in_place = true,
+		.save_on_stop = true,
+		.size_bytes = 32 << 20,
+	};
+}
+
+struct qube__volume_spec disposable_disk(const char *owner, const char *source)
+{
+	struct qube__volume_spec v = private_disk(owner);
+
+	v.save_on_stop = false;
+	v.snap_on_start = true;
+	v.source = source;
+	return v;
+}
+
+int prepare_volume(struct fixture *f, const struct qube__volume_spec *v)
+{
+	struct waiter w;
+	struct qube__pool_cb cb = waiter_cb(&w);
+	int r = qube__volume_prepare(NULL, f->p, v, &cb);
+
+	return r == 1 ? wait_for(&f->loop, &w) : r;
+}
+
+int stop_volume(struct fixture *f, const struct qube__volume_spec *v, uint32_t how)
+{
+	struct waiter w;
+	struct qube__pool_cb cb = waiter_cb(&w);
+	int r = qube__volume_stop(NULL, f->p, v, how, &cb);
+
+	return r == 1 ? wait_for(&f->loop, &w) : r;
 }
 
 /* A template of one layer, as an import leaves it. */
