@@ -109,48 +109,22 @@ static int check_room(int image, uint64_t bytes, uint64_t keep_free)
 	return 0;
 }
 
-static int start_program(struct qube__child *child, const char *program, int tree, int said,
-			 uint32_t flags, uint64_t inodes)
+static int start_program(struct qube__child *child, const char *const *argv, int tree, int said)
 {
 	static const char *const env[] = { "LC_ALL=C", NULL };
-	const char *argv[24] = { program,
-				 "-F",
-				 "-q",
-				 "-t",
-				 "ext4",
-				 "-b",
-				 "4096",
-				 "-I",
-				 "256",
-				 "-m",
-				 "0",
-				 "-E",
-				 "lazy_itable_init=0,nodiscard" };
 	int fds[3] = { tree, said, said };
-	struct qube__spawn s = { .exec_fd = -1,
-				 .path = program,
-				 .argv = argv,
-				 .envp = env,
-				 .fds = fds,
-				 .n_fds = 3,
-				 .flags = QUBE__SPAWN_PDEATHSIG };
+	struct qube__spawn s = {
+		.exec_fd = -1,
+		.path = argv[0],
+		.argv = argv,
+		.envp = env,
+		.fds = fds,
+		.n_fds = 3,
+		.flags = QUBE__SPAWN_PDEATHSIG,
+	};
 	struct rlimit memory = { PROGRAM_MEMORY, PROGRAM_MEMORY };
-	char count[24];
-	size_t n = 13;
 	int r;
 
-	if (flags & QUBE__JOB_NO_JOURNAL) {
-		argv[n++] = "-O";
-		argv[n++] = "^has_journal";
-	}
-	if (!(flags & QUBE__JOB_EMPTY)) {
-		snprintf(count, sizeof(count), "%llu", (unsigned long long)inodes);
-		argv[n++] = "-N";
-		argv[n++] = count;
-		argv[n++] = "-d";
-		argv[n++] = "."; /* of the tree, which it has as its directory, not as a path */
-	}
-	argv[n] = image_path;
 	if (fchdir(tree) < 0)
 		return qube__fail_name("enter", "the tree");
 	r = qube__spawn(child, &s);
@@ -202,8 +176,7 @@ static int judge(int status, const char *text)
 			  text[0] ? text : "it does not say why");
 }
 
-static int run_program(struct worker_job *job, const char *program, int tree, int image,
-		       uint64_t inodes)
+static int run_program(struct worker_job *job, const char *const *argv, int tree, int image)
 {
 	qube__autofd ours = -1;
 	qube__autofd theirs = -1;
@@ -217,7 +190,7 @@ static int run_program(struct worker_job *job, const char *program, int tree, in
 		return qube__fail_os("cannot make a pipe");
 	ours = ends[0];
 	theirs = ends[1];
-	r = start_program(&child, program, tree, theirs, job->flags, inodes);
+	r = start_program(&child, argv, tree, theirs);
 	if (r < 0)
 		return r;
 	qube__close_fd(&theirs);
@@ -226,6 +199,55 @@ static int run_program(struct worker_job *job, const char *program, int tree, in
 		syscall(SYS_pidfd_send_signal, child.pidfd, SIGKILL, NULL, 0);
 	status = qube__child_reap(&child);
 	return r < 0 ? r : judge(status, text);
+}
+
+static int make(struct worker_job *job, const char *program, int tree, int image, uint64_t inodes,
+		const struct stat *root)
+{
+	const char *argv[24] = { program, "-F", "-q",  "-t", "ext4", "-b",
+				 "4096",  "-I", "256", "-m", "0",    "-E" };
+	char options[96];
+	char count[24];
+	size_t n = 12;
+
+	snprintf(options, sizeof(options), "lazy_itable_init=0,nodiscard,root_owner=%u:%u",
+		 root->st_uid, root->st_gid);
+	argv[n++] = options;
+	if (job->flags & QUBE__JOB_NO_JOURNAL) {
+		argv[n++] = "-O";
+		argv[n++] = "^has_journal";
+	}
+	if (!(job->flags & QUBE__JOB_EMPTY)) {
+		snprintf(count, sizeof(count), "%llu", (unsigned long long)inodes);
+		argv[n++] = "-N";
+		argv[n++] = count;
+		argv[n++] = "-d";
+		argv[n++] = "."; /* of the tree, which it has as its directory, not as a path */
+	}
+	argv[n] = image_path;
+	return run_program(job, argv, tree, image);
+}
+
+/* mke2fs gives its root 0755, whatever the tree's has; debugfs, of the same package, can change it.
+ */
+static int set_root_mode(struct worker_job *job, const char *program, int tree, int image,
+			 const struct stat *root)
+{
+	const char *slash = strrchr(program, '/');
+	char debugfs[64];
+	char request[64];
+	const char *argv[] = { debugfs, "-w", "-R", request, image_path, NULL };
+
+	if ((root->st_mode & 07777) == 0755)
+		return 0;
+	snprintf(debugfs, sizeof(debugfs), "%.*s/debugfs", (int)(slash - program), program);
+	snprintf(request, sizeof(request), "set_inode_field / mode 0%o", root->st_mode);
+	if (access(debugfs, X_OK) < 0) {
+		worker_note(job, "the root directory has mode 0755, not 0%o: no debugfs here",
+			    root->st_mode & 07777);
+		return 0;
+	}
+	return run_program(job, argv, tree, image);
 }
 
 /* From here on nothing is left to this process but to read, and to write this one file. */
@@ -247,13 +269,15 @@ int worker_make_fs(struct worker_job *job, int tree, int image_mount, uint64_t n
 	uint64_t inodes = 0;
 	uint64_t size = number;
 	qube__autofd image = -1;
+	struct stat root = { .st_mode = 0755 };
 	int r = 0;
 
 	if (!program)
 		return qube__fail(QUBE_E_NOTSUP, "no file system can be made: mke2fs (of the "
 						 "package e2fsprogs) is not on this machine");
 	if (!empty) {
-		r = weigh(&content, job, tree);
+		r = fstat(tree, &root) < 0 ? qube__fail_name("look at", "the tree") :
+					     weigh(&content, job, tree);
 		size = size_of(&content, &inodes);
 		job->total = content.bytes;
 	}
@@ -267,7 +291,9 @@ int worker_make_fs(struct worker_job *job, int tree, int image_mount, uint64_t n
 		r = qube__fail_name("make", "the image");
 	worker_stage(job, QUBE__JOB_AT_WRITE);
 	if (r == 0)
-		r = run_program(job, program, tree, image, inodes);
+		r = make(job, program, tree, image, inodes, &root);
+	if (r == 0)
+		r = set_root_mode(job, program, tree, image, &root);
 	if (r < 0)
 		return r;
 	worker_stage(job, QUBE__JOB_AT_FLUSH);

@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 enum { MAGIC_XFS = 0x58465342 };
 
@@ -33,6 +34,16 @@ bool qube__pool_shares(const struct qube__pool *p)
 	qube__autofd b = openat(p->tmp, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 
 	return a >= 0 && b >= 0 && pwrite(a, "x", 1, 0) == 1 && ioctl(b, FICLONE, a) == 0;
+}
+
+bool qube__pool_makes_disks(void)
+{
+	static const char *const places[] = { QUBE__JOB_MKE2FS };
+
+	for (size_t i = 0; places[i]; i++)
+		if (access(places[i], X_OK) == 0)
+			return true;
+	return false;
 }
 
 int qube__pool_look(struct qube__pool_look *out, struct qube__pool *p)

@@ -63,8 +63,9 @@ struct qube__pool {
 	char *worker_path;
 	char *path; /* STATE/pools/NAME */
 	char name[QUBE__POOL_NAME_MAX];
-	int dir, layers, volumes, run, tmp, trash;
-	bool mounted; /* the bind mount is ours to undo */
+	int dir, volumes, run, tmp, trash;
+	int layers, images; /* tree */
+	bool mounted;	    /* the bind mount is ours to undo */
 	bool closing;
 	struct qube__helper *front; /* somebody waits */
 	struct qube__helper *back;  /* removal */
@@ -104,6 +105,10 @@ struct qube__pool_op {
 	char owner[QUBE__OWNER_MAX];
 	char name[QUBE__OWNER_MAX];
 	char temp[QUBE__LAYER_ID_MAX];	   /* entry of tmp/ that goes to the trash on failure */
+	char from[QUBE__LAYER_ID_MAX];	   /* as temp: what temp is made of */
+	bool makes;			   /* tree: the image called name, for all that wait */
+	bool waits;			   /* tree: another op makes image from */
+	struct qube__helper *second;	   /* of its second job */
 	struct qube__helper *own;	   /* what may wait for somebody has a helper of its own */
 	struct qube__posted end;	   /* frees the op and its helper */
 	int fd;				   /* of a stream: -1, or where from or to */

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/fault.h"
 #include "base/io.h"
+#include "base/text.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -84,12 +85,6 @@ struct ids {
 	size_t n;
 };
 
-static void ids_fini(struct ids *s)
-{
-	free(s->list);
-}
-#define autoids __attribute__((cleanup(ids_fini))) struct ids
-
 static int compare_ids(const void *a, const void *b)
 {
 	return strcmp(a, b);
@@ -154,26 +149,53 @@ int qube__tree_each_file(struct qube__pool *p,
 	return qube__pool_each_owner(p, visit_owner, &v);
 }
 
+/* What is needed: layers, and images of what is current. Who runs on another has it by a name of
+ * his own. */
+struct used {
+	struct ids layers;
+	struct ids images;
+};
+
+static void used_fini(struct used *u)
+{
+	free(u->layers.list);
+	free(u->images.list);
+}
+#define autoused __attribute__((cleanup(used_fini))) struct used
+
 static int collect_file(struct qube__pool *p, void *user, const char *owner, const char *name)
 {
 	qube__autofree struct qube__volume_file *f = malloc(sizeof(*f));
-	struct ids *used = user;
+	struct used *used = user;
 	int r = f ? qube__tree_read_file(p, f, owner, name) : qube__fail_nomem();
 
 	if (r == 0 && f->pending[0]) {
 		struct qube__volume_state pending = { .n_layers = 1 };
 
 		memcpy(pending.layers[0], f->pending, sizeof(f->pending));
-		r = add_state(used, &pending);
+		r = add_state(&used->layers, &pending);
 	}
 	for (uint32_t i = 0; r == 0 && i < f->n_states; i++)
-		r = add_state(used, &f->states[i]);
+		r = add_state(&used->layers, &f->states[i]);
+	if (r == 0) {
+		struct qube__volume_state shown = { .n_layers = f->states[0].n_layers ? 1 : 0 };
+
+		qube__text_copy(shown.layers[0], sizeof(shown.layers[0]),
+				qube__volume_file_top(f, &f->states[0]));
+		r = add_state(&used->images, &shown);
+	}
 	return r;
 }
 
-static int trash_unused(struct qube__pool *p, const struct ids *used)
+static bool is_used(const struct ids *used, const char *id)
 {
-	int fd = openat(p->layers, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return used->n && bsearch(id, used->list, used->n, sizeof(*used->list), compare_ids);
+}
+
+/* Entries of a directory that are an id, and ending, and nobody's. */
+static int trash_unused(struct qube__pool *p, int dir, const char *ending, struct ids *used)
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
 	int r = 0;
@@ -183,12 +205,19 @@ static int trash_unused(struct qube__pool *p, const struct ids *used)
 			close(fd);
 		return qube__pool_fail(p, "read", "layers");
 	}
+	if (used->n)
+		qsort(used->list, used->n, sizeof(*used->list), compare_ids);
 	while (r == 0 && (e = readdir(d))) {
-		if (!qube__layer_id_ok(e->d_name))
+		size_t n = strlen(e->d_name) - strlen(ending);
+		char id[QUBE__LAYER_ID_MAX];
+
+		if (strlen(e->d_name) < strlen(ending) || n >= sizeof(id) ||
+		    strcmp(e->d_name + n, ending) != 0)
 			continue;
-		if (!used->n ||
-		    !bsearch(e->d_name, used->list, used->n, sizeof(*used->list), compare_ids))
-			r = qube__pool_trash(p, p->layers, e->d_name);
+		memcpy(id, e->d_name, n);
+		id[n] = '\0';
+		if (qube__layer_id_ok(id) && !is_used(used, id))
+			r = qube__pool_trash(p, dir, e->d_name);
 	}
 	closedir(d);
 	return r;
@@ -197,7 +226,7 @@ static int trash_unused(struct qube__pool *p, const struct ids *used)
 /* A file that cannot be read keeps every layer where it is: what it lists is not known. */
 int qube__tree_collect(struct qube__pool *p)
 {
-	autoids used = { 0 };
+	autoused used = { 0 };
 	struct qube__list *pos;
 	int r = qube__tree_each_file(p, collect_file, &used);
 
@@ -209,18 +238,17 @@ int qube__tree_collect(struct qube__pool *p)
 	qube__list_foreach (pos, &p->started) {
 		struct qube__started *s = qube__container_of(pos, struct qube__started, link);
 
-		if (s->state && add_state(&used, s->state) < 0)
+		if (s->state && add_state(&used.layers, s->state) < 0)
 			return QUBE_E_NOMEM;
 	}
 	qube__list_foreach (pos, &p->ops) {
 		struct qube__pool_op *op = qube__container_of(pos, struct qube__pool_op, link);
 
-		if (op->merged && add_state(&used, op->merged) < 0)
+		if (op->merged && add_state(&used.layers, op->merged) < 0)
 			return QUBE_E_NOMEM;
 	}
-	if (used.n)
-		qsort(used.list, used.n, sizeof(*used.list), compare_ids);
-	return trash_unused(p, &used);
+	r = trash_unused(p, p->layers, "", &used.layers);
+	return r < 0 ? r : trash_unused(p, p->images, ".img", &used.images);
 }
 
 /* The end of a commit: layers/PENDING is there and was flushed before it came there. */

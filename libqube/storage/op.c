@@ -16,6 +16,7 @@ static void release(struct qube__pool_op *op)
 {
 	qube__list_remove(&op->link);
 	qube__posted_cancel(&op->end);
+	qube__helper_destroy(op->second);
 	qube__helper_destroy(op->own);
 	qube__close_fd(&op->fd);
 	qube__volume_run_fini(&op->parts);
@@ -110,6 +111,8 @@ static void on_done(void *user, int code, const struct qube__job_reply *result)
 	/* What became something is not in tmp/ any more. */
 	if (op->temp[0])
 		qube__pool_trash(op->p, op->p->tmp, op->temp);
+	if (op->from[0])
+		qube__pool_trash(op->p, op->p->tmp, op->from);
 	if (code < 0 && op->failed)
 		op->failed(op);
 	qube__pool_op_free(op);
@@ -167,15 +170,16 @@ int qube__pool_op_make_fs(struct qube__pool_op *op, int tree, uint32_t flags, ui
 					 .flags = flags,
 					 .number = number };
 	struct qube__pool *p = op->p;
+	struct qube__helper **helper = op->own ? &op->second : &op->own;
 	int r = qube__pool_random_id(op->temp);
 	qube__autofd place = r < 0 ? r : open_place(p, op->temp);
 	int fds[2] = { tree, place };
 
 	if (place < 0)
 		return place;
-	r = qube__helper_create(&op->own, p->env.loop, p->worker_path, "--programs");
+	r = qube__helper_create(helper, p->env.loop, p->worker_path, "--programs");
 	if (r == 0)
-		r = qube__pool_op_job_on(op, op->own, &req, fds);
+		r = qube__pool_op_job_on(op, *helper, &req, fds);
 	if (r < 0)
 		unlinkat(p->tmp, op->temp, 0);
 	return r;
@@ -185,6 +189,8 @@ void qube__pool_op_cancel(struct qube__pool_op *op)
 {
 	if (op->job)
 		qube__job_cancel(op->job);
+	else if (op->waits)
+		qube__post(op->p->env.loop, &op->end);
 }
 
 int qube__pool_new_stream(struct qube__pool_op **out, struct qube__pool *p,
@@ -227,8 +233,10 @@ void qube__pool_drop_streams(struct qube__pool *p)
 
 	while ((op = next_stream(p))) {
 		struct qube__helper *own = op->own;
+		struct qube__helper *second = op->second;
 
-		op->own = NULL;
+		op->own = op->second = NULL;
+		qube__helper_destroy(second);
 		qube__helper_destroy(own); /* its job ends, and op with it */
 	}
 	while (!qube__list_empty(&p->ended)) {

@@ -282,6 +282,7 @@ static int fill_pool(struct qube__pool *p, const struct qube__pool_env *env, con
 
 	p->env = *env;
 	p->env.driver = NULL;
+	p->images = -1;
 	p->dir = p->layers = p->volumes = p->run = p->tmp = p->trash = -1;
 	qube__list_init(&p->ops);
 	qube__list_init(&p->ended);
@@ -356,6 +357,7 @@ void qube__pool_close(struct qube__pool *p)
 	qube__pool_drop_streams(p);
 	forget_started(p);
 	qube__close_fd(&p->layers);
+	qube__close_fd(&p->images);
 	qube__close_fd(&p->volumes);
 	qube__close_fd(&p->run);
 	qube__close_fd(&p->tmp);
@@ -371,7 +373,8 @@ void qube__pool_close(struct qube__pool *p)
 
 int qube__pool_destroy(const struct qube__pool_env *env, const char *name)
 {
-	static const char *const parts[] = { "volumes", "run", "layers", "tmp", "trash", "" };
+	static const char *const parts[] = { "volumes", "run",	 "layers", "images",
+					     "tmp",	"trash", "" };
 	qube__autofree char *path = NULL;
 	qube__autofd dir = -1;
 

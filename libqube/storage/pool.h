@@ -124,6 +124,8 @@ const char *qube__pool_driver(const struct qube__pool *p);
 bool qube__pool_is_block(const struct qube__pool *p); /* its volumes are of kind BLOCK */
 int qube__pool_info(struct qube__pool_info *out, struct qube__pool *p);
 int qube__pool_look(struct qube__pool_look *out, struct qube__pool *p);
+/* mke2fs is there: private disks and the images of layers can be made. */
+bool qube__pool_makes_disks(void);
 /* Calls fn for every owner that has something on disk, until it returns non-zero. */
 int qube__pool_each_owner(struct qube__pool *p, int (*fn)(void *user, const char *owner),
 			  void *user);

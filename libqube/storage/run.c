@@ -149,12 +149,18 @@ int qube__tree_start(struct qube__volume_run *out, struct qube__pool *p,
 	struct qube__volume_run run = { .kind = v->kind, .size_bytes = v->size_bytes };
 	int r = 0;
 
+	if (v->block)
+		r = qube__tree_check_block(v);
+	if (r < 0)
+		return r;
 	if (v->discard && (v->kind != QUBE__VOLUME_LAYERED || !v->save_on_stop))
 		return qube__fail(QUBE_E_INVALID, "volume %s of %s has no writes to discard",
 				  v->name, v->owner);
 	run.read_only = v->read_only;
 	run.discard = !v->save_on_stop;
-	if (v->kind == QUBE__VOLUME_LAYERED) {
+	if (v->block) {
+		r = qube__tree_start_image(&run, p, v);
+	} else if (v->kind == QUBE__VOLUME_LAYERED) {
 		state = calloc(1, sizeof(*state));
 		r = state ? start_layered(&run, p, v, state) : qube__fail_nomem();
 	} else if (v->kind == QUBE__VOLUME_TREE) {
@@ -177,7 +183,7 @@ int qube__tree_attach(struct qube__pool *p, const struct qube__volume_spec *v,
 	qube__autofree struct qube__volume_state *state = NULL;
 	int r;
 
-	if (v->kind == QUBE__VOLUME_LAYERED) {
+	if (v->kind == QUBE__VOLUME_LAYERED && !v->block) {
 		state = calloc(1, sizeof(*state));
 		if (!state)
 			return qube__fail_nomem();
@@ -230,6 +236,8 @@ int qube__tree_prepare(struct qube__pool_op **out_op, struct qube__pool *p,
 	struct qube__pool_op *op;
 	int r;
 
+	if (v->block)
+		return qube__tree_prepare_image(out_op, p, v, cb);
 	if (v->kind != QUBE__VOLUME_TREE || !v->source)
 		return 0;
 	if (qube__pool_find_started(p, v->owner, v->name))

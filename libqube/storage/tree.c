@@ -160,6 +160,12 @@ int qube__tree_info(struct qube__volume_info *out, struct qube__pool *p,
 		return r;
 	if (s && s->state && !s->persistent)
 		info.outdated = !qube__volume_file_same(f, &f->states[0], s->state);
+	if (s && !s->state && !s->persistent) {
+		char key[QUBE__LAYER_ID_MAX];
+
+		qube__tree_image_of(key, p, v->owner, v->name);
+		info.outdated = strcmp(key, qube__volume_file_top(f, &f->states[0])) != 0;
+	}
 	if (v->save_on_stop) {
 		qube__autofd run = qube__pool_owner_dir(p->run, v->owner, false);
 
@@ -292,6 +298,8 @@ static int open_tree(struct qube__pool *p)
 {
 	int r = qube__pool_open_part(p, &p->layers, "layers");
 
+	if (r == 0)
+		r = qube__pool_open_part(p, &p->images, "images");
 	return r < 0 ? r : qube__helper_create(&p->merge, p->env.loop, p->worker_path, "--layers");
 }
 

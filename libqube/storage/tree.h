@@ -35,6 +35,18 @@ void qube__tree_let_layers_go(struct qube__pool_op *op);
 /* op->merged is not read any more: what only it needed is collected. */
 void qube__tree_let_layers_go(struct qube__pool_op *op);
 
+/* images.c: what a template's layers show, as a disk that is read and never written to. The key of
+ * an image is the name of what it shows, so a merge changes nothing. */
+/* QUBE_E_NOTSUP for what this pool has no disk of. */
+int qube__tree_check_block(const struct qube__volume_spec *v);
+int qube__tree_prepare_image(struct qube__pool_op **out_op, struct qube__pool *p,
+			     const struct qube__volume_spec *v, const struct qube__pool_cb *cb);
+int qube__tree_start_image(struct qube__volume_run *run, struct qube__pool *p,
+			   const struct qube__volume_spec *v);
+/* The key of the image that a started volume has; "" for none. */
+void qube__tree_image_of(char key[QUBE__LAYER_ID_MAX], struct qube__pool *p, const char *owner,
+			 const char *name);
+
 /* import.c: tmp/TEMP goes among the layers, flushed. */
 int qube__tree_place_layer(struct qube__pool_op *op);
 int qube__tree_import_host(struct qube__pool_op **out_op, struct qube__pool *p,

@@ -193,8 +193,8 @@ int qube__volume_file_push(struct qube__volume_file *f, const struct qube__volum
 	return 0;
 }
 
-/* The name of what a list shows. */
-static const char *top_of(const struct qube__volume_file *f, const struct qube__volume_state *s)
+const char *qube__volume_file_top(const struct qube__volume_file *f,
+				  const struct qube__volume_state *s)
 {
 	if (!s->n_layers)
 		return "";
@@ -207,7 +207,7 @@ static const char *top_of(const struct qube__volume_file *f, const struct qube__
 bool qube__volume_file_same(const struct qube__volume_file *f, const struct qube__volume_state *a,
 			    const struct qube__volume_state *b)
 {
-	return strcmp(top_of(f, a), top_of(f, b)) == 0;
+	return strcmp(qube__volume_file_top(f, a), qube__volume_file_top(f, b)) == 0;
 }
 
 /* A merged layer that no state lists is of no meaning any more. */
@@ -244,7 +244,7 @@ int qube__volume_file_merge(struct qube__volume_file *f, const struct qube__volu
 	if (f->n_merged == QUBE__REVISIONS_MAX)
 		return QUBE_E_LIMIT;
 	qube__text_copy(m.id, sizeof(m.id), id);
-	qube__text_copy(m.top, sizeof(m.top), top_of(f, list));
+	qube__text_copy(m.top, sizeof(m.top), qube__volume_file_top(f, list));
 	for (uint32_t i = 0; i < f->n_states; i++) {
 		struct qube__volume_state *s = &f->states[i];
 

@@ -51,6 +51,9 @@ int qube__volume_file_push(struct qube__volume_file *f, const struct qube__volum
  * QUBE_E_LIMIT: nothing changed. */
 int qube__volume_file_merge(struct qube__volume_file *f, const struct qube__volume_state *list,
 			    const char *id);
+/* The name of what a list shows, whatever was merged; "" of an empty one. */
+const char *qube__volume_file_top(const struct qube__volume_file *f,
+				  const struct qube__volume_state *s);
 /* True when both lists show the same, as far as f knows. */
 bool qube__volume_file_same(const struct qube__volume_file *f, const struct qube__volume_state *a,
 			    const struct qube__volume_state *b);

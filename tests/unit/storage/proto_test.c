@@ -89,3 +89,35 @@ QTEST(job_proto, a_stage_is_one_that_is_known)
 	len = qube__job_reply_encode(buf, sizeof(buf), &reply);
 	QT_INT(qube__job_reply_parse(&got, buf, (size_t)len), QUBE_E_PROTO);
 }
+
+QTEST(job_proto, images_take_two_descriptors_and_only_their_flags)
+{
+	static const struct {
+		uint32_t type;
+		uint32_t flags;
+		uint32_t n_args;
+		int fds;
+	} good[] = {
+		{ QUBE__JOB_COPY_IMAGE, QUBE__JOB_FLUSH, 1, 2 },
+		{ QUBE__JOB_EXPORT_IMAGE, 0, 0, 2 },
+		{ QUBE__JOB_IMPORT_IMAGE, 0, 1, 2 },
+		{ QUBE__JOB_MAKE_FS, QUBE__JOB_EMPTY | QUBE__JOB_NO_JOURNAL, 0, 2 },
+		{ QUBE__JOB_SYNC, QUBE__JOB_ONE_FILE, 0, 1 },
+	};
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		struct qube__job_request req = { .type = good[i].type,
+						 .flags = good[i].flags,
+						 .n_args = good[i].n_args,
+						 .args = { "x" } };
+		uint8_t buf[64];
+
+		QT_INT(qube__job_type_fds(req.type), good[i].fds);
+		QT_TRUE(qube__job_request_encode(buf, sizeof(buf), &req) > 0);
+		req.flags |= QUBE__JOB_REPLACE;
+		QT_INT(qube__job_request_encode(buf, sizeof(buf), &req), QUBE_E_INVALID);
+		req.flags = good[i].flags;
+		req.n_args = 1 - good[i].n_args;
+		QT_INT(qube__job_request_encode(buf, sizeof(buf), &req), QUBE_E_INVALID);
+	}
+}
