@@ -174,7 +174,8 @@ int qube__m_pool_list(struct qube__admin_call *c)
 
 int qube__m_pool_drivers(struct qube__admin_call *c)
 {
-	return qube__reply(c, "tree revisions_to_keep\n");
+	return qube__reply(c, "tree revisions_to_keep\nreflink revisions_to_keep\n"
+			      "file revisions_to_keep\n");
 }
 
 int qube__m_pool_info(struct qube__admin_call *c)

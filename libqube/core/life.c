@@ -322,6 +322,19 @@ static void on_stage(void *user, const char *name)
 	part(user, name);
 }
 
+/* What is made before the machine takes as long as there is much of it. The time is the guest's. */
+static void on_preparing(void *user, uint64_t done, uint64_t total)
+{
+	struct qube__run *r = user;
+	int64_t seconds = qube__vm_int(r->vm, QUBE__PROP_QREXEC_TIMEOUT, 60);
+
+	(void)done;
+	(void)total;
+	if (r->pending && !r->failed)
+		qube__timer_set(&r->host->ctx.loop, &r->deadline,
+				qube__now_ms() + (uint64_t)seconds * 1000);
+}
+
 static void on_prepared(void *user, int code)
 {
 	struct qube__run *r = user;
@@ -344,7 +357,9 @@ static void prepare_next(struct qube__run *r)
 		enum qube__slot slot = slots[r->slot++];
 		struct qube__volume_spec spec;
 		struct qube__pool *pool;
-		struct qube__pool_cb cb = { .user = r, .stage = on_stage, .done = on_prepared };
+		struct qube__pool_cb cb = {
+			.user = r, .progress = on_preparing, .stage = on_stage, .done = on_prepared
+		};
 		int ret = qube__volumes_spec(&spec, &pool, r->host, r->vm, slot);
 
 		if (ret == 0)

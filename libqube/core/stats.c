@@ -142,6 +142,15 @@ static void look_at_pool(struct qube_check *c, struct qube__pool *p)
 		snprintf(c->detail, sizeof(c->detail), "%.200s", qube_error_last()->message);
 		return;
 	}
+	if (qube__pool_is_block(p)) {
+		c->outcome = QUBE_CHECK_OK;
+		snprintf(c->detail, sizeof(c->detail), "disks (%s) on %s: %s", qube__pool_driver(p),
+			 look.type,
+			 !strcmp(qube__pool_driver(p), "reflink") ?
+				 "copies share their data until it is changed" :
+				 "a template's start copies all of it");
+		return;
+	}
 	c->outcome = look.no_ids ? QUBE_CHECK_FAIL : QUBE_CHECK_OK;
 	snprintf(c->detail, sizeof(c->detail), "on %s: %s", look.type,
 		 look.no_ids ? "it has no idmapped mounts, so no qube starts from it" :
@@ -149,14 +158,28 @@ static void look_at_pool(struct qube_check *c, struct qube__pool *p)
 			       "clones are full copies, it cannot share data");
 }
 
+/* Qubes that are no virtual machines need none. */
+static void look_at_mke2fs(struct qube_check *c, const struct qube__host *h)
+{
+	bool there = qube__pool_makes_disks();
+
+	c->outcome = there || !h->ops->takes_blocks ? QUBE_CHECK_OK : QUBE_CHECK_WARN;
+	snprintf(c->name, sizeof(c->name), "disks");
+	snprintf(c->detail, sizeof(c->detail), "%s",
+		 there ? "mke2fs makes them of trees" :
+			 "no mke2fs (e2fsprogs): virtual machines get no private disk, and none of "
+			 "a template that is a tree");
+}
+
 /* The machine's checks, and the host's own pools behind them. */
 static int look_with_pools(struct qube_check **out, size_t *count, struct qube__host *h)
 {
-	struct qube_check *list = calloc(QUBE__CHECKS_MAX + h->n_pools, sizeof(*list));
+	struct qube_check *list = calloc(QUBE__CHECKS_MAX + 1 + h->n_pools, sizeof(*list));
 
 	if (!list)
 		return qube__fail_nomem();
 	*count = look(list, h->libexec_dir);
+	look_at_mke2fs(&list[(*count)++], h);
 	for (size_t i = 0; i < h->n_pools; i++)
 		look_at_pool(&list[(*count)++], h->pools[i]);
 	*out = list;

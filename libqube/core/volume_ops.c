@@ -99,7 +99,7 @@ int qube__host_volume_revert(struct qube__host *h, struct qube__vm *vm, const ch
 		if (!strcmp(id, revision) || !strcmp(number, revision))
 			return qube__volume_revert(pool, &spec, info.revisions[i].number);
 	}
-	if (spec.kind != QUBE__VOLUME_LAYERED || !spec.save_on_stop)
+	if (!spec.save_on_stop || spec.in_place || spec.kind == QUBE__VOLUME_TREE)
 		return qube__volume_revert(pool, &spec, 0); /* says why not */
 	return qube__fail_detail(QUBE_E_NOENT, QUBE_D_STORAGE, "volume %s of %s has no revision %s",
 				 name, vm->name,

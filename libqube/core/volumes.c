@@ -61,6 +61,69 @@ static void drop_unfinished(struct qube__host *h)
 	}
 }
 
+/* A pool whose driver is not here, or cannot be on its disk any more, does not keep the host from
+ * opening: what is in it is not to be had. */
+static int open_pool(struct qube__host *h, struct qube__pool_env *env,
+		     const struct qube__pool_conf *conf)
+{
+	int r;
+
+	if (h->n_pools == QUBE__HOST_POOLS_MAX)
+		return qube__fail(QUBE_E_LIMIT, "more than %d pools", QUBE__HOST_POOLS_MAX);
+	env->driver = conf->driver;
+	r = qube__pool_open(&h->pools[h->n_pools], env, conf->name);
+	if (r == 0)
+		h->n_pools++;
+	if (r == QUBE_E_NOTSUP)
+		qube__ctx_log(&h->ctx, 4, "pool '%s' is not used: %s", conf->name,
+			      qube_error_last()->message);
+	return r == QUBE_E_NOTSUP ? 0 : r;
+}
+
+static int set_unless_set(struct qube__host *h, const char *property, const char *value)
+{
+	struct qube__prop_value now;
+	int r = qube__global_get(&now, h->model, property);
+
+	return r == 0 && now.is_default ? qube__global_set(h->model, property, value) : r;
+}
+
+/* For virtual machines: a pool of disks, and what is new goes there; templates stay trees. */
+static int add_block_pool(struct qube__host *h, struct qube__pool_env *env)
+{
+	static const char *const drivers[] = { "reflink", "file" };
+	struct qube__pool_conf conf = { .name = "block" };
+	size_t had = h->n_pools;
+	int r = h->n_pools < QUBE__HOST_POOLS_MAX ?
+			0 :
+			qube__fail(QUBE_E_LIMIT, "more than %d pools", QUBE__HOST_POOLS_MAX);
+
+	for (size_t i = 0; i < h->model->n_pools; i++)
+		for (size_t k = 0; k < 2; k++)
+			if (!strcmp(h->model->pools[i].driver, drivers[k]))
+				return 0;
+	if (qube__model_pool(h->model, conf.name)) {
+		qube__ctx_log(&h->ctx, 4, "the pool '%s' is not one of disks: add one", conf.name);
+		return 0;
+	}
+	for (size_t i = 0; r == 0 && h->n_pools == had && i < 2; i++) {
+		qube__text_copy(conf.driver, sizeof(conf.driver), drivers[i]);
+		env->driver = conf.driver;
+		r = qube__pool_open(&h->pools[h->n_pools], env, conf.name);
+		if (r == 0)
+			h->n_pools++;
+		if (r == QUBE_E_NOTSUP) /* reflink, where files share no data */
+			r = 0;
+	}
+	if (r == 0 && h->n_pools > had)
+		r = qube__model_pool_add(h->model, conf.name, conf.driver, NULL, 0);
+	if (r == 0 && h->n_pools > had)
+		r = set_unless_set(h, "default_pool_private", conf.name);
+	if (r == 0 && h->n_pools > had)
+		r = set_unless_set(h, "default_pool_volatile", conf.name);
+	return r;
+}
+
 int qube__pools_open(struct qube__host *h)
 {
 	char *worker = qube__text_format("%s/qube-worker", h->libexec_dir);
@@ -79,22 +142,10 @@ int qube__pools_open(struct qube__host *h)
 		return qube__fail_nomem();
 	if (!h->model->n_pools)
 		r = qube__model_pool_add(h->model, "default", "tree", NULL, 0);
-	for (size_t i = 0; r == 0 && i < h->model->n_pools; i++) {
-		struct qube__pool_conf *conf = &h->model->pools[i];
-
-		if (strcmp(conf->driver, "tree")) {
-			qube__ctx_log(&h->ctx, 4, "pool '%s' has driver '%s', which is not here",
-				      conf->name, conf->driver);
-			continue;
-		}
-		if (h->n_pools == QUBE__HOST_POOLS_MAX) {
-			r = qube__fail(QUBE_E_LIMIT, "more than %d pools", QUBE__HOST_POOLS_MAX);
-			break;
-		}
-		r = qube__pool_open(&h->pools[h->n_pools], &env, conf->name);
-		if (r == 0)
-			h->n_pools++;
-	}
+	for (size_t i = 0; r == 0 && i < h->model->n_pools; i++)
+		r = open_pool(h, &env, &h->model->pools[i]);
+	if (r == 0 && h->ops->takes_blocks && !h->no_guests)
+		r = add_block_pool(h, &env);
 	free(worker);
 	if (r == 0 && !h->no_guests)
 		drop_unfinished(h);
@@ -162,16 +213,21 @@ int qube__volumes_spec_in(struct qube__volume_spec *out, struct qube__pool **poo
 	if (!v)
 		return qube__fail_detail(QUBE_E_NOENT, QUBE_D_STORAGE, "'%s' has no volume '%s'",
 					 keeper->name, name);
-	out->size_bytes = v->size_bytes;
-	if (slot == QUBE__SLOT_VOLATILE)
-		out->size_bytes = memory_share(h, v->size_bytes);
-	out->revisions_to_keep = kept_of(v);
-	/* A snapshot may be read-only though its source is not, and the other way round. */
-	out->read_only = !qube__vm_volume(vm, name) || !qube__vm_volume(vm, name)->rw;
 	*pool = opening && !strcmp(qube__pool_name(opening), v->pool) ? opening :
 									qube__host_pool(h, v->pool);
 	if (!*pool)
 		return qube__fail_detail(QUBE_E_NOENT, QUBE_D_STORAGE, "no pool '%s'", v->pool);
+	out->block = h->ops->takes_blocks;
+	if (qube__pool_is_block(*pool)) {
+		out->kind = QUBE__VOLUME_BLOCK;
+		out->in_place = slot == QUBE__SLOT_PRIVATE;
+	}
+	out->size_bytes = v->size_bytes;
+	if (out->kind == QUBE__VOLUME_TMPFS)
+		out->size_bytes = memory_share(h, v->size_bytes);
+	out->revisions_to_keep = kept_of(v);
+	/* A snapshot may be read-only though its source is not, and the other way round. */
+	out->read_only = !qube__vm_volume(vm, name) || !qube__vm_volume(vm, name)->rw;
 	return 0;
 }
 

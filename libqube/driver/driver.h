@@ -134,6 +134,7 @@ struct qube__machine_stats {
 struct qube__driver_ops {
 	const char *name;
 	uint32_t isolation;
+	bool takes_blocks;   /* its machines take disks (QUBE__VOLUME_BLOCK), and nothing else */
 	bool divides_memory; /* what one machine has no other can have, used or not */
 	bool tells_calls;    /* its guests' agent may be ours, and tells a new broker what runs */
 	/* QUBE_E_NOTSUP with the reason if this machine cannot. */

@@ -158,17 +158,38 @@ static void on_made(void *user, int code)
 		qube__pool_log(p, 4, "%s", qube_error_last()->message);
 }
 
+static struct qube__pool_op *next_waiter(struct qube__list **pos, const struct making *m)
+{
+	while (*pos != &m->p->ops) {
+		struct qube__pool_op *op = qube__container_of(*pos, struct qube__pool_op, link);
+
+		*pos = (*pos)->next;
+		if (op->waits && strcmp(op->from, m->key) == 0)
+			return op;
+	}
+	return NULL;
+}
+
 static void on_progress(void *user, uint64_t done, uint64_t total)
 {
 	struct making *m = user;
-	struct qube__list *pos;
+	struct qube__list *pos = m->p->ops.next;
+	struct qube__pool_op *op;
 
-	qube__list_foreach (pos, &m->p->ops) {
-		struct qube__pool_op *op = qube__container_of(pos, struct qube__pool_op, link);
-
-		if (op->waits && strcmp(op->from, m->key) == 0 && op->cb.progress)
+	while ((op = next_waiter(&pos, m)))
+		if (op->cb.progress)
 			op->cb.progress(op->cb.user, done, total);
-	}
+}
+
+static void on_stage(void *user, const char *name)
+{
+	struct making *m = user;
+	struct qube__list *pos = m->p->ops.next;
+	struct qube__pool_op *op;
+
+	while ((op = next_waiter(&pos, m)))
+		if (op->cb.stage)
+			op->cb.stage(op->cb.user, name);
 }
 
 static int begin_wait(struct qube__pool_op **out, struct qube__pool *p,
@@ -238,7 +259,9 @@ static int begin_making(struct qube__pool *p, const struct qube__volume_state *s
 			const char *key)
 {
 	struct making *m = calloc(1, sizeof(*m));
-	struct qube__pool_cb cb = { .user = m, .progress = on_progress, .done = on_made };
+	struct qube__pool_cb cb = {
+		.user = m, .progress = on_progress, .stage = on_stage, .done = on_made
+	};
 	struct qube__pool_op *op;
 	int r = m ? qube__pool_op_new(&op, p, "", key, &cb) : qube__fail_nomem();
 

@@ -245,6 +245,27 @@ static int xen_stats(struct qube__machine *base, struct qube__machine_stats *out
 	return 0;
 }
 
+static int xen_set_memory(struct qube__machine *base, uint64_t target_kb)
+{
+	struct qube__xen_machine *m = of_machine(base);
+	struct qube__xl_msg order = { .type = QUBE__XL_MEMORY, .memory_kb = target_kb };
+
+	if (m->state != QUBE__XEN_RUNNING)
+		return qube__fail(QUBE_E_STATE, "the machine is not running");
+	memcpy(order.uuid, m->uuid, sizeof(order.uuid));
+	return qube__xen_helper_order(&m->d->keeper, &order);
+}
+
+static int xen_host_memory(struct qube__driver *base, uint64_t *total_kb, uint64_t *free_kb)
+{
+	struct qube__xen_driver *d = of_driver(base);
+
+	qube__xen_look(d);
+	*total_kb = d->total_kb;
+	*free_kb = d->free_kb;
+	return 0;
+}
+
 static void xen_release(struct qube__machine *base)
 {
 	if (base)
@@ -254,6 +275,8 @@ static void xen_release(struct qube__machine *base)
 const struct qube__driver_ops qube__driver_xen = {
 	.name = "xen",
 	.isolation = QUBE__ISOLATION_HYPERVISOR,
+	.takes_blocks = true,
+	.divides_memory = true,
 	.tells_calls = true,
 	.open = xen_open,
 	.close = xen_close,
@@ -267,6 +290,8 @@ const struct qube__driver_ops qube__driver_xen = {
 	.pause = xen_pause,
 	.unpause = xen_unpause,
 	.stats = xen_stats,
+	.set_memory = xen_set_memory,
+	.host_memory = xen_host_memory,
 	.release = xen_release,
 };
 
