@@ -236,11 +236,14 @@ static int xen_stats(struct qube__machine *base, struct qube__machine_stats *out
 	if (m->state != QUBE__XEN_RUNNING)
 		return qube__fail(QUBE_E_STATE, "the machine is not running");
 	qube__xen_look(m->d);
-	if (m->memory_kb) {
-		stats.known |= QUBE_STATS_MEMORY | QUBE_STATS_CPU;
-		stats.cpu_ns = m->cpu_ns;
-		stats.memory_bytes = (m->used_kb ? m->used_kb : m->memory_kb) * 1024;
-	}
+	stats.assigned_bytes = m->memory_kb * 1024;
+	stats.cpu_ns = m->cpu_ns;
+	if (m->memory_kb)
+		stats.known |= QUBE_STATS_CPU;
+	/* As the guest says, which is bounded by what it has. */
+	stats.memory_bytes = (m->used_kb < m->memory_kb ? m->used_kb : m->memory_kb) * 1024;
+	if (stats.memory_bytes)
+		stats.known |= QUBE_STATS_MEMORY;
 	*out = stats;
 	return 0;
 }
