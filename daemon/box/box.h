@@ -11,6 +11,7 @@
 #define QUBE_BOX_BOX_H
 
 #include "driver/local/proto.h"
+#include "root/root.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -52,17 +53,6 @@ void box_log(int priority, const char *fmt, ...) __attribute__((format(printf, 2
 int box_send(const struct qube__box_reply *r, int fd);
 int box_reply(uint32_t type, int32_t status, int fd);
 
-/* mnt.c */
-int box_open_dir(const char *host_path); /* O_PATH; last component is no symlink */
-/* A detached copy of one mount's tree at dir (no submounts), ids shifted unless userns is -1. */
-int box_clone_tree(int dir, int userns, uint64_t set, uint64_t clear, const char *what);
-int box_tmpfs(uint64_t size_bytes, const char *mode, uint64_t attrs, const char *what);
-int box_fs(const char *type, const char *const *options, uint64_t attrs);
-int box_attach(int tree, int dir, const char *name, const char *what);
-/* A directory below root whose components are neither symlinks nor mounts; made if not there. */
-int box_dir(int root, const char *path, mode_t mode, const char *whose);
-int box_set_attrs(int tree, uint64_t set, const char *what);
-
 /* layers.c: the launcher's mounts; cwd is the scratch directory. */
 int box_root_tree(const struct qube__box_spec *spec, int userns);
 int box_volume_tree(const struct qube__box_spec *spec, const struct qube__box_volume *v,
@@ -82,9 +72,6 @@ int box_enter_root(const struct qube__box_spec *spec, const struct box_trees *t,
 		   const struct box_own *own);
 int box_make_dev(const char *place, const struct box_devices *d);
 int box_make_proc(const char *place, int dev, bool userns);
-
-/* home.c */
-int box_make_home(const char *user);
 
 /* jail.c */
 int box_limit(const struct qube__box_spec *spec); /* before the namespaces are made */

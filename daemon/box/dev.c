@@ -30,7 +30,7 @@ static int device_nodes(int dev, const struct box_devices *d)
 
 		if (place < 0)
 			return box_fail("cannot make /dev/%s", names[i]);
-		if (box_attach(d->tree[i], dev, names[i], names[i]) < 0)
+		if (root_attach(d->tree[i], dev, names[i], names[i]) < 0)
 			return -1;
 	}
 	return 0;
@@ -56,7 +56,7 @@ static int mount_on(int tree, int dir, const char *name)
 		return -1;
 	if (mkdirat(dir, name, 0755) < 0)
 		return box_fail("cannot make /dev/%s", name);
-	return box_attach(tree, dir, name, name);
+	return root_attach(tree, dir, name, name);
 }
 
 int box_make_dev(const char *place, const struct box_devices *d)
@@ -65,22 +65,22 @@ int box_make_dev(const char *place, const struct box_devices *d)
 						   "mode",	  "620", "gid",	     "5",
 						   "max",	  "256", NULL };
 	qube__autofd dev =
-		box_tmpfs(DEV_BYTES, "0755", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, "qube-dev");
+		root_tmpfs(DEV_BYTES, "0755", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, "qube-dev");
 	qube__autofd pts = -1;
 	qube__autofd shm = -1;
 	qube__autofd mqueue = -1;
 
-	if (dev < 0 || box_attach(dev, AT_FDCWD, place, "/dev") < 0)
+	if (dev < 0 || root_attach(dev, AT_FDCWD, place, "/dev") < 0)
 		return -1;
 	if (device_nodes(dev, d) < 0 || links(dev) < 0)
 		return -1;
-	pts = box_fs("devpts", pts_options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+	pts = root_fs("devpts", pts_options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
 	if (mount_on(pts, dev, "pts") < 0)
 		return -1;
-	shm = box_tmpfs(SHM_BYTES, "1777", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, "qube-shm");
+	shm = root_tmpfs(SHM_BYTES, "1777", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, "qube-shm");
 	if (mount_on(shm, dev, "shm") < 0)
 		return -1;
-	mqueue = box_fs("mqueue", NULL, NOTHING);
+	mqueue = root_fs("mqueue", NULL, NOTHING);
 	return mount_on(mqueue, dev, "mqueue") < 0 ? -1 : qube__steal_fd(&dev);
 }
 
@@ -113,8 +113,8 @@ static int make_read_only(int proc)
 			continue;
 		if (tree < 0)
 			return box_fail("cannot open /proc/%s", dirs[i]);
-		if (box_set_attrs(tree, NOTHING | MOUNT_ATTR_RDONLY, dirs[i]) < 0 ||
-		    box_attach(tree, proc, dirs[i], dirs[i]) < 0)
+		if (root_set_attrs(tree, NOTHING | MOUNT_ATTR_RDONLY, dirs[i]) < 0 ||
+		    root_attach(tree, proc, dirs[i], dirs[i]) < 0)
 			return -1;
 	}
 	return 0;
@@ -171,12 +171,12 @@ static int cover_all(int proc, int dev)
 	/* The last one: a place where anybody may have the kernel keep watch. */
 	static const char *const dirs[] = { "acpi", "scsi", "asound", "dynamic_debug", "pressure" };
 	qube__autofd null = openat(dev, "null", O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	qube__autofd empty = box_tmpfs(4096, "0555", NOTHING | MOUNT_ATTR_RDONLY, "qube-cover");
+	qube__autofd empty = root_tmpfs(4096, "0555", NOTHING | MOUNT_ATTR_RDONLY, "qube-cover");
 
 	if (null < 0)
 		return box_fail("cannot open the box's /dev/null");
 	/* Only what is mounted somewhere can be copied. */
-	if (empty < 0 || box_attach(empty, AT_FDCWD, "cover", "a cover") < 0)
+	if (empty < 0 || root_attach(empty, AT_FDCWD, "cover", "a cover") < 0)
 		return -1;
 	if (cover(proc, null, files, sizeof(files) / sizeof(files[0])) < 0)
 		return -1;
@@ -195,14 +195,14 @@ static int forbid_user_namespaces(int proc)
 
 int box_make_proc(const char *place, int dev, bool userns)
 {
-	qube__autofd proc = box_fs("proc", NULL, NOTHING);
+	qube__autofd proc = root_fs("proc", NULL, NOTHING);
 	struct statfs fs;
 
 	if (proc < 0)
 		return -1;
 	if (fstatfs(proc, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC)
 		return box_refuse("/proc is not a proc file system");
-	if (box_attach(proc, AT_FDCWD, place, "/proc") < 0)
+	if (root_attach(proc, AT_FDCWD, place, "/proc") < 0)
 		return -1;
 	if (!userns && forbid_user_namespaces(proc) < 0)
 		return -1;

@@ -45,11 +45,11 @@ static uint64_t tree_set(const struct qube__box_spec *spec, bool read_only)
 static int shifted_tree(const struct qube__box_spec *spec, const char *path, bool read_only,
 			int userns)
 {
-	qube__autofd dir = box_open_dir(path);
+	qube__autofd dir = root_open_dir(path);
 
 	if (dir < 0)
 		return -1;
-	return box_clone_tree(dir, userns, tree_set(spec, read_only), tree_clear(spec), path);
+	return root_clone_tree(dir, userns, tree_set(spec, read_only), tree_clear(spec), path);
 }
 
 static int place_in_scratch(const char *name, int tree, const char *what)
@@ -60,7 +60,7 @@ static int place_in_scratch(const char *name, int tree, const char *what)
 		return -1;
 	if (mkdir(name, 0700) < 0)
 		return box_fail("cannot make a place for %s", what);
-	return box_attach(owned, AT_FDCWD, name, what);
+	return root_attach(owned, AT_FDCWD, name, what);
 }
 
 /* Mounts the layers at 0, 1, ... and lists them: "0:1:2". */
@@ -165,7 +165,7 @@ static int overlay(const struct qube__box_spec *spec, int userns)
 		options[n++] = "volatile";
 		options[n++] = NULL;
 	}
-	tree = box_fs("overlay", options, tree_set(spec, v->read_only));
+	tree = root_fs("overlay", options, tree_set(spec, v->read_only));
 	if (tree < 0 || (!v->read_only && probe(tree) < 0))
 		return -1;
 	return qube__steal_fd(&tree);
@@ -190,12 +190,12 @@ int box_volume_tree(const struct qube__box_spec *spec, const struct qube__box_vo
 
 int box_guest_tree(const struct qube__box_spec *spec)
 {
-	qube__autofd dir = box_open_dir(spec->guest_dir);
+	qube__autofd dir = root_open_dir(spec->guest_dir);
 
 	if (dir < 0)
 		return -1;
-	return box_clone_tree(dir, -1, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
-			      MOUNT_ATTR_NOEXEC, spec->guest_dir);
+	return root_clone_tree(dir, -1, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
+			       MOUNT_ATTR_NOEXEC, spec->guest_dir);
 }
 
 /* A node of our own: through the host's, boxes would watch the host's use of it (inotify) and
@@ -233,7 +233,7 @@ int box_devices_open(struct box_devices *d)
 
 		if (fd < 0)
 			return -1;
-		d->tree[i] = box_clone_tree(
+		d->tree[i] = root_clone_tree(
 			fd, -1, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
 			MOUNT_ATTR_NODEV, want[i].path);
 		if (d->tree[i] < 0)

@@ -73,13 +73,13 @@ static int enter_scratch(const struct qube__box_spec *spec)
 		return box_fail("cannot make a mount namespace");
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return box_fail("cannot make the mounts private");
-	at = box_open_dir(spec->scratch);
+	at = root_open_dir(spec->scratch);
 	if (at < 0)
 		return -1;
 	/* The box passes through, with ids that own nothing here. */
-	tree = box_tmpfs(1 << 20, "0711", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
-			 "qube-scratch");
-	if (tree < 0 || box_attach(tree, at, "", "the scratch directory") < 0)
+	tree = root_tmpfs(1 << 20, "0711", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
+			  "qube-scratch");
+	if (tree < 0 || root_attach(tree, at, "", "the scratch directory") < 0)
 		return -1;
 	if (fchdir(tree) < 0)
 		return box_fail("cannot use the scratch directory");
@@ -252,7 +252,7 @@ static void box_main(const struct qube__box_spec *spec, int sync, const struct b
 	box_reply(QUBE__BOX_STAGE, QUBE__BOX_AT_JAIL, -1);
 	/* What the trees say is read where nothing of the host's can be reached. */
 	if (qube__fault_fails(QUBE__FAULT_BOX_ROOT) || receive_network(sync) < 0 ||
-	    box_make_home(spec->user) < 0 || box_jail(spec) < 0)
+	    root_make_home(spec->user) < 0 || box_jail(spec) < 0)
 		_exit(1);
 	if (qube__fault_fails(QUBE__FAULT_BOX_JAILED) || send(sync, "k", 1, MSG_NOSIGNAL) != 1)
 		_exit(1);

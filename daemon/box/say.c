@@ -22,39 +22,62 @@ int box_send(const struct qube__box_reply *r, int fd)
 	return 0;
 }
 
+static void say(uint32_t type, int32_t status, int os_errno, const char *fmt, va_list ap)
+{
+	struct qube__box_reply r = { .type = type, .status = status, .os_errno = os_errno };
+
+	vsnprintf(r.text, sizeof(r.text), fmt, ap);
+	box_send(&r, -1);
+}
+
 int box_fail(const char *fmt, ...)
 {
-	struct qube__box_reply r = { .type = QUBE__BOX_FAILED, .os_errno = errno };
+	int err = errno;
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(r.text, sizeof(r.text), fmt, ap);
+	say(QUBE__BOX_FAILED, 0, err, fmt, ap);
 	va_end(ap);
-	box_send(&r, -1);
+	return -1;
+}
+
+int root_fail(const char *fmt, ...)
+{
+	int err = errno;
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(QUBE__BOX_FAILED, 0, err, fmt, ap);
+	va_end(ap);
 	return -1;
 }
 
 int box_refuse(const char *fmt, ...)
 {
-	struct qube__box_reply r = { .type = QUBE__BOX_FAILED };
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(r.text, sizeof(r.text), fmt, ap);
+	say(QUBE__BOX_FAILED, 0, 0, fmt, ap);
 	va_end(ap);
-	box_send(&r, -1);
 	return -1;
 }
 
 void box_log(int priority, const char *fmt, ...)
 {
-	struct qube__box_reply r = { .type = QUBE__BOX_LOG, .status = priority };
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(r.text, sizeof(r.text), fmt, ap);
+	say(QUBE__BOX_LOG, priority, 0, fmt, ap);
 	va_end(ap);
-	box_send(&r, -1);
+}
+
+void root_log(int priority, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(QUBE__BOX_LOG, priority, 0, fmt, ap);
+	va_end(ap);
 }
 
 int box_reply(uint32_t type, int32_t status, int fd)

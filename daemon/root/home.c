@@ -3,13 +3,14 @@
  * The default user, where a foreign root has none, and the home on a fresh private volume. Runs in
  * the box's own root with no power over the host; /etc/passwd, /etc/group and /etc/skel are the
  * guest's and are read with bounds. */
-#include "box.h"
+#include "root/root.h"
 
 #include "base/cleanup.h"
 #include "base/text.h"
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -48,7 +49,7 @@ static bool take_id(const char **p, uint32_t *id)
 	const char *at = *p;
 
 	for (; *at >= '0' && *at <= '9'; at++)
-		if ((n = n * 10 + (uint64_t)(*at - '0')) >= QUBE__BOX_IDS)
+		if ((n = n * 10 + (uint64_t)(*at - '0')) >= ROOT_IDS)
 			return false;
 	if (at == *p || *at != ':')
 		return false;
@@ -127,7 +128,7 @@ static bool add_user(const char *user, ssize_t len)
 	len = read_small(etc, "group", PASSWD_MAX);
 	snprintf(entry, sizeof(entry), "%s:x:%d:\n", user, USER_ID);
 	if (!is_taken(user) && add_entry(etc, "group", len, entry) < 0)
-		box_log(4, "cannot add the group %s to the template's", user);
+		root_log(4, "cannot add the group %s to the template's", user);
 	return true;
 }
 
@@ -139,7 +140,7 @@ static int write_copy(int home, const char *name, size_t len, mode_t mode, uint3
 
 	if (fd < 0 || write(fd, text, len) != (ssize_t)len || fchown(fd, uid, gid) < 0 ||
 	    fchmod(fd, mode & 0755) < 0)
-		return box_fail("cannot write %s of the new home", name);
+		return root_fail("cannot write %s of the new home", name);
 	return 0;
 }
 
@@ -168,7 +169,7 @@ static int copy_skel(int home, uint32_t uid, uint32_t gid)
 	return r;
 }
 
-int box_make_home(const char *user)
+int root_make_home(const char *user)
 {
 	qube__autofd homes = open("/home", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	qube__autofd home = -1;
@@ -182,15 +183,15 @@ int box_make_home(const char *user)
 	text[0] = '\0';
 	len = read_small(AT_FDCWD, "/etc/passwd", PASSWD_MAX);
 	if (!find_user(user, &uid, &gid) && !add_user(user, len)) {
-		box_log(4, "the template has no user %s, and none can be added", user);
+		root_log(4, "the template has no user %s, and none can be added", user);
 		return 0;
 	}
 	if (homes < 0 || fstatat(homes, user, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return 0;
 	if (mkdirat(homes, user, 0700) < 0)
-		return errno == EROFS ? 0 : box_fail("cannot make the home of %s", user);
+		return errno == EROFS ? 0 : root_fail("cannot make the home of %s", user);
 	home = openat(homes, user, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (home < 0 || copy_skel(home, uid, gid) < 0 || fchown(home, uid, gid) < 0)
-		return box_fail("cannot make the home of %s", user);
+		return root_fail("cannot make the home of %s", user);
 	return 0;
 }
