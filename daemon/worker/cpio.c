@@ -93,10 +93,9 @@ static int put(struct cpio *c, struct archive_entry *e, const char *path, mode_t
 	archive_entry_set_nlink(e, S_ISDIR(mode) ? 2 : 1);
 	archive_entry_set_ino64(e, ++c->entries);
 	archive_entry_set_mtime(e, 0, 0);
+	archive_entry_set_size(e, S_ISREG(mode) ? (int64_t)len : 0);
 	if (S_ISLNK(mode))
 		archive_entry_set_symlink(e, data);
-	else
-		archive_entry_set_size(e, (int64_t)len);
 	if (archive_write_header(c->a, e) != ARCHIVE_OK)
 		return refuse(c, path);
 	if (S_ISREG(mode) && len && archive_write_data(c->a, data, len) != (la_ssize_t)len)

@@ -85,6 +85,7 @@ static void world_init(struct world *w)
 					     "dm-snapshot" };
 	static const char *const programs[] = { "qube-agent", "qube-copy", "qube-pty", "qube-rpc" };
 	char name[128];
+	char path[256];
 
 	snprintf(w->dir, sizeof(w->dir), "/tmp/qube-initramfs-XXXXXX");
 	if (!mkdtemp(w->dir))
@@ -105,6 +106,9 @@ static void world_init(struct world *w)
 	put(w, "xen/qube-init", ELF "init", 0755);
 	put(w, "over/bin/hello", "#!", 0755);
 	put(w, "over/etc/motd", "hi", 0600);
+	at(path, w, "over/bin/link");
+	if (symlink("hello", path) < 0)
+		QT_FAIL("cannot make %s", path);
 }
 
 static void world_fini(struct world *w)
@@ -152,9 +156,13 @@ static void list(const struct world *w, const char *name, char *out, size_t cap)
 		char data[256] = "";
 		la_ssize_t n = archive_read_data(a, data, sizeof(data) - 1);
 
+		const char *to = archive_entry_symlink(e);
+
 		len += (size_t)snprintf(out + len, cap - len, "%o %s=%.*s\n",
 					(unsigned int)archive_entry_mode(e),
 					archive_entry_pathname(e), n > 0 ? (int)n : 0, data);
+		if (to)
+			len += (size_t)snprintf(out + len, cap - len, ">%s\n", to);
 		QT_INT(archive_entry_mtime(e), 0);
 		QT_INT(archive_entry_uid(e), 0);
 		QT_INT(archive_entry_gid(e), 0);
@@ -177,6 +185,7 @@ QTEST(initramfs, has_programs_modules_in_their_order_and_the_overlay)
 			     "dm-mod.ko\ndm-snapshot.ko\n") != NULL);
 	QT_TRUE(strstr(text, "100644 modules/xen-netfront.ko=" ELF "netfront\n") != NULL);
 	QT_TRUE(strstr(text, "100755 bin/hello=#!\n") != NULL);
+	QT_TRUE(strstr(text, "120777 bin/link=\n>hello\n") != NULL);
 	QT_TRUE(strstr(text, "100600 etc/motd=hi\n") != NULL);
 	QT_TRUE(strstr(w.said, "goes without qube-vchan") != NULL);
 }
