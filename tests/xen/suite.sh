@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # tests/xen/suite.sh SECONDS NAME FILE...: one boot of dom0 that runs NAME/run, with the files and
-# folders beside it. If there is a NAME/start, its domains run that, and have the files too.
+# folders and what else is in NAME beside it. With a NAME/start it is what its domains run, which
+# have the same files in their root.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 seconds=$1
@@ -10,7 +11,7 @@ name=$2
 shift 2
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-cp -RL "$here/$name/run" "$@" "$dir/"
+cp -RL "$here/$name"/* "$@" "$dir/"
 if [ -e "$here/$name/start" ]; then
 	mkdir "$dir/domu"
 	install -m 755 "$here/$name/start" "$@" "$dir/domu/"
