@@ -38,6 +38,8 @@ mv times.new times
 
 def setup(host):
     host.policy(POLICY)
+    if "QUBE_E2E_KERNELS" in os.environ:
+        host.ok("admin", "--payload", "lab", "admin.property.Set", "dom0", "default_kernel")
     host.ok("clone", "base", "tpl")
     for name in ("app", "vault"):
         host.ok("create", name, "--template", "tpl")

@@ -33,7 +33,7 @@ if grep -E 'qubed|qube-host' "$dir/out"; then
 fi
 # Those for guests, whose programs come with the guest's kernel.
 guest=$dir/usr/share/qube/guest/systemd
-sed -i 's|/run/qube/bin/qube-[a-z]* |/bin/true |; s|/run/qube/bin/qube-[a-z]*$|/bin/true|' \
+sed -i 's|/run/qube/guest/qube-[a-z]* |/bin/true |; s|/run/qube/guest/qube-[a-z]*$|/bin/true|' \
 	"$guest"/*.service
 systemd-analyze verify --man=no --recursive-errors=one "$guest"/* >"$dir/out" 2>&1 || failed=1
 if grep -E 'qube-' "$dir/out"; then

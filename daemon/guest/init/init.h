@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define INIT_BIN     "/run/qube/bin"
+#define INIT_BIN     "/run/qube/guest"
 #define INIT_CONTROL "/run/qube/control/control.sock"
 
 /* What the agent is told beside its socket and its user, where there is such a program. */

@@ -87,20 +87,22 @@ static int make_ramdisk(struct qube__xen_kernel *k, const char *modules)
 	struct qube__xen_driver *d = k->d;
 	qube__autofree char *path = qube__text_format("%s/qube-initramfs", d->libexec_dir);
 	qube__autofree char *programs = qube__text_format("%s/guest", d->libexec_dir);
+	qube__autofree char *own = qube__text_format("%s/guest-xen", d->libexec_dir);
 	qube__autofree char *overlay =
 		qube__text_format("%s/kernels/%s/overlay", d->state_dir, k->name);
-	const char *argv[] = { "qube-initramfs", "--modules", modules,	   "--programs", programs,
-			       "--out",		 k->ramdisk,  "--overlay", overlay,	 NULL };
+	const char *argv[] = { "qube-initramfs", "--modules", modules, "--programs", programs,
+			       "--programs", own, "--out", k->ramdisk, "--overlay", overlay,
+			       NULL };
 	const int fds[] = { -1, -1, 2 };
 	struct qube__spawn s = {
 		.path = path, .exec_fd = -1, .argv = argv, .fds = fds, .n_fds = 3
 	};
 	int r;
 
-	if (!path || !programs || !overlay)
+	if (!path || !programs || !own || !overlay)
 		return qube__fail_nomem();
 	if (!is_there(overlay))
-		argv[7] = NULL;
+		argv[9] = NULL;
 	r = qube__spawn(&k->child, &s);
 	if (r < 0)
 		return r;
