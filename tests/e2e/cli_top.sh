@@ -89,8 +89,8 @@ qube start one two || exit 1
 same "one screen, by name" "$(qube top --once --sort name | mask)" \
 	"2 running, by name
 NAME CLASS STATE CPU% MEMORY TARGET PIDS UPTIME ISOLATION
-one AppVM Running N N N N kernel-shared not enforced: X
-two AppVM Running N N N N kernel-shared not enforced: X"
+one AppVM Running N N N N N kernel-shared not enforced: X
+two AppVM Running N N N N N kernel-shared not enforced: X"
 same "stats of one" "$(qube stats two --json | python3 -c 'import json, sys
 d = json.load(sys.stdin)
 print(len(d), d[0]["name"], d[0]["pids"] > 0, d[0]["cpu_ns"] > 0, d[0]["memory_bytes"] > 0)')" \
@@ -110,8 +110,8 @@ terminal send-keys -t t n
 same "live, by name" "$(screen 'by name' | mask)" \
 	"2 running, by name sort: c cpu, m memory, p pids, n name, t uptime; q quits
 NAME CLASS STATE CPU% MEMORY TARGET PIDS UPTIME ISOLATION
-one AppVM Running N N N N kernel-shared not enforced: X
-two AppVM Running N N N N kernel-shared not enforced: X"
+one AppVM Running N N N N N kernel-shared not enforced: X
+two AppVM Running N N N N N kernel-shared not enforced: X"
 qube kill one
 for _ in $(seq 100); do
 	screen 'by name' | grep -q '^1 running' && break
