@@ -75,10 +75,13 @@ bool qube__local_memory_stats(struct qube__machine_stats *out, int group)
 
 	if (!read_bytes(&out->memory_bytes, group, "memory.current"))
 		return false;
-	out->assigned_bytes = out->memory_bytes;
 	/* Files' pages that nobody looked at lately. */
 	if (qube__io_read_file(&stat, NULL, group, "memory.stat", STAT_MAX) == 0)
 		find(&out->cache_bytes, stat, "inactive_file");
+	if (out->cache_bytes > out->memory_bytes)
+		out->cache_bytes = out->memory_bytes; /* read at another moment */
+	/* The host counts these pages as available already. */
+	out->assigned_bytes = out->memory_bytes - out->cache_bytes;
 	if (read_bytes(&high, group, "memory.high") && high != UINT64_MAX)
 		out->target_bytes = high;
 	return true;

@@ -105,13 +105,16 @@ QTEST(local_memory, what_could_be_given_up_is_told_apart)
 			   "inactive_file 150000000\nworkingset_inactive_file 7\n");
 	QT_TRUE(qube__local_memory_stats(&s, m.group_fd));
 	QT_INT(s.memory_bytes, 500000000);
-	QT_INT(s.assigned_bytes, 500000000);
+	QT_INT(s.assigned_bytes, 350000000);
 	QT_INT(s.cache_bytes, 150000000);
 	QT_INT(s.target_bytes, 3932160000);
 	put("memory.high", "max\n");
+	put("memory.current", "100000000\n");
 	s = (struct qube__machine_stats){ 0 };
 	QT_TRUE(qube__local_memory_stats(&s, m.group_fd));
 	QT_INT(s.target_bytes, 0);
+	QT_INT(s.cache_bytes, 100000000);
+	QT_INT(s.assigned_bytes, 0);
 	end();
 }
 
