@@ -251,8 +251,9 @@ void init_power_off(const struct init_halt *h)
 	}
 }
 
-/* What is to be done when the time of a phase is over, or what it waited for is gone. */
-static void advance(struct serve *s, bool children)
+/* What is to be done when the time of a phase is over, or what it waited for is gone. True: there
+ * may be more. */
+static bool advance(struct serve *s, bool children)
 {
 	bool late = qube__now_ms() >= s->until_ms;
 
@@ -265,11 +266,14 @@ static void advance(struct serve *s, bool children)
 		signal_all(s, SIGTERM);
 		s->phase = LINGERING;
 		s->until_ms = qube__now_ms() + LINGER_MS;
-	} else if (s->phase == LINGERING && (late || !children)) {
+		return true;
+	}
+	if (s->phase == LINGERING && (late || !children)) {
 		signal_all(s, SIGKILL);
 		s->phase = KILLED;
 		s->until_ms = qube__now_ms() + REAP_MS;
 	}
+	return false;
 }
 
 /* --- the loop --- */
@@ -364,14 +368,11 @@ int init_serve(const struct init_cmdline *c, const struct init_halt *h, int cont
 		return root_fail("cannot watch signals");
 	look_for_programs(&s);
 	for (;;) {
-		bool children;
-
 		start_due(&s);
 		if (poll(&p, 1, time_left(&s)) > 0)
 			take_signals(&s, p.fd);
-		children = reap(&s);
-		if (s.phase != RUNNING)
-			advance(&s, children);
+		while (advance(&s, reap(&s)))
+			;
 		if (s.phase == KILLED && (!reap(&s) || qube__now_ms() >= s.until_ms))
 			break;
 	}
