@@ -13,6 +13,8 @@
 
 /* Several may look; a share measured over less time than this would be noise. */
 enum { LOOK_EVERY_MS = 500 };
+/* A driver's, its report, the other one's line and that of the disks. */
+enum { CHECKS_ALL = 2 * QUBE__CHECKS_MAX + 2 };
 
 static uint32_t share(struct qube__run *r, const struct qube__machine_stats *s)
 {
@@ -90,7 +92,6 @@ int qube__check_worst(const struct qube_check *list, size_t n)
 	return (int)worst;
 }
 
-#ifdef QUBE_DRIVER_LOCAL
 static uint32_t outcome_of(const struct qube__check *c)
 {
 	if (c->ok)
@@ -98,11 +99,8 @@ static uint32_t outcome_of(const struct qube__check *c)
 	return c->optional ? QUBE_CHECK_WARN : QUBE_CHECK_FAIL;
 }
 
-static size_t look(struct qube_check *list, const char *libexec_dir)
+static size_t put(struct qube_check *list, const struct qube__check *checks, size_t n)
 {
-	struct qube__check checks[QUBE__CHECKS_MAX];
-	size_t n = qube__local_check(checks, libexec_dir ? libexec_dir : QUBE_LIBEXECDIR);
-
 	for (size_t i = 0; i < n; i++) {
 		list[i].outcome = outcome_of(&checks[i]);
 		snprintf(list[i].name, sizeof(list[i].name), "%s", checks[i].name);
@@ -110,24 +108,58 @@ static size_t look(struct qube_check *list, const char *libexec_dir)
 	}
 	return n;
 }
-#else
-static size_t look(struct qube_check *list, const char *libexec_dir)
+
+/* Of a driver that is not asked for: could it be? What does not work is the first reason. */
+static size_t put_other(struct qube_check *list, const char *name, const struct qube__check *checks,
+			size_t n)
 {
-	(void)libexec_dir;
-	*list = (struct qube_check){ .outcome = QUBE_CHECK_FAIL,
-				     .name = "driver",
-				     .detail = "this build has no driver that runs qubes" };
+	list->outcome = QUBE_CHECK_OK;
+	snprintf(list->name, sizeof(list->name), "driver %s", name);
+	snprintf(list->detail, sizeof(list->detail), "could be used");
+	for (size_t i = 0; i < n; i++) {
+		if (checks[i].ok || checks[i].optional)
+			continue;
+		snprintf(list->detail, sizeof(list->detail), "cannot be used: %s: %s",
+			 checks[i].name, checks[i].detail);
+		break;
+	}
 	return 1;
 }
+
+static size_t look_local(struct qube__check checks[QUBE__CHECKS_MAX], const char *libexec_dir)
+{
+#ifdef QUBE_DRIVER_LOCAL
+	return qube__local_check(checks, libexec_dir);
+#else
+	(void)libexec_dir;
+	checks[0] = (struct qube__check){ .name = "build", .detail = "it was built without" };
+	return 1;
 #endif
+}
+
+/* h: of a host, or NULL: of one with the usual driver. */
+static size_t look(struct qube_check *list, const struct qube__host *h, const char *libexec_dir)
+{
+	struct qube__check checks[QUBE__CHECKS_MAX];
+	const char *programs = libexec_dir ? libexec_dir : QUBE_LIBEXECDIR;
+	bool xen = h && h->ops == &qube__driver_xen;
+	size_t n = xen ? qube__xen_check(checks, programs) : look_local(checks, programs);
+
+	n = put(list, checks, n);
+	if (h && h->driver && h->ops->report)
+		n += put(list + n, checks, h->ops->report(h->driver, checks));
+	if (xen)
+		return n + put_other(list + n, "local", checks, look_local(checks, programs));
+	return n + put_other(list + n, "xen", checks, qube__xen_check(checks, programs));
+}
 
 int qube__check_machine(struct qube_check **out, size_t *count, const char *libexec_dir)
 {
-	struct qube_check *list = calloc(QUBE__CHECKS_MAX, sizeof(*list));
+	struct qube_check *list = calloc(CHECKS_ALL, sizeof(*list));
 
 	if (!list)
 		return qube__fail_nomem();
-	*count = look(list, libexec_dir);
+	*count = look(list, NULL, libexec_dir);
 	*out = list;
 	return qube__check_worst(list, *count);
 }
@@ -174,11 +206,11 @@ static void look_at_mke2fs(struct qube_check *c, const struct qube__host *h)
 /* The machine's checks, and the host's own pools behind them. */
 static int look_with_pools(struct qube_check **out, size_t *count, struct qube__host *h)
 {
-	struct qube_check *list = calloc(QUBE__CHECKS_MAX + 1 + h->n_pools, sizeof(*list));
+	struct qube_check *list = calloc(CHECKS_ALL + h->n_pools, sizeof(*list));
 
 	if (!list)
 		return qube__fail_nomem();
-	*count = look(list, h->libexec_dir);
+	*count = look(list, h, h->libexec_dir);
 	look_at_mke2fs(&list[(*count)++], h);
 	for (size_t i = 0; i < h->n_pools; i++)
 		look_at_pool(&list[(*count)++], h->pools[i]);

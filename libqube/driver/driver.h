@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 struct qube__driver_ops;
+struct qube__check;
 
 /* First member of each driver's own. */
 struct qube__driver {
@@ -172,6 +173,8 @@ struct qube__driver_ops {
 	/* Forgets the machine; only after FAILED or STOPPED, never from inside on_machine. After
 	 * close() any machine may, and must, still be released. */
 	void (*release)(struct qube__machine *m);
+	/* What it knows of its host and what that forbids; returns the count. Optional. */
+	size_t (*report)(struct qube__driver *d, struct qube__check *out);
 	/* Host's pid of the guest's PID 1 while held or running, else 0: for its namespaces. */
 	int32_t (*pid)(struct qube__machine *m); /* optional */
 };

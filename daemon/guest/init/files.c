@@ -85,10 +85,10 @@ int init_copy_programs(int run)
 {
 	qube__autofd bin = -1;
 
-	/* The second name is the one that a box of the local driver has for them. */
-	if (mkdirat(run, "qube/bin", 0755) < 0 || symlinkat("bin", run, "qube/guest") < 0)
+	/* Where a box of the local driver has them too. */
+	if (mkdirat(run, "qube/guest", 0755) < 0)
 		return root_fail("cannot make the directories of /run");
-	bin = openat(run, "qube/bin", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	bin = openat(run, "qube/guest", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (bin < 0)
 		return root_fail("cannot open %s", INIT_BIN);
 	if (copy_all(bin) < 0 || copy_program(AT_FDCWD, "/init", bin, "qube-init") < 0)

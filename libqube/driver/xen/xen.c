@@ -275,6 +275,89 @@ static void xen_release(struct qube__machine *base)
 		qube__xen_machine_free(of_machine(base));
 }
 
+/* --- can this machine? --- */
+
+struct checks {
+	struct qube__check *at;
+	size_t n;
+};
+
+static void add(struct checks *l, const char *name, bool ok, bool optional, const char *fmt, ...)
+	__attribute__((format(printf, 5, 6)));
+static void add(struct checks *l, const char *name, bool ok, bool optional, const char *fmt, ...)
+{
+	struct qube__check *c = &l->at[l->n++];
+	va_list ap;
+
+	*c = (struct qube__check){ .name = name, .ok = ok, .optional = optional };
+	va_start(ap, fmt);
+	vsnprintf(c->detail, sizeof(c->detail), fmt, ap);
+	va_end(ap);
+}
+
+static void check_program(struct checks *l, const char *libexec, const char *name, const char *why)
+{
+	char path[4096];
+	bool ok = snprintf(path, sizeof(path), "%s/%s", libexec, name) < (int)sizeof(path) &&
+		  access(path, X_OK) == 0;
+
+	add(l, name, ok, false, "%s", ok ? "is there" : why);
+}
+
+static void check_xen(struct checks *l)
+{
+	qube__autofree char *text = NULL;
+	bool is_xen = qube__io_read_file(&text, NULL, AT_FDCWD, "/sys/hypervisor/type", 64) == 0 &&
+		      strcmp(text, "xen\n") == 0;
+	bool is_dom0;
+
+	free(qube__steal(text));
+	is_dom0 = is_xen &&
+		  qube__io_read_file(&text, NULL, AT_FDCWD, "/proc/xen/capabilities", 64) == 0 &&
+		  strstr(text, "control_d");
+	add(l, "Xen", is_dom0, false, "%s",
+	    is_dom0 ? "this is its dom0" :
+	    is_xen  ? "this is a guest of it, not its dom0 (or /proc/xen is not mounted)" :
+		      "this machine runs without a Xen hypervisor");
+}
+
+size_t qube__xen_check(struct qube__check out[QUBE__CHECKS_MAX], const char *libexec_dir)
+{
+	struct checks l = { .at = out };
+
+	check_xen(&l);
+	add(&l, "root", geteuid() == 0, false, "%s", geteuid() ? "only root may" : "this is root");
+	check_program(&l, libexec_dir, "qube-xl", "this build has no libxenlight");
+	check_program(&l, libexec_dir, "qube-vchan", "it is not installed");
+	check_program(&l, libexec_dir, "qube-initramfs", "it is not installed");
+	return l.n;
+}
+
+static size_t xen_report(struct qube__driver *base, struct qube__check *out)
+{
+	struct qube__xen_driver *d = of_driver(base);
+	struct checks l = { .at = out };
+	bool hvm = d->has & QUBE__XL_HAS_HVM;
+	bool iommu = d->has & QUBE__XL_HAS_IOMMU;
+	bool apart = !(d->has & QUBE__XL_HAS_SMT) || (d->has & QUBE__XL_HAS_CORE_SCHED);
+
+	add(&l, "hypervisor", true, true, "Xen %s, %llu MiB of memory, %llu free", d->version,
+	    (unsigned long long)d->total_kb >> 10, (unsigned long long)d->free_kb >> 10);
+	add(&l, "virtualisation", hvm, true, "%s",
+	    hvm ? "the processor has it" :
+		  "the processor has none, or it is off: no virt_mode pvh, only pv");
+	add(&l, "nested paging", d->has & QUBE__XL_HAS_HAP, true, "%s",
+	    d->has & QUBE__XL_HAS_HAP ? "there" : "none: pvh qubes are slow");
+	add(&l, "iommu of Xen", iommu, true, "%s",
+	    iommu ? "there" : "none, or it is off: devices cannot be given to qubes safely");
+	add(&l, "cores", apart, true, "%s",
+	    !(d->has & QUBE__XL_HAS_SMT) ? "one thread each" :
+	    apart ? "qubes do not share one (sched-gran)" :
+		    "SMT is on without sched-gran=core: qubes that run at the same time on one core "
+		    "can spy on each other");
+	return l.n;
+}
+
 const struct qube__driver_ops qube__driver_xen = {
 	.name = "xen",
 	.isolation = QUBE__ISOLATION_HYPERVISOR,
@@ -295,63 +378,6 @@ const struct qube__driver_ops qube__driver_xen = {
 	.stats = xen_stats,
 	.set_memory = xen_set_memory,
 	.host_memory = xen_host_memory,
+	.report = xen_report,
 	.release = xen_release,
 };
-
-/* --- can this machine? --- */
-
-struct checks {
-	struct qube__check *at;
-	size_t n;
-};
-
-static void add(struct checks *l, const char *name, bool ok, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
-static void add(struct checks *l, const char *name, bool ok, const char *fmt, ...)
-{
-	struct qube__check *c = &l->at[l->n++];
-	va_list ap;
-
-	*c = (struct qube__check){ .name = name, .ok = ok };
-	va_start(ap, fmt);
-	vsnprintf(c->detail, sizeof(c->detail), fmt, ap);
-	va_end(ap);
-}
-
-static void check_program(struct checks *l, const char *libexec, const char *name, const char *why)
-{
-	char path[4096];
-	bool ok = snprintf(path, sizeof(path), "%s/%s", libexec, name) < (int)sizeof(path) &&
-		  access(path, X_OK) == 0;
-
-	add(l, name, ok, "%s", ok ? "is there" : why);
-}
-
-static void check_xen(struct checks *l)
-{
-	qube__autofree char *text = NULL;
-	bool is_xen = qube__io_read_file(&text, NULL, AT_FDCWD, "/sys/hypervisor/type", 64) == 0 &&
-		      strcmp(text, "xen\n") == 0;
-	bool is_dom0;
-
-	free(qube__steal(text));
-	is_dom0 = is_xen &&
-		  qube__io_read_file(&text, NULL, AT_FDCWD, "/proc/xen/capabilities", 64) == 0 &&
-		  strstr(text, "control_d");
-	add(l, "Xen", is_dom0, "%s",
-	    is_dom0 ? "this is its dom0" :
-	    is_xen  ? "this is a guest of it, not its dom0 (or /proc/xen is not mounted)" :
-		      "this machine runs without a Xen hypervisor");
-}
-
-size_t qube__xen_check(struct qube__check out[QUBE__CHECKS_MAX], const char *libexec_dir)
-{
-	struct checks l = { .at = out };
-
-	check_xen(&l);
-	add(&l, "root", geteuid() == 0, "%s", geteuid() ? "only root may" : "this is root");
-	check_program(&l, libexec_dir, "qube-xl", "this build has no libxenlight");
-	check_program(&l, libexec_dir, "qube-vchan", "it is not installed");
-	check_program(&l, libexec_dir, "qube-initramfs", "it is not installed");
-	return l.n;
-}
