@@ -304,14 +304,18 @@ const struct cli_verb cli_verbs[] = {
 	  "The old state of a root becomes a revision; what was in another volume is gone for "
 	  "good.",
 	  CLI_BIT(O_YES), CLI_V_QUBES, 2, 2, cmd_volume_clear, NULL },
-	{ "volume export", "QUBE VOLUME [FILE]", "write a volume as a tar file",
+	{ "volume export", "QUBE VOLUME [FILE]", "write a volume as a tar file or an image",
 	  "To standard output if FILE is left out or -. What goes out is the state that was last "
-	  "committed; a private volume is read while its qube is halted. Sockets, pipes and "
-	  "devices are left out.",
+	  "committed; a private volume is read while its qube is halted. Of a volume that is "
+	  "a tree a tar file, without sockets, pipes and devices; of one that is a disk the "
+	  "raw image.",
 	  CLI_BIT(O_TRACE), CLI_V_QUBES, 2, 3, cmd_volume_export, NULL },
-	{ "volume import", "QUBE VOLUME [FILE]", "replace what is in a volume by a tar file",
+	{ "volume import", "QUBE VOLUME [FILE]",
+	  "replace what is in a volume by a tar file or an image",
 	  "From standard input if FILE is left out or -. At once or not at all: a file that is "
-	  "damaged, cut off, or has an entry that could leave the volume changes nothing.",
+	  "damaged, cut off, or has an entry that could leave the volume changes nothing. A "
+	  "volume that is a disk takes a raw image, of whole sectors of 512 bytes; no other "
+	  "format is looked for.",
 	  CLI_BIT(O_TRACE), CLI_V_QUBES, 2, 3, cmd_volume_import, NULL },
 	{ "label ls", "", "list labels", "", 0, 0, 0, 0, cmd_label_ls, NULL },
 	{ "label create", "NAME 0xRRGGBB", "make a label",

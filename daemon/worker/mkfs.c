@@ -125,8 +125,6 @@ static int start_program(struct qube__child *child, const char *const *argv, int
 	struct rlimit memory = { PROGRAM_MEMORY, PROGRAM_MEMORY };
 	int r;
 
-	if (fchdir(tree) < 0)
-		return qube__fail_name("enter", "the tree");
 	r = qube__spawn(child, &s);
 	if (r == 0)
 		prlimit(child->pid, RLIMIT_AS, &memory, NULL);
@@ -276,8 +274,9 @@ int worker_make_fs(struct worker_job *job, int tree, int image_mount, uint64_t n
 		return qube__fail(QUBE_E_NOTSUP, "no file system can be made: mke2fs (of the "
 						 "package e2fsprogs) is not on this machine");
 	if (!empty) {
-		r = fstat(tree, &root) < 0 ? qube__fail_name("look at", "the tree") :
-					     weigh(&content, job, tree);
+		r = fchdir(tree) < 0 || fstat(tree, &root) < 0 ?
+			    qube__fail_name("enter", "the tree") :
+			    weigh(&content, job, tree);
 		size = size_of(&content, &inodes);
 		job->total = content.bytes;
 	}

@@ -18,7 +18,7 @@ struct qube_pool_info {
 	uint32_t reserved0;   /**< 0 */
 	uint64_t total_bytes; /**< of its filesystem */
 	uint64_t free_bytes;  /**< that are available to root */
-	char driver[32];      /**< "tree" */
+	char driver[32];      /**< "tree", "reflink", "file" */
 };
 
 /**

@@ -141,9 +141,10 @@ QUBE_API int qube_domain_volume_clear(qube_domain *d, const char *name);
 QUBE_API int qube_domain_volume_measure(qube_domain *d, const char *name, qube_op **op);
 
 /**
- * Write the content of a volume as a stream: of the pool `tree` a tar file, with numbers as owners.
- * What goes out is the state that was last committed; a private volume is read while its qube is
- * halted. Sockets, pipes and devices are left out.
+ * Write the content of a volume as a stream: of a pool with the driver `tree` a tar file, with
+ * numbers as owners and without sockets, pipes and devices; of one with `reflink` or `file` the raw
+ * image. What goes out is the state that was last committed; a private volume is read while its
+ * qube is halted.
  *
  * @param[in]  d     the qube
  * @param[in]  name  of the volume
@@ -161,8 +162,9 @@ QUBE_API int qube_domain_volume_export(qube_domain *d, const char *name, int fd,
 
 /**
  * Replace the content of a volume by a stream as qube_domain_volume_export() writes it. A tar file
- * may be packed as those of qube_template_import() are, and is refused for the same reasons; then
- * the volume is as it was.
+ * may be packed as those of qube_template_import() are, and is refused for the same reasons; an
+ * image is of whole sectors of 512 bytes, of which no format is looked for. What is refused leaves
+ * the volume as it was.
  *
  * @param[in]  d     the qube; halted
  * @param[in]  name  of the volume
@@ -172,6 +174,7 @@ QUBE_API int qube_domain_volume_export(qube_domain *d, const char *name, int fd,
  * @retval QUBE_E_NOENT   no such volume
  * @retval QUBE_E_STATE   the qube is not halted
  * @retval QUBE_E_PROTO   the stream is damaged, cut off, or has an entry that is refused
+ * @retval QUBE_E_INVALID it is no image of a disk
  * @retval QUBE_E_LIMIT   not enough space
  * @retval QUBE_E_NOTSUP  the volume is not kept, or the host does not offer this
  * @par Thread  The context's.

@@ -73,7 +73,7 @@ enum {
 	QUBE__JOB_REPLACE = 16,
 	/* COPY_IMAGE: it is on the disk before it is said to be done. */
 	QUBE__JOB_FLUSH = 32,
-	/* MAKE_FS: nothing is in it; fd 0 is not looked at. */
+	/* MAKE_FS: nothing is in it; fd 0 is any, as it is not looked at. */
 	QUBE__JOB_EMPTY = 64,
 	/* MAKE_FS: it has no journal, as what is thrown away or never written to needs none. */
 	QUBE__JOB_NO_JOURNAL = 128,

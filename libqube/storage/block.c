@@ -5,7 +5,6 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "base/text.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -23,40 +22,6 @@ struct states {
 		int64_t time;
 	} list[QUBE__REVISIONS_MAX];
 };
-
-void qube__block_file(char out[QUBE__BLOCK_FILE_MAX], const char *name)
-{
-	snprintf(out, QUBE__BLOCK_FILE_MAX, "%.31s.img", name);
-}
-
-static void state_file(char out[QUBE__BLOCK_FILE_MAX], const char *name, uint64_t number,
-		       int64_t time)
-{
-	snprintf(out, QUBE__BLOCK_FILE_MAX, "%.31s.%" PRIu64 "@%" PRId64 ".img", name, number,
-		 time);
-}
-
-static bool parse_state(uint64_t *number, int64_t *time, const char *file, const char *name)
-{
-	size_t n = strlen(name);
-	char again[QUBE__BLOCK_FILE_MAX];
-	const char *sep;
-	char text[24];
-	uint64_t seconds;
-
-	if (strncmp(file, name, n) != 0 || file[n] != '.' || !(sep = strchr(file + n, '@')) ||
-	    (size_t)(sep - file) - n - 1 >= sizeof(text) || strlen(sep) >= sizeof(text))
-		return false;
-	snprintf(text, sizeof(text), "%.*s", (int)(sep - file - (ptrdiff_t)n - 1), file + n + 1);
-	if (qube__text_u64(number, text, UINT64_MAX - 1) < 0)
-		return false;
-	snprintf(text, sizeof(text), "%.*s", (int)strcspn(sep + 1, "."), sep + 1);
-	if (qube__text_u64(&seconds, text, INT64_MAX) < 0)
-		return false;
-	*time = (int64_t)seconds;
-	state_file(again, name, *number, *time);
-	return strcmp(again, file) == 0;
-}
 
 static void insert_state(struct states *s, uint64_t number, int64_t time)
 {
@@ -88,7 +53,7 @@ static int read_states(struct states *out, struct qube__pool *p, int dir, const 
 		return qube__pool_fail(p, "read the states of", name);
 	}
 	while ((e = readdir(d)))
-		if (parse_state(&number, &time, e->d_name, name))
+		if (qube__block_parse_state(&number, &time, e->d_name, name))
 			insert_state(out, number, time);
 	closedir(d);
 	return 0;
@@ -109,7 +74,7 @@ static void drop_current(struct states *s, int dir, const char *name, const stru
 
 	if (!s->n)
 		return;
-	state_file(file, name, s->list[0].number, s->list[0].time);
+	qube__block_state_file(file, name, s->list[0].number, s->list[0].time);
 	if (!same_file(dir, file, now))
 		return;
 	s->n--;
@@ -192,7 +157,7 @@ static int keep_current(struct qube__pool *p, int dir, const char *name, int32_t
 		drop_current(&s, dir, name, &now);
 		if (s.n != n) /* it has it already */
 			return 0;
-		state_file(to, name, next_number(&s), now.st_mtim.tv_sec);
+		qube__block_state_file(to, name, next_number(&s), now.st_mtim.tv_sec);
 		r = linkat(dir, current, dir, to, 0);
 	} else {
 		r = linkat(dir, current, p->trash, id, 0);
@@ -209,7 +174,7 @@ static void prune(struct qube__pool *p, int dir, const char *name, int32_t keep)
 	for (uint32_t i = keep < 0 ? 0 : (uint32_t)keep; r == 0 && i < s.n; i++) {
 		char file[QUBE__BLOCK_FILE_MAX];
 
-		state_file(file, name, s.list[i].number, s.list[i].time);
+		qube__block_state_file(file, name, s.list[i].number, s.list[i].time);
 		r = qube__pool_trash(p, dir, file);
 	}
 	if (r < 0)
@@ -471,7 +436,7 @@ static int find_state(char file[QUBE__BLOCK_FILE_MAX], struct qube__pool *p, int
 	for (uint32_t i = 0; r == 0 && i < s.n; i++) {
 		if (s.list[i].number != number)
 			continue;
-		state_file(file, v->name, number, s.list[i].time);
+		qube__block_state_file(file, v->name, number, s.list[i].time);
 		return 0;
 	}
 	return r < 0 ? r :

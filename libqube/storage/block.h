@@ -24,8 +24,14 @@
 
 enum { QUBE__BLOCK_FILE_MAX = 96 };
 
-/* block.c */
+/* block_name.c */
 void qube__block_file(char out[QUBE__BLOCK_FILE_MAX], const char *name);
+void qube__block_state_file(char out[QUBE__BLOCK_FILE_MAX], const char *name, uint64_t number,
+			    int64_t time);
+/* False: file is no old state of the volume, as we would have called it. */
+bool qube__block_parse_state(uint64_t *number, int64_t *time, const char *file, const char *name);
+
+/* block.c */
 /* Reads the committed image of owner. QUBE_E_NOENT: it has none. */
 int qube__block_open(struct qube__pool *p, const char *owner, const char *name, struct stat *st);
 /* from in directory dir becomes the committed state, flushed as it is; the one before is kept as

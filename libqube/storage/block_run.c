@@ -111,7 +111,7 @@ static int make_private(struct qube__pool_op **out_op, struct qube__pool *p,
 	if (r < 0)
 		return r;
 	op->finish = v->save_on_stop ? finish_private : finish_work;
-	r = qube__pool_op_make_fs(op, p->tmp, flags, v->size_bytes / 4096 * 4096);
+	r = qube__pool_op_make_fs(op, -1, flags, v->size_bytes / 4096 * 4096);
 	if (r < 0)
 		qube__pool_op_free(op);
 	else if (out_op)

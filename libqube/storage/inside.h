@@ -175,7 +175,7 @@ int qube__pool_op_job_on(struct qube__pool_op *op, struct qube__helper *helper,
 			 const struct qube__job_request *req, const int *fds);
 /* A copy of directory src into tmp/; finish moves it. */
 int qube__pool_op_copy(struct qube__pool_op *op, int src);
-/* Makes tmp/TEMP a file system of the tree, or of so many bytes and nothing in it (flags:
+/* Makes tmp/TEMP a file system of the tree, or, of so many bytes, with nothing in it (-1; flags:
  * QUBE__JOB_EMPTY, QUBE__JOB_NO_JOURNAL), with a helper of its own. */
 int qube__pool_op_make_fs(struct qube__pool_op *op, int tree, uint32_t flags, uint64_t number);
 /* An operation that waits for somebody at fd, with a helper of its own. */

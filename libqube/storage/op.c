@@ -164,6 +164,18 @@ static int open_place(struct qube__pool *p, const char *name)
 	return place < 0 ? qube__pool_fail(p, "make", "an image") : place;
 }
 
+/* A tree as a mount that is nowhere: read-only, and there is no way out of it, not even up. */
+static int open_alone(struct qube__pool *p, int tree)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
+					       MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC };
+	qube__autofd fd = open_tree(tree, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+		return qube__pool_fail(p, "open", "a tree");
+	return qube__steal_fd(&fd);
+}
+
 int qube__pool_op_make_fs(struct qube__pool_op *op, int tree, uint32_t flags, uint64_t number)
 {
 	struct qube__job_request req = { .type = QUBE__JOB_MAKE_FS,
@@ -173,11 +185,14 @@ int qube__pool_op_make_fs(struct qube__pool_op *op, int tree, uint32_t flags, ui
 	struct qube__helper **helper = op->own ? &op->second : &op->own;
 	int r = qube__pool_random_id(op->temp);
 	qube__autofd place = r < 0 ? r : open_place(p, op->temp);
-	int fds[2] = { tree, place };
+	qube__autofd alone = place >= 0 && tree >= 0 ? open_alone(p, tree) : -1;
+	int fds[2] = { tree < 0 ? place : alone, place };
 
 	if (place < 0)
 		return place;
-	r = qube__helper_create(helper, p->env.loop, p->worker_path, "--programs");
+	r = tree >= 0 && alone < 0 ?
+		    alone :
+		    qube__helper_create(helper, p->env.loop, p->worker_path, "--programs");
 	if (r == 0)
 		r = qube__pool_op_job_on(op, *helper, &req, fds);
 	if (r < 0)

@@ -80,13 +80,15 @@ static void close_host(qube_ctx **ctx)
 		perror("rm");
 }
 
-static int make(qube_ctx *ctx, const char *name, const char *klass, const char *template_name)
+static int make_in(qube_ctx *ctx, const char *name, const char *klass, const char *template_name,
+		   const char *pool)
 {
 	struct qube_domain_create_opts o = {
 		.size = sizeof(o),
 		.name = name,
 		.klass = klass,
 		.template_name = template_name,
+		.pool = pool,
 	};
 	qube_domain *d;
 	int r = qube_domain_create(&d, ctx, &o);
@@ -96,6 +98,11 @@ static int make(qube_ctx *ctx, const char *name, const char *klass, const char *
 	return r;
 }
 
+static int make(qube_ctx *ctx, const char *name, const char *klass, const char *template_name)
+{
+	return make_in(ctx, name, klass, template_name, NULL);
+}
+
 /* A template of one layer, as an import leaves it. */
 static int plant_root(const char *name)
 {
@@ -103,8 +110,8 @@ static int plant_root(const char *name)
 
 	snprintf(
 		command, sizeof(command),
-		"cd %s/state/pools/default && mkdir -p layers/base/etc && echo 1 >layers/base/etc/v "
-		"&& printf 'qube-volume 1\\nrevision 1 1 base\\n' >volumes/%s/root.vol",
+		"cd %s/state/pools/default && mkdir -p layers/base/etc && echo 1 >layers/base/v && "
+		"printf 'qube-volume 1\\nrevision 1 1 base\\n' >volumes/%s/root.vol",
 		dir, name);
 	return system(command) == 0 ? 0 : -1;
 }
@@ -154,7 +161,7 @@ QTEST(disks, a_host_that_takes_disks_gets_a_pool_of_them_once)
 	QT_TRUE(info.total_bytes > 0);
 }
 
-QTEST(disks, a_machine_gets_a_disk_of_its_templates_tree_and_two_of_its_own)
+QTEST(disks, a_machine_gets_a_disk_of_its_templates_tree_and_two_others)
 {
 	__attribute__((cleanup(close_host))) qube_ctx *ctx = NULL;
 	DOMAIN deb = NULL;
@@ -208,4 +215,50 @@ QTEST(disks, who_takes_no_disks_is_told_so_by_name)
 	QT_INT(qube_domain_start(work, NULL), QUBE_E_NOTSUP);
 	QT_TRUE(strstr(qube_error_last()->message, "is a disk: only a virtual machine") != NULL);
 	QT_INT(qube_domain_destroy(work), 0);
+}
+
+/* A template that is a disk itself: an image comes in, is changed by a machine, and goes back. */
+QTEST(disks, a_template_may_be_an_image_that_was_imported)
+{
+	__attribute__((cleanup(close_host))) qube_ctx *ctx = NULL;
+	struct qube_volume_info info = { .size = sizeof(info) };
+	DOMAIN hvm = NULL;
+	DOMAIN work = NULL;
+	char **list = NULL;
+	struct stat st;
+	int fd;
+
+	NEED_HOST(ctx);
+	QT_INT(take_blocks(ctx, true), 0);
+	QT_INT(make_in(ctx, "hvm", "TemplateVM", NULL, "block"), 0);
+	QT_INT(make(ctx, "work", "AppVM", "hvm"), 0);
+	hvm = rig_domain(ctx, "hvm");
+	work = rig_domain(ctx, "work");
+	QT_INT(qube_domain_start(hvm, NULL), QUBE_E_STATE); /* it is empty */
+	fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	QT_INT(ftruncate(fd, 1 << 20), 0);
+	QT_INT(pwrite(fd, "one", 3, 0), 3);
+	QT_INT(qube_domain_volume_import(hvm, "root", fd, NULL), 0);
+	close(fd);
+	QT_INT(qube_domain_start(work, NULL), 0);
+	QT_TRUE(root.read_only);
+	QT_INT(root.size_bytes, 1 << 20);
+	QT_INT(qube_domain_start(hvm, NULL), 0);
+	QT_TRUE(!root.read_only);
+	fd = open(path_of[0], O_WRONLY | O_CLOEXEC);
+	QT_INT(pwrite(fd, "two", 3, 0), 3);
+	close(fd);
+	QT_INT(qube_domain_kill(hvm, NULL), 0);
+	QT_INT(qube_domain_wait(hvm, QUBE_STATE_HALTED, NULL), 0);
+	QT_INT(qube_domain_volume_info_fetch(&info, hvm, "root"), 0);
+	QT_INT(info.n_revisions, 1);
+	QT_INT(qube_domain_volume_info_fetch(&info, work, "root"), 0);
+	QT_TRUE(info.flags & QUBE_VOLUME_OUTDATED);
+	QT_INT(qube_domain_volume_revisions(&list, hvm, "root"), 0);
+	QT_INT(qube_domain_volume_revert(hvm, "root", list[0]), 0);
+	qube_strings_free(list);
+	QT_INT(qube_domain_kill(work, NULL), 0);
+	QT_INT(qube_domain_wait(work, QUBE_STATE_HALTED, NULL), 0);
+	QT_INT(qube_domain_volume_revert(work, "private", "1"), QUBE_E_NOTSUP);
+	QT_INT(stat(path_of[0], &st), -1);
 }

@@ -263,6 +263,8 @@ static int shares_namespace(int pid, const char *which)
 
 QTEST(image, threat_17_mke2fs_may_read_and_write_to_one_file)
 {
+	struct stat here;
+	struct stat up;
 	struct waiter w;
 	struct fixture f;
 	char path[64];
@@ -284,6 +286,14 @@ QTEST(image, threat_17_mke2fs_may_read_and_write_to_one_file)
 	snprintf(path, sizeof(path), "/proc/%d/root/proc", program);
 	QT_TRUE(!exists(path));
 	snprintf(path, sizeof(path), "/proc/%d/root/usr/x", program);
+	QT_TRUE(put_file(path, "x", 0600) < 0);
+	/* nor is there a way up from the tree, which is where it is */
+	snprintf(path, sizeof(path), "/proc/%d/cwd", program);
+	QT_INT(stat(path, &here), 0);
+	snprintf(path, sizeof(path), "/proc/%d/cwd/..", program);
+	QT_INT(stat(path, &up), 0);
+	QT_TRUE(here.st_dev == up.st_dev && here.st_ino == up.st_ino);
+	snprintf(path, sizeof(path), "/proc/%d/cwd/x", program);
 	QT_TRUE(put_file(path, "x", 0600) < 0);
 	QT_INT(kill(program, SIGCONT), 0);
 	QT_INT(wait_for(&f.loop, &w), 0);
