@@ -91,18 +91,37 @@ static int claim(struct qube__pool *p, const char *owner, const char *name, cons
 
 /* --- those who wait --- */
 
-static struct qube__pool_op *find_op(struct qube__pool *p, bool makes, const char *key)
+static struct qube__pool_op *find_maker(struct qube__pool *p, const char *key)
 {
 	struct qube__list *pos;
 
 	qube__list_foreach (pos, &p->ops) {
 		struct qube__pool_op *op = qube__container_of(pos, struct qube__pool_op, link);
 
-		if (makes ? op->makes && strcmp(op->name, key) == 0 :
-			    op->waits && strcmp(op->from, key) == 0)
+		if (op->makes && strcmp(op->name, key) == 0)
 			return op;
 	}
 	return NULL;
+}
+
+/* The first one from *pos on; *pos is behind it then. */
+static struct qube__pool_op *next_waiter(struct qube__list **pos, const struct making *m)
+{
+	while (*pos != &m->p->ops) {
+		struct qube__pool_op *op = qube__container_of(*pos, struct qube__pool_op, link);
+
+		*pos = (*pos)->next;
+		if (op->waits == m)
+			return op;
+	}
+	return NULL;
+}
+
+static struct qube__pool_op *first_waiter(const struct making *m)
+{
+	struct qube__list *pos = m->p->ops.next;
+
+	return next_waiter(&pos, m);
 }
 
 static void tell(struct qube__pool_op *op, int code)
@@ -117,19 +136,19 @@ static void tell(struct qube__pool_op *op, int code)
 	cb.done(cb.user, code);
 }
 
-/* The last one who waited takes the making along. */
+/* The last one who waited takes the making along: who comes now begins another. */
 static void on_waiter_canceled(struct qube__posted *posted)
 {
 	struct qube__pool_op *op = qube__container_of(posted, struct qube__pool_op, end);
-	struct qube__pool *p = op->p;
-	struct qube__pool_op *maker;
-	char key[QUBE__LAYER_ID_MAX];
+	struct making *m = op->waits;
+	struct qube__pool_op *maker = find_maker(m->p, m->key);
 
-	memcpy(key, op->from, sizeof(key));
-	tell(op, qube__fail(QUBE_E_CANCELED, "canceled"));
-	maker = find_op(p, true, key);
-	if (maker && !find_op(p, false, key))
+	op->waits = NULL;
+	if (maker && maker->cb.user == m && !first_waiter(m)) {
+		maker->makes = false;
 		qube__pool_op_cancel(maker);
+	}
+	tell(op, qube__fail(QUBE_E_CANCELED, "canceled"));
 }
 
 /* Who comes while they are told waits for another making. */
@@ -143,7 +162,7 @@ static void on_made(void *user, int code)
 
 	qube__err_save(&why);
 	qube__list_init(&told);
-	while ((op = find_op(p, false, m->key))) {
+	while ((op = first_waiter(m))) {
 		qube__list_remove(&op->link);
 		qube__list_append(&told, &op->link);
 	}
@@ -156,18 +175,6 @@ static void on_made(void *user, int code)
 	/* The template may have gone on meanwhile, and layers were kept for this. */
 	if (!p->closing && qube__tree_collect(p) < 0)
 		qube__pool_log(p, 4, "%s", qube_error_last()->message);
-}
-
-static struct qube__pool_op *next_waiter(struct qube__list **pos, const struct making *m)
-{
-	while (*pos != &m->p->ops) {
-		struct qube__pool_op *op = qube__container_of(*pos, struct qube__pool_op, link);
-
-		*pos = (*pos)->next;
-		if (op->waits && strcmp(op->from, m->key) == 0)
-			return op;
-	}
-	return NULL;
 }
 
 static void on_progress(void *user, uint64_t done, uint64_t total)
@@ -193,16 +200,13 @@ static void on_stage(void *user, const char *name)
 }
 
 static int begin_wait(struct qube__pool_op **out, struct qube__pool *p,
-		      const struct qube__volume_spec *v, const char *key,
-		      const struct qube__pool_cb *cb)
+		      const struct qube__volume_spec *v, const struct qube__pool_cb *cb)
 {
 	struct qube__pool_op *op;
 	int r = qube__pool_op_new(&op, p, v->owner, v->name, cb);
 
 	if (r < 0)
 		return r;
-	op->waits = true;
-	qube__text_copy(op->from, sizeof(op->from), key);
 	qube__posted_init(&op->end, on_waiter_canceled);
 	*out = op;
 	return 0;
@@ -255,8 +259,8 @@ static int flatten(struct qube__pool_op *op)
 	return qube__pool_op_job_on(op, op->own, &req, fds);
 }
 
-static int begin_making(struct qube__pool *p, const struct qube__volume_state *state,
-			const char *key)
+static int begin_making(struct making **out, struct qube__pool *p,
+			const struct qube__volume_state *state, const char *key)
 {
 	struct making *m = calloc(1, sizeof(*m));
 	struct qube__pool_cb cb = {
@@ -282,7 +286,9 @@ static int begin_making(struct qube__pool *p, const struct qube__volume_state *s
 	if (r < 0) {
 		qube__pool_op_free(op);
 		free(m);
+		return r;
 	}
+	*out = m;
 	return r;
 }
 
@@ -307,7 +313,9 @@ int qube__tree_prepare_image(struct qube__pool_op **out_op, struct qube__pool *p
 			     const struct qube__volume_spec *v, const struct qube__pool_cb *cb)
 {
 	qube__autofree struct qube__volume_file *f = malloc(sizeof(*f));
+	struct qube__pool_op *maker;
 	struct qube__pool_op *op;
+	struct making *m;
 	const char *key;
 	int r = f ? qube__tree_check_block(v) : qube__fail_nomem();
 
@@ -323,15 +331,22 @@ int qube__tree_prepare_image(struct qube__pool_op **out_op, struct qube__pool *p
 	r = claim(p, v->owner, v->name, key);
 	if (r != QUBE_E_NOENT)
 		return r;
-	r = begin_wait(&op, p, v, key, cb);
+	r = begin_wait(&op, p, v, cb);
 	if (r < 0)
 		return r;
-	r = find_op(p, true, key) ? 1 : begin_making(p, &f->states[0], key);
-	if (r < 0)
+	maker = find_maker(p, key);
+	if (maker)
+		m = maker->cb.user;
+	else
+		r = begin_making(&m, p, &f->states[0], key);
+	if (r < 0) {
 		qube__pool_op_free(op);
-	else if (out_op)
+		return r;
+	}
+	op->waits = m;
+	if (out_op)
 		*out_op = op;
-	return r;
+	return 1;
 }
 
 /* --- start --- */

@@ -107,7 +107,7 @@ struct qube__pool_op {
 	char temp[QUBE__LAYER_ID_MAX];	   /* entry of tmp/ that goes to the trash on failure */
 	char from[QUBE__LAYER_ID_MAX];	   /* as temp: what temp is made of */
 	bool makes;			   /* tree: the image called name, for all that wait */
-	bool waits;			   /* tree: another op makes image from */
+	void *waits;			   /* tree: for what another op makes; that one's user */
 	struct qube__helper *second;	   /* of its second job */
 	struct qube__helper *own;	   /* what may wait for somebody has a helper of its own */
 	struct qube__posted end;	   /* frees the op and its helper */
