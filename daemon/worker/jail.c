@@ -288,14 +288,12 @@ static int refuse_calls(void)
 	return r < 0 ? qube__fail_os("cannot load the filter of system calls") : 0;
 }
 
-int worker_jail_program(uint64_t file_bytes)
+int worker_jail_program(void)
 {
 	static const struct worker_role reader = { .reader = true };
 	int r = drop_capabilities(&reader);
 
 	if (r < 0)
 		return r;
-	if (set_limit(RLIMIT_FSIZE, file_bytes) < 0)
-		return qube__fail_os("cannot set limits");
 	return FILTERED ? refuse_calls() : 0;
 }

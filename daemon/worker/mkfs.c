@@ -123,9 +123,8 @@ static int start_program(struct qube__child *child, const char *const *argv, int
 		.flags = QUBE__SPAWN_PDEATHSIG,
 	};
 	struct rlimit memory = { PROGRAM_MEMORY, PROGRAM_MEMORY };
-	int r;
+	int r = qube__spawn(child, &s);
 
-	r = qube__spawn(child, &s);
 	if (r == 0)
 		prlimit(child->pid, RLIMIT_AS, &memory, NULL);
 	return r;
@@ -152,6 +151,8 @@ static int listen_to(struct worker_job *job, int said, int image, char text[SAID
 		text[have] = '\0';
 		if (fstat(image, &st) == 0)
 			job->done = (uint64_t)st.st_blocks * 512;
+		if (job->total && job->done > job->total)
+			job->done = job->total;
 		r = n < 0 ? worker_wait(job, said, POLLIN) : 0;
 		if (r == 0)
 			r = worker_report(job);
@@ -249,45 +250,65 @@ static int set_root_mode(struct worker_job *job, const char *program, int tree, 
 }
 
 /* From here on nothing is left to this process but to read, and to write this one file. */
-static int place_image(int image_mount, uint64_t size)
+static int place_image(int image_mount)
 {
 	int r;
+	int fd;
 
 	if (move_mount(image_mount, "", AT_FDCWD, image_path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return qube__fail_os("cannot place the image");
-	r = worker_jail_program(size);
-	return r < 0 ? r : open(image_path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	r = worker_jail_program();
+	if (r < 0)
+		return r;
+	fd = open(image_path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? qube__fail_os("cannot open the image") : fd;
+}
+
+static int set_size(int image, uint64_t size)
+{
+	struct rlimit limit = { size, size };
+
+	if (setrlimit(RLIMIT_FSIZE, &limit) < 0)
+		return qube__fail_os("cannot limit the image");
+	return ftruncate(image, (off_t)size) < 0 ? qube__fail_name("make", "the image") : 0;
+}
+
+/* The tree becomes the directory that this process is in. */
+static int plan_tree(struct worker_job *job, struct stat *root, uint64_t *size, uint64_t *inodes,
+		     int tree, int image, uint64_t keep_free)
+{
+	struct content content = { 0 };
+	int r;
+
+	if (fchdir(tree) < 0 || fstat(tree, root) < 0)
+		return qube__fail_name("enter", "the tree");
+	r = weigh(&content, job, tree);
+	if (r < 0)
+		return r;
+	*size = size_of(&content, inodes);
+	job->total = content.bytes;
+	return check_room(image, content.bytes, keep_free);
 }
 
 int worker_make_fs(struct worker_job *job, int tree, int image_mount, uint64_t number)
 {
-	bool empty = job->flags & QUBE__JOB_EMPTY;
 	const char *program = find_program();
-	struct content content = { 0 };
-	uint64_t inodes = 0;
-	uint64_t size = number;
-	qube__autofd image = -1;
 	struct stat root = { .st_mode = 0755 };
+	qube__autofd image = -1;
+	uint64_t size = number;
+	uint64_t inodes = 0;
 	int r = 0;
 
 	if (!program)
 		return qube__fail(QUBE_E_NOTSUP, "no file system can be made: mke2fs (of the "
 						 "package e2fsprogs) is not on this machine");
-	if (!empty) {
-		r = fchdir(tree) < 0 || fstat(tree, &root) < 0 ?
-			    qube__fail_name("enter", "the tree") :
-			    weigh(&content, job, tree);
-		size = size_of(&content, &inodes);
-		job->total = content.bytes;
-	}
-	if (r < 0)
-		return r;
-	image = place_image(image_mount, size);
+	image = place_image(image_mount);
 	if (image < 0)
-		return image == -1 ? qube__fail_os("cannot open the image") : image;
-	r = empty ? 0 : check_room(image, content.bytes, number);
-	if (r == 0 && ftruncate(image, (off_t)size) < 0)
-		r = qube__fail_name("make", "the image");
+		return image;
+	if (!(job->flags & QUBE__JOB_EMPTY))
+		r = plan_tree(job, &root, &size, &inodes, tree, image, number);
+	if (r == 0)
+		r = set_size(image, size);
 	worker_stage(job, QUBE__JOB_AT_WRITE);
 	if (r == 0)
 		r = make(job, program, tree, image, inodes, &root);

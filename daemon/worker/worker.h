@@ -144,8 +144,8 @@ struct worker_role {
 /* jail.c: gives up everything that a job does not need. */
 int worker_jail(int channel, const struct worker_role *role);
 
-/* Before the program: nothing is left but reading, and no file grows beyond so much. */
-int worker_jail_program(uint64_t file_bytes);
+/* Before the program: no right is left but to read whatever is there. */
+int worker_jail_program(void);
 
 /* programs.c: a root with what the machine's programs are, and nothing else; read-only. */
 int worker_program_root(void);

@@ -558,3 +558,46 @@ QTEST(image, a_full_disk_is_said_and_everything_goes_on_with_room)
 	QT_TRUE(is_sound(at("pools/main/images/base.img")));
 	teardown(&f);
 }
+
+static int shell_there(const char *command)
+{
+	char all[1024];
+
+	snprintf(all, sizeof(all), "cd %s && %s", at("."), command);
+	return system(all) == 0;
+}
+
+QTEST(image, where_there_is_no_mke2fs_that_is_said)
+{
+	struct qube__volume_spec v = block_root("work");
+	struct fixture f = { 0 };
+	const char *why;
+
+	scratch_make();
+	why = disk_mount(at("."), "tmpfs", 200);
+	if (!why && !shell_there("mkdir u w m && mount -t overlay -o lowerdir=/usr,upperdir=u,"
+				 "workdir=w none m && rm -f m/*/mke2fs m/local/sbin/mke2fs && "
+				 "mount --bind m /usr"))
+		why = "cannot hide a program here";
+	if (why) {
+		scratch_remove();
+		QT_SKIP(why);
+	}
+	QT_TRUE(!qube__pool_makes_disks());
+	QT_INT(qube__loop_init(&f.loop), 0);
+	QT_INT(open_pool(&f), 0);
+	plant_template("tpl");
+	{
+		struct waiter w;
+		struct qube__pool_cb cb = waiter_cb(&w);
+
+		QT_INT(qube__volume_prepare(NULL, f.p, &v, &cb), 1);
+		QT_INT(wait_for(&f.loop, &w), QUBE_E_NOTSUP);
+		QT_TRUE(strstr(w.message, "e2fsprogs") != NULL);
+	}
+	QT_INT(count_entries(at("pools/main/tmp")), 0);
+	QT_TRUE(shell_there("umount -l /usr && umount -l m"));
+	QT_TRUE(qube__pool_makes_disks());
+	QT_INT(prepare_volume(&f, &v), 0);
+	teardown(&f);
+}
