@@ -251,6 +251,9 @@ int qube__rules_open(struct qube__host *h);
 void qube__rules_close(struct qube__host *h);
 
 /* --- volumes.c --- */
+/* Pools of the volumes of a new qube, where the default ones are not for this host's driver. */
+size_t qube__volumes_not_disks(struct qube__vm_pair out[2], struct qube__host *h,
+			       uint32_t vm_class);
 int qube__volumes_spec(struct qube__volume_spec *out, struct qube__pool **pool,
 		       struct qube__host *h, struct qube__vm *vm, enum qube__slot slot);
 /* The same while a pool is being opened, and not among the host's yet. */

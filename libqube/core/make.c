@@ -128,6 +128,16 @@ static int check_create(uint32_t *vm_class, const struct qube_domain_create_opts
 	return 0;
 }
 
+static int undo_create(struct qube__host *h, struct qube__vm *vm)
+{
+	struct qube__err err;
+
+	qube__err_save(&err);
+	qube__volumes_drop(h, vm->name);
+	qube__vm_remove(vm);
+	return qube__err_restore(&err);
+}
+
 int qube__host_create(struct qube__vm **out, struct qube__host *h,
 		      const struct qube_domain_create_opts *o, const char *creator)
 {
@@ -135,22 +145,24 @@ int qube__host_create(struct qube__vm **out, struct qube__host *h,
 	char by[64];
 	char disp_by[64];
 	const char *tags[2] = { by, disp_by };
+	struct qube__vm_pair pools[2];
 	struct qube__vm_new n = {
 		.name = o->name,
 		.label = o->label,
 		.template_name = o->template_name,
 		.pool = o->pool,
+		.volume_pools = pools,
 		.driver = h->ops->name,
 		.tags = tags,
 		.n_tags = disposable ? 2 : 1,
 	};
 	struct qube__vm *root_of = NULL;
 	struct qube__vm *vm;
-	struct qube__err err;
 	int r = check_create(&n.vm_class, o);
 
 	if (r < 0)
 		return r;
+	n.n_volume_pools = n.pool ? 0 : qube__volumes_not_disks(pools, h, n.vm_class);
 	snprintf(by, sizeof(by), "created-by-%s", creator);
 	snprintf(disp_by, sizeof(disp_by), "disp-created-by-%s", creator);
 	/* A disposable looks like its template; others are red until somebody says otherwise. */
@@ -173,12 +185,8 @@ int qube__host_create(struct qube__vm **out, struct qube__host *h,
 		r = same_size(vm, root_of);
 	if (r == 0)
 		r = make_volumes(h, vm, root_of);
-	if (r < 0) {
-		qube__err_save(&err);
-		qube__volumes_drop(h, vm->name);
-		qube__vm_remove(vm);
-		return qube__err_restore(&err);
-	}
+	if (r < 0)
+		return undo_create(h, vm);
 	qube__fault(QUBE__FAULT_CREATE_VOLUMES);
 	/* The order is that of admin-api.md 7, which differs for disposables. */
 	qube__ctx_emit(&h->ctx, "", "domain-add", "vm", vm->name, NULL);

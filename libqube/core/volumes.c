@@ -154,6 +154,32 @@ int qube__pools_open(struct qube__host *h)
 	return r;
 }
 
+/* A host of another driver may have made disks the default; ours would not start with them. */
+size_t qube__volumes_not_disks(struct qube__vm_pair out[2], struct qube__host *h, uint32_t vm_class)
+{
+	static const uint32_t rows[] = { QUBE__PROP_G_DEFAULT_POOL_PRIVATE,
+					 QUBE__PROP_G_DEFAULT_POOL_VOLATILE };
+	static const char *const names[] = { "private", "volatile" };
+	const char *tree = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < h->n_pools && !tree; i++)
+		if (!qube__pool_is_block(h->pools[i]))
+			tree = qube__pool_name(h->pools[i]);
+	for (size_t i = 0; i < 2 && tree && !h->ops->takes_blocks; i++) {
+		struct qube__prop_value v;
+		struct qube__pool *pool;
+
+		if (i == 0 && vm_class == QUBE__CLASS_DISP) /* it is where its template's is */
+			continue;
+		qube__global_read(&v, h->model, rows[i]);
+		pool = v.text ? qube__host_pool(h, v.text) : NULL;
+		if (pool && qube__pool_is_block(pool))
+			out[n++] = (struct qube__vm_pair){ .name = names[i], .value = tree };
+	}
+	return n;
+}
+
 void qube__pools_close(struct qube__host *h)
 {
 	while (h->n_pools)

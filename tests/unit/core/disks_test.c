@@ -200,10 +200,11 @@ QTEST(disks, a_machine_gets_a_disk_of_its_templates_tree_and_two_others)
 	QT_TRUE(stat(path_of[1], &st) < 0);
 }
 
-QTEST(disks, who_takes_no_disks_is_told_so_by_name)
+QTEST(disks, who_takes_no_disks_is_told_so_by_name_and_makes_none)
 {
 	__attribute__((cleanup(close_host))) qube_ctx *ctx = NULL;
 	DOMAIN work = NULL;
+	DOMAIN local = NULL;
 
 	NEED_HOST(ctx);
 	QT_INT(take_blocks(ctx, true), 0);
@@ -214,6 +215,14 @@ QTEST(disks, who_takes_no_disks_is_told_so_by_name)
 	work = rig_domain(ctx, "work");
 	QT_INT(qube_domain_start(work, NULL), QUBE_E_NOTSUP);
 	QT_TRUE(strstr(qube_error_last()->message, "is a disk: only a virtual machine") != NULL);
+	QT_INT(make(ctx, "local", "AppVM", "deb"), 0);
+	local = rig_domain(ctx, "local");
+	QT_INT(qube_domain_start(local, NULL), 0);
+	QT_INT(root.kind, QUBE__VOLUME_LAYERED);
+	QT_INT(private_volume.kind, QUBE__VOLUME_TREE);
+	QT_INT(volatile_volume.kind, QUBE__VOLUME_TMPFS);
+	QT_INT(qube_domain_kill(local, NULL), 0);
+	QT_INT(qube_domain_wait(local, QUBE_STATE_HALTED, NULL), 0);
 	QT_INT(qube_domain_destroy(work), 0);
 }
 
