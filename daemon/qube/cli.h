@@ -94,9 +94,9 @@ _Static_assert((int)O_N_OPTIONS <= (int)CLI_OPTS_MAX, "a set has a bit for each 
 /* Accepted before and behind every verb. */
 #define CLI_GLOBAL                                                                                 \
 	(CLI_BIT(O_HELP) | CLI_BIT(O_JSON) | CLI_BIT(O_QUIET) | CLI_BIT(O_COLOR) |                 \
-	 CLI_BIT(O_SOCKET) | CLI_BIT(O_EMBEDDED) | CLI_BIT(O_STATE_DIR) | CLI_BIT(O_DRIVER) | CLI_BIT(O_RUN_DIR) |     \
-	 CLI_BIT(O_POLICY_ROOT) | CLI_BIT(O_LIBEXEC_DIR) | CLI_BIT(O_LOG_LEVEL) |                  \
-	 CLI_BIT(O_PROGRESS))
+	 CLI_BIT(O_SOCKET) | CLI_BIT(O_EMBEDDED) | CLI_BIT(O_STATE_DIR) | CLI_BIT(O_DRIVER) |      \
+	 CLI_BIT(O_RUN_DIR) | CLI_BIT(O_POLICY_ROOT) | CLI_BIT(O_LIBEXEC_DIR) |                    \
+	 CLI_BIT(O_LOG_LEVEL) | CLI_BIT(O_PROGRESS))
 
 /* Flags of verbs. */
 enum {

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 
 #include <poll.h>
+#include <stdbool.h>
 
 enum { STEP_MS = 60000 };
 
@@ -17,13 +18,13 @@ void vchan_wait_begin(struct vchan_wait *w, const struct vchan_opts *o)
 	w->server = o->server;
 }
 
-/* A client whose local side is gone is not wanted any more. A server's peer is on its way, and is
- * to hear of the end, and before that what was said. */
-static int local_gone(struct vchan_wait *w)
+/* A server's peer is on its way, and is to hear of the end, and before that what was said; and so
+ * is a client's, if something was said. Else nobody wants the channel any more. */
+static int local_gone(struct vchan_wait *w, bool said)
 {
 	uint64_t soon = qube__now_ms() + VCHAN_LEFT_MS;
 
-	if (!w->server)
+	if (!w->server && !said)
 		return VCHAN_LEFT;
 	w->local = -1;
 	w->end = soon < w->end ? soon : w->end;
@@ -45,5 +46,9 @@ int vchan_wait_for(struct vchan_wait *w, int fd, int step_ms)
 	poll(p, sizeof(p) / sizeof(p[0]), (int)ms);
 	if (p[1].revents)
 		return VCHAN_LEFT;
-	return p[0].revents & (POLLHUP | POLLERR) ? local_gone(w) : 0;
+	if (!(p[0].revents & (POLLHUP | POLLERR)))
+		return 0;
+	/* With what is unread it is asked for now alone: it would end every wait. */
+	p[0].events = POLLIN;
+	return local_gone(w, poll(p, 1, 0) == 1 && (p[0].revents & POLLIN));
 }

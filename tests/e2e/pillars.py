@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What qubes are for, on whichever driver: one template, two qubes and a disposable; calls between
 them, allowed, denied and without the host; what is kept of a qube and what is thrown away; its life
-from start to kill, and beyond the host's. QUBE_E2E_DRIVER names the driver. The scripts need a shell
-with the usual small programs, such as busybox has."""
+from start to kill, and beyond the host's. QUBE_E2E_DRIVER names the driver. The scripts need a
+shell with the usual small programs, such as busybox has."""
 
 import contextlib
 import json
@@ -24,7 +24,7 @@ demo.Echo  *  app   vault   allow
 demo.Echo  *  app   @anyvm  deny
 demo.Sink  *  app   vault   allow
 """
-# Waits until the call stands, then for the host to be frozen; says when it sent and when it was done.
+# Waits until the call stands, then for the host to be frozen; says when it sent and was done.
 SOURCE = f"""cd /tmp && rm -f answer times
 sent() {{
     until grep -q ready answer 2>/dev/null; do sleep 0.1; done

@@ -90,9 +90,9 @@ static int make_ramdisk(struct qube__xen_kernel *k, const char *modules)
 	qube__autofree char *own = qube__text_format("%s/guest-xen", d->libexec_dir);
 	qube__autofree char *overlay =
 		qube__text_format("%s/kernels/%s/overlay", d->state_dir, k->name);
-	const char *argv[] = { "qube-initramfs", "--modules", modules, "--programs", programs,
-			       "--programs", own, "--out", k->ramdisk, "--overlay", overlay,
-			       NULL };
+	const char *argv[] = { "qube-initramfs", "--modules",  modules, "--programs",
+			       programs,	 "--programs", own,	"--out",
+			       k->ramdisk,	 "--overlay",  overlay, NULL };
 	const int fds[] = { -1, -1, 2 };
 	struct qube__spawn s = {
 		.path = path, .exec_fd = -1, .argv = argv, .fds = fds, .n_fds = 3

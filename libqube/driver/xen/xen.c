@@ -339,9 +339,10 @@ static size_t xen_report(struct qube__driver *base, struct qube__check *out)
 	struct checks l = { .at = out };
 	bool hvm = d->has & QUBE__XL_HAS_HVM;
 	bool iommu = d->has & QUBE__XL_HAS_IOMMU;
+	const char *cores = "one thread each";
 	bool apart = !(d->has & QUBE__XL_HAS_SMT) || (d->has & QUBE__XL_HAS_CORE_SCHED);
 
-	add(&l, "hypervisor", true, true, "Xen %s, %llu MiB of memory, %llu free", d->version,
+	add(&l, "hypervisor", true, true, "Xen %s, %llu MiB, %llu of them free", d->version,
 	    (unsigned long long)d->total_kb >> 10, (unsigned long long)d->free_kb >> 10);
 	add(&l, "virtualisation", hvm, true, "%s",
 	    hvm ? "the processor has it" :
@@ -350,11 +351,12 @@ static size_t xen_report(struct qube__driver *base, struct qube__check *out)
 	    d->has & QUBE__XL_HAS_HAP ? "there" : "none: pvh qubes are slow");
 	add(&l, "iommu of Xen", iommu, true, "%s",
 	    iommu ? "there" : "none, or it is off: devices cannot be given to qubes safely");
-	add(&l, "cores", apart, true, "%s",
-	    !(d->has & QUBE__XL_HAS_SMT) ? "one thread each" :
-	    apart ? "qubes do not share one (sched-gran)" :
-		    "SMT is on without sched-gran=core: qubes that run at the same time on one core "
-		    "can spy on each other");
+	if (!apart)
+		cores = "SMT is on without sched-gran=core: qubes that run at the same time on one "
+			"core can spy on each other";
+	else if (d->has & QUBE__XL_HAS_SMT)
+		cores = "qubes do not share one (sched-gran)";
+	add(&l, "cores", apart, true, "%s", cores);
 	return l.n;
 }
 

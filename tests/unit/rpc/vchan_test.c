@@ -72,6 +72,25 @@ QTEST(vchan, the_host_calls_and_is_called)
 	rig_close(&r);
 }
 
+/* Its one word, the exit code, is said before there is a channel. */
+QTEST(vchan, what_is_only_begun_says_so)
+{
+	struct qube__rpc_msg m = { .type = QUBE__RPC_HOST_CALL };
+	struct rig r;
+
+	QT_INT(vchan_open(&r, true, NULL), 0);
+	m.host_call.call = 5;
+	m.host_call.guest = 1;
+	m.host_call.just_exec = true;
+	m.host_call.command = "root:sleep 1";
+	for (uint32_t i = 1; i <= 5; i++) {
+		QT_INT(rig_send(&r, &m, NULL), 0);
+		QT_INT(rig_until_count(&r, &r.ended, i), 0);
+		QT_INT(r.end_code, 0);
+	}
+	rig_close(&r);
+}
+
 QTEST(vchan, a_call_whose_caller_dies_ends_the_service)
 {
 	struct qube__caller *c;
