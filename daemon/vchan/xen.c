@@ -16,7 +16,7 @@
 #include <xen/sys/evtchn.h>
 #include <xenstore.h>
 
-enum { PATH_MAX_LEN = 96, STEP_MS = 32 };
+enum { PATH_MAX_LEN = 96, STEP_MS = 128 };
 
 static void close_store(struct xs_handle **xs)
 {
@@ -125,8 +125,10 @@ static int reach(struct libxenvchan **out, const struct vchan_opts *o, struct vc
 	if (!xs_watch(xs, path, "offered"))
 		return VCHAN_NOT_HERE;
 	for (int step = 1; r == 0; step = step < STEP_MS ? 2 * step : STEP_MS) {
-		/* One that a dead server left cannot be had: the next one will write again. */
-		if (has_changed(xs) && is_offered(xs, path))
+		/* What the server writes becomes readable a moment later, of which the xenstore
+		 * tells nobody. One that a dead server left cannot be had: the next one writes
+		 * again. */
+		if ((has_changed(xs) || step == STEP_MS) && is_offered(xs, path))
 			*out = libxenvchan_client_init(NULL, (int)o->peer, base);
 		if (*out)
 			return 0;
