@@ -35,6 +35,7 @@ struct vchan_opts {
 /* wait.c */
 enum { VCHAN_LEFT_MS = 10000 };
 struct vchan_wait {
+	uint64_t begin;
 	uint64_t end;
 	int local;
 	int gone_fd;

@@ -12,6 +12,7 @@ enum { STEP_MS = 60000 };
 
 void vchan_wait_begin(struct vchan_wait *w, const struct vchan_opts *o)
 {
+	w->begin = qube__now_ms();
 	w->end = o->wait_ms < 0 ? UINT64_MAX : qube__now_ms() + (uint64_t)o->wait_ms;
 	w->local = o->local;
 	w->gone_fd = o->gone_fd;

@@ -5,6 +5,7 @@
 #include "vchan.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/text.h"
 
 #include <libxenvchan.h>
@@ -16,7 +17,7 @@
 #include <xen/sys/evtchn.h>
 #include <xenstore.h>
 
-enum { PATH_MAX_LEN = 96, STEP_MS = 128 };
+enum { PATH_MAX_LEN = 96, STEP_MS = 100, SLOW_MS = 1000, BOOT_MS = 30000 };
 
 static void close_store(struct xs_handle **xs)
 {
@@ -27,20 +28,25 @@ static void close_store(struct xs_handle **xs)
 
 /* --- server --- */
 
-/* With its parent, if that holds no other: who looks at it sees the channels that wait. */
+/* With its parent, if that holds no other; in one go, as another server may just be writing. One
+ * that was cut off by such leaves an empty folder. */
 static void take_down(struct xs_handle *xs, const struct vchan_opts *o)
 {
+	xs_transaction_t t;
 	char path[PATH_MAX_LEN];
 	unsigned int n = 0;
 	char **others;
 
 	snprintf(path, sizeof(path), "data/vchan/%u/%u", o->peer, o->port);
 	xs_rm(xs, XBT_NULL, path);
+	t = xs_transaction_start(xs);
 	snprintf(path, sizeof(path), "data/vchan/%u", o->peer);
-	others = xs_directory(xs, XBT_NULL, path, &n);
+	others = t ? xs_directory(xs, t, path, &n) : NULL;
 	free(others);
 	if (others && !n)
-		xs_rm(xs, XBT_NULL, path);
+		xs_rm(xs, t, path);
+	if (t)
+		xs_transaction_end(xs, t, false);
 }
 
 static int serve(struct libxenvchan **out, const struct vchan_opts *o, struct vchan_wait *w)
@@ -87,26 +93,19 @@ static bool is_offered(struct xs_handle *xs, const char *path)
 	return value && n;
 }
 
-/* The static libxenstore has no thread that would make xs_fileno() readable: its socket is looked
- * at again and again, which costs the xenstore nothing. */
-static bool has_changed(struct xs_handle *xs)
-{
-	bool some = false;
-	char **got;
-
-	while ((got = xs_check_watch(xs))) {
-		some = true;
-		free(got);
-	}
-	return some;
-}
-
 static int own_domain(struct xs_handle *xs)
 {
 	qube__autofree char *text = xs_read(xs, XBT_NULL, "domid", NULL);
 	uint64_t id = 0;
 
 	return text && qube__text_u64(&id, text, 0x7fef) == 0 ? (int)id : -1;
+}
+
+static int next_step(const struct vchan_wait *w, int step)
+{
+	int most = qube__now_ms() - w->begin < BOOT_MS ? STEP_MS : SLOW_MS;
+
+	return 2 * step < most ? 2 * step : most;
 }
 
 static int reach(struct libxenvchan **out, const struct vchan_opts *o, struct vchan_wait *w)
@@ -122,13 +121,11 @@ static int reach(struct libxenvchan **out, const struct vchan_opts *o, struct vc
 	snprintf(base, sizeof(base), "/local/domain/%u/data/vchan/%d/%u", o->peer, me, o->port);
 	/* It is the last that the server writes. */
 	snprintf(path, sizeof(path), "%s/event-channel", base);
-	if (!xs_watch(xs, path, "offered"))
-		return VCHAN_NOT_HERE;
-	for (int step = 1; r == 0; step = step < STEP_MS ? 2 * step : STEP_MS) {
-		/* What the server writes becomes readable a moment later, of which the xenstore
-		 * tells nobody. One that a dead server left cannot be had: the next one writes
-		 * again. */
-		if ((has_changed(xs) || step == STEP_MS) && is_offered(xs, path))
+	/* The static libxenstore takes a watch's event for the answer to something else: it is
+	 * asked, again and again, but soon not often. One that a dead server left cannot be had:
+	 * the next one writes again. */
+	for (int step = 1; r == 0; step = next_step(w, step)) {
+		if (is_offered(xs, path))
 			*out = libxenvchan_client_init(NULL, (int)o->peer, base);
 		if (*out)
 			return 0;

@@ -53,7 +53,7 @@ expect "work" --socket /run/x.sock run w
 expect "work" --socket = /run/x.sock run w
 expect "" run work -- l
 expect "--names" ls --na
-expect "--dry-run" template import --dr
+expect "--dry-run" template import --dry
 expect "bash" completion b
 expect "version" help ver
 expect "" --socket = /ru

@@ -41,8 +41,8 @@ static void run(const char *agent, const char *meminfo)
 {
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount("run", "/run", "tmpfs", 0, NULL) < 0 || mkdir("/run/qube", 0755) < 0 ||
-	    mkdir("/run/qube/bin", 0755) < 0 || put("/run/qube/bin/qube-agent", agent) < 0 ||
-	    put("/run/qube/bin/qube-meminfo", meminfo) < 0)
+	    mkdir("/run/qube/guest", 0755) < 0 || put("/run/qube/guest/qube-agent", agent) < 0 ||
+	    put("/run/qube/guest/qube-meminfo", meminfo) < 0)
 		_exit(99);
 	execl(QUBE_TEST_BIN_DIR "/guest-xen/qube-init", "qube-init", "--supervise", NULL);
 	_exit(98);
