@@ -235,6 +235,93 @@ static void life(void)
 	must(domain.memory_kb <= 164 * 1024, "it gives back what it has beyond");
 }
 
+/* --- disks --- */
+
+static struct qube__xl_msg with_disks(uint8_t number, const char *name, bool first_writes,
+				      const char *second)
+{
+	struct qube__xl_msg m = creation(number, name, QUBE__XL_PV);
+
+	m.n_disks = second ? 2 : 1;
+	m.disks[0] =
+		(struct qube__xl_disk){ .slot = 0, .writable = first_writes, .path = "/tmp/a" };
+	m.disks[1] = (struct qube__xl_disk){ .slot = 1, .writable = true, .path = second };
+	return m;
+}
+
+static int loops(void)
+{
+	FILE *f = popen("losetup -a | wc -l", "re");
+	int n = -1;
+
+	if (!f || fscanf(f, "%d", &n) != 1)
+		n = -1;
+	if (f)
+		pclose(f);
+	return n;
+}
+
+static void disks(void)
+{
+	struct qube__xl_msg m;
+	int before = loops();
+
+	if (system("head -c 1M /dev/urandom >/tmp/a && head -c 1M /dev/zero >/tmp/b && "
+		   "md5sum /tmp/a >/tmp/a.sum && mkfifo /tmp/fifo && ln -s /tmp/a /tmp/link") != 0)
+		exit(1);
+	must(ask(with_disks(6, "six", false, "/tmp/b")).code == 0, "a domain with two disks");
+	m = ask(with_disks(7, "seven", false, "/tmp/b"));
+	must(m.code < 0 && strstr(m.text, "in use"),
+	     "threat_06 a disk that one writes to no other has");
+	must(ask(with_disks(7, "seven", true, NULL)).code < 0,
+	     "threat_06 nor is a shared one written to");
+	m = with_disks(7, "seven", false, "/tmp/fifo");
+	must(ask(m).code < 0, "what is no disk is none");
+	m = with_disks(7, "seven", false, "/tmp/link");
+	must(ask(m).code < 0, "and no link is followed");
+	must(ask(with_disks(7, "seven", false, NULL)).code == 0,
+	     "one that none writes to is shared");
+	must(ask(of(QUBE__XL_RUN, 6)).code == 0 && says("six", "disks: ", LONG_MS) &&
+		     says("six", "disks: read-only refused, other written", 1),
+	     "threat_19 the read-only one is not written to from inside");
+	must(ask(of(QUBE__XL_KILL, 6)).code == 0 && ask(of(QUBE__XL_KILL, 7)).code == 0,
+	     "both are destroyed");
+	must(system("md5sum -c /tmp/a.sum >/dev/null && ! cmp -s /tmp/b /dev/zero") == 0,
+	     "as the images show");
+	for (int i = 0; i < 50 && loops() != before; i++)
+		usleep(100000);
+	must(loops() == before && list_has(0), "threat_20 no loop device is left");
+}
+
+/* --- what a guest writes to the xenstore --- */
+
+static void used(void)
+{
+	struct qube__xl_msg m;
+	uint64_t end;
+	int told = 0;
+	int wild = 0;
+
+	m = creation(8, "eight", QUBE__XL_PV);
+	m.cmdline = "console=hvc0 loglevel=4 flood";
+	must(ask(m).code == 0 && ask(of(QUBE__XL_RUN, 8)).code == 0 &&
+		     says("eight", "flood: begins", LONG_MS),
+	     "a guest floods the xenstore");
+	end = now_ms() + 4000;
+	while (now_ms() < end) {
+		if (next(&m, 200) != QUBE__XL_USED)
+			continue;
+		told++;
+		wild += m.memory_kb > 100000;
+	}
+	must(told > 0 && told <= 25, "threat_18 of which the driver is told a few times a second");
+	must(wild == 0, "threat_18 and numbers only");
+	must(list_has(1), "threat_21 while the helper serves on");
+	must(says("eight", "flood: quota", LONG_MS) && list_has(1),
+	     "threat_18 one that fills its quota is its own trouble");
+	must(ask(of(QUBE__XL_KILL, 8)).code == 0 && list_has(0), "and is destroyed");
+}
+
 static void survival(void)
 {
 	end_helper(SIGKILL);
@@ -314,6 +401,8 @@ int main(int argc, char **argv)
 	must(list_has(0), "there is no domain");
 	life();
 	survival();
+	disks();
+	used();
 	refusals();
 	start_helper();
 	must(ask(creation(4, "four", QUBE__XL_PVH)).code == 0 &&

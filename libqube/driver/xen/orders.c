@@ -144,6 +144,8 @@ static void on_created(struct qube__xen_machine *m, int code, const struct qube_
 	}
 	m->domid = t->domid;
 	m->state = QUBE__XEN_HELD;
+	/* A list that is on its way may be from before. */
+	m->seen = true;
 	qube__xen_order(m, QUBE__XL_WATCH, 0);
 	m->d->env.on_machine(m->d->env.user, &m->base, m->user, QUBE__MACHINE_HELD, 0);
 }

@@ -279,6 +279,29 @@ QTEST(xen_driver, a_machine_is_killed_while_it_is_created)
 	rig_close(&r);
 }
 
+QTEST(xen_driver, a_list_from_before_a_machine_was_made_does_not_end_it)
+{
+	struct qube__machine_stats stats;
+	uint64_t end;
+	uint64_t total;
+	uint64_t unused;
+	struct rig r;
+
+	rig_open(&r);
+	put("behave", "slow 1");
+	QT_INT(qube__driver_xen.host_memory(r.d, &total, &unused), 0);
+	QT_INT((int)total, 4000);
+	qube__loop_dispatch(&r.loop, 100);
+	start(&r);
+	QT_TRUE(access("behave", F_OK) < 0);
+	end = qube__now_ms() + 600;
+	while (qube__now_ms() < end)
+		qube__loop_dispatch(&r.loop, 50);
+	QT_INT((int)r.n_events, 2);
+	QT_INT(qube__driver_xen.stats(r.m, &stats), 0);
+	rig_close(&r);
+}
+
 /* Leaves r without a driver. */
 static void close_kept(struct rig *r)
 {

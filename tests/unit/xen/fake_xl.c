@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Stands for qube-xl: the domains are lines of ./domains, so that they outlive it, and ./behave
- * says what it does otherwise than well: "VERB NUMBER", once, when it is ordered what has that
- * number. fail     says no, and has done nothing die      ends before it has done anything half
- * ends when it has done it, but for the mark that a domain is whole, and the answer after    ends
- * when it has done it, without an answer */
+ * Stands for qube-xl: the domains are kept in ./domains, so that they outlive it, and ./behave says
+ * what it does otherwise than well: "VERB NUMBER", once, when it is ordered what has that number.
+ * "fail": says no, and has done nothing. "die": ends before it has done anything. "half": ends when
+ * it has done it, but for the mark that a domain is whole, and the answer. "after": ends when it
+ * has done it, without an answer. "slow": of a list, tells a moment later what there was. */
 #include "driver/xen/proto.h"
 
 #include <qube/error.h>
@@ -18,7 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { DOMAINS = 16 };
+enum { DOMAINS = 16, SLOW_US = 300000 };
 
 struct domain {
 	bool there, paused, shut, whole;
@@ -161,6 +161,13 @@ static void order(const struct qube__xl_msg *m)
 	behave(verb, m->type);
 	if (!strcmp(verb, "die"))
 		_exit(7);
+	if (!strcmp(verb, "slow")) {
+		save();
+		usleep(SLOW_US);
+		list(m->id);
+		say(&done);
+		return;
+	}
 	if (!strcmp(verb, "fail")) {
 		done.code = QUBE_E_LIMIT;
 		done.text = "it has \x1b[1mno memory";
