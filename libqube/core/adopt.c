@@ -63,7 +63,7 @@ void *qube__adopt_take(void *user, struct qube__machine *m, const struct qube__m
 	r->relink = true;
 	vm->bound = f->bound;
 	vm->start_time_ms = f->start_time_ms;
-	vm->xid = (int64_t)vm->qid;
+	vm->xid = (int64_t)(h->ops->domain ? h->ops->domain(m) : vm->qid);
 	qube__ctx_log(&h->ctx, 6, "'%s' runs on", vm->name);
 	return r;
 }

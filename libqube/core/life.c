@@ -542,7 +542,8 @@ static void connect_agent(struct qube__run *r)
 	stage(r, "agent");
 	part(r, "/connect");
 	r->vm->start_time_ms = qube__wall_ms();
-	r->vm->xid = (int64_t)r->vm->qid;
+	r->vm->xid =
+		(int64_t)(r->host->ops->domain ? r->host->ops->domain(r->machine) : r->vm->qid);
 	if (r->host->ops->isolation == QUBE__ISOLATION_NONE) {
 		qube__life_guest_up(r); /* fake: nobody is there to say hello */
 		return;

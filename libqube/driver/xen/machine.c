@@ -121,16 +121,17 @@ struct qube__xen_machine *qube__xen_find(struct qube__xen_driver *d,
 	return NULL;
 }
 
-/* The last that is heard of it. One that nobody took is nobody's to be told of. */
+/* The last that is heard of it. One that nobody took is nobody's to be told of; and who closes
+ * hears nothing any more. */
 static void tell_end(struct qube__xen_machine *m, enum qube__machine_event event, int status)
 {
 	m->state = QUBE__XEN_GONE;
 	qube__xen_channels_end(m);
 	qube__xen_unmark(m);
-	if (m->user)
-		m->d->env.on_machine(m->d->env.user, &m->base, m->user, event, status);
-	else
+	if (!m->user)
 		qube__xen_machine_free(m);
+	else if (!m->d->closed)
+		m->d->env.on_machine(m->d->env.user, &m->base, m->user, event, status);
 }
 
 void qube__xen_fail(struct qube__xen_machine *m)

@@ -302,6 +302,23 @@ QTEST(xen_driver, a_list_from_before_a_machine_was_made_does_not_end_it)
 	rig_close(&r);
 }
 
+QTEST(xen_driver, who_closes_hears_nothing_and_leaves_nothing)
+{
+	struct rig r;
+
+	rig_open(&r);
+	start(&r);
+	qube__driver_xen.close(r.d);
+	QT_INT((int)r.n_events, 2);
+	QT_INT(domains(), 0);
+	QT_TRUE(!is_marked());
+	qube__driver_xen.release(r.m);
+	r.m = NULL;
+	r.n_events = 0;
+	QT_INT(open_driver(&r), 0);
+	rig_close(&r);
+}
+
 /* Leaves r without a driver. */
 static void close_kept(struct rig *r)
 {
