@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * qube-vchan: see vchan.h. Descriptor 3 is read from, 4 is written to. On the host it gives up all
- * rights once it is connected and before it has read a byte of the guest's. */
+ * rights once it is connected and before it has read a byte of what the guest says. */
 #include "vchan.h"
 
 #include "base/cleanup.h"

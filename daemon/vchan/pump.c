@@ -74,6 +74,17 @@ static bool fill(struct flow *f)
 	return true;
 }
 
+/* Nobody takes any more. When the local side is gone, what it said may wait for the peer so long.
+ */
+static void lose(struct flow *f)
+{
+	struct pump *p = f->to->p;
+
+	if (!f->dead && f->to == &p->local)
+		qube__timer_set(p->o->loop, &p->linger, qube__now_ms() + p->o->linger_ms);
+	f->dead = true;
+}
+
 /* True: something moved. */
 static bool move(struct flow *f)
 {
@@ -93,7 +104,7 @@ static bool move(struct flow *f)
 		return false;
 	}
 	if (n < 0) {
-		f->dead = true;
+		lose(f);
 		return true;
 	}
 	f->start += (size_t)n;
@@ -183,11 +194,8 @@ static void on_out(struct qube__source *src, uint32_t revents)
 	struct pump *p = s->p;
 
 	flow_to(s)->full = false;
-	if (revents & (EPOLLERR | EPOLLHUP)) {
-		flow_to(s)->dead = true;
-		if (s == &p->local)
-			qube__timer_set(p->o->loop, &p->linger, qube__now_ms() + p->o->linger_ms);
-	}
+	if (revents & (EPOLLERR | EPOLLHUP))
+		lose(flow_to(s));
 	turn(p);
 }
 

@@ -15,7 +15,7 @@
 #include <unistd.h>
 #include <xenstore.h>
 
-enum { PATH_LEN = 256 };
+enum { PATH_LEN = 256, STEP_US = 5000, OPEN_STEPS = 2000 };
 
 static const char lock_file[] = "/run/libqube-block.lock";
 static const char all[] = "/local/domain/0/backend/vbd";
@@ -89,6 +89,28 @@ static int refuse(struct xs_handle *xs, const char *own, const char *why)
 	return 1;
 }
 
+/* The back end opens the device when it has read which, some time later; until then somebody else
+ * holds it, and does so until we have ended. It says so by a file. */
+static bool is_opened(const char *own)
+{
+	const char *handle = strrchr(own, '/');
+	const char *domain = handle;
+	char path[PATH_LEN];
+
+	while (domain && domain > own && domain[-1] != '/')
+		domain--;
+	if (!domain || domain == own ||
+	    snprintf(path, sizeof(path), "/sys/bus/xen-backend/devices/vbd-%.*s-%s/physical_device",
+		     (int)(handle - domain), domain, handle + 1) >= (int)sizeof(path))
+		return false;
+	for (int i = 0; i < OPEN_STEPS; i++) {
+		if (access(path, F_OK) == 0)
+			return true;
+		usleep(STEP_US);
+	}
+	return false;
+}
+
 static int add(struct xs_handle *xs, const char *own)
 {
 	/* Between the look and the word another one could come. */
@@ -104,8 +126,11 @@ static int add(struct xs_handle *xs, const char *own)
 	snprintf(id, sizeof(id), "%x:%x", major(st.st_rdev), minor(st.st_rdev));
 	if (is_taken(xs, own, id))
 		return refuse(xs, own, "another domain has it, and one of the two writes to it");
-	if (!put(xs, own, "physical-device", id) || !put(xs, own, "physical-device-path", device) ||
-	    !put(xs, own, "hotplug-status", "connected"))
+	if (!put(xs, own, "physical-device", id) || !put(xs, own, "physical-device-path", device))
+		return refuse(xs, own, strerror(errno));
+	if (!is_opened(own))
+		return refuse(xs, own, "the back end does not open it");
+	if (!put(xs, own, "hotplug-status", "connected"))
 		return refuse(xs, own, strerror(errno));
 	free(device);
 	return 0;

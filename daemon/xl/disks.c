@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/loop.h>
@@ -16,27 +17,36 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
-enum { TRIES = 16, LOOPS_MAX = 4096, DEVICE_MAX = 32 };
+enum { TRIES = 16, DEVICE_MAX = 32 };
+
+static bool holds(const char *name, const struct stat *st, bool writable)
+{
+	struct loop_info64 info;
+	char path[sizeof("/dev/") + NAME_MAX];
+	qube__autofd fd = -1;
+
+	snprintf(path, sizeof(path), "/dev/%s", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	/* What cannot be looked at may be it. */
+	if (fd < 0)
+		return errno != ENOENT && errno != ENXIO;
+	return ioctl(fd, LOOP_GET_STATUS64, &info) == 0 && info.lo_device == st->st_dev &&
+	       info.lo_inode == st->st_ino && (writable || !(info.lo_flags & LO_FLAGS_READ_ONLY));
+}
 
 /* Another loop device of the same file, unless both only read: two who write to one file system
  * destroy it, and so does one beside a reader. */
 static bool is_shared(const struct stat *st, bool writable)
 {
-	for (int i = 0, absent = 0; i < LOOPS_MAX && absent < 8; i++) {
-		struct loop_info64 info;
-		char path[DEVICE_MAX];
-		qube__autofd fd = -1;
+	DIR *all = opendir("/sys/block");
+	struct dirent *e;
+	bool shared = !all;
 
-		snprintf(path, sizeof(path), "/dev/loop%d", i);
-		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-		if (fd < 0)
-			absent++;
-		else if (ioctl(fd, LOOP_GET_STATUS64, &info) == 0 && info.lo_device == st->st_dev &&
-			 info.lo_inode == st->st_ino &&
-			 (writable || !(info.lo_flags & LO_FLAGS_READ_ONLY)))
-			return true;
-	}
-	return false;
+	while (all && !shared && (e = readdir(all)))
+		shared = strncmp(e->d_name, "loop", 4) == 0 && holds(e->d_name, st, writable);
+	if (all)
+		closedir(all);
+	return shared;
 }
 
 static int open_loop(char device[DEVICE_MAX], int image, bool writable)

@@ -351,8 +351,10 @@ static int create(struct xl *x, struct order *o, const struct qube__xl_msg *m, c
 	bool paused;
 	int rc;
 
-	if (find(x, m->uuid, &same, &paused))
+	if (find(x, m->uuid, &same, &paused)) {
+		snprintf(why, cap, "its domain is there already, with the number %u", same);
 		return ERROR_INVAL;
+	}
 	rc = fill(x->ctx, &o->config, m);
 	o->record = strdup(m->record);
 	if (rc == 0)

@@ -18,6 +18,7 @@
 enum {
 	PATH_LEN = 64,
 	DIGITS_MAX = 20,
+	EVENTS_A_TURN = 64,
 	LOOK_MS = 200, /* however often a guest writes, it is read so often */
 };
 
@@ -64,10 +65,13 @@ static void on_store(struct qube__source *s, uint32_t revents)
 
 	(void)revents;
 	/* The token is ours, the path may be anything below what is watched. */
-	while ((event = xs_check_watch(x->xs))) {
+	for (int i = 0; i < EVENTS_A_TURN; i++) {
 		uint64_t domid = 0;
 		struct watched *w = NULL;
 
+		event = xs_check_watch(x->xs);
+		if (!event)
+			return;
 		if (qube__text_u64(&domid, event[XS_WATCH_TOKEN], UINT32_MAX) == 0)
 			w = xl_watched(x, (uint32_t)domid);
 		if (w)
@@ -76,6 +80,7 @@ static void on_store(struct qube__source *s, uint32_t revents)
 		if (w && qube__list_empty(&x->look.link))
 			qube__timer_set(&x->loop, &x->look, qube__now_ms() + LOOK_MS);
 	}
+	qube__source_again(&x->loop, s);
 }
 
 int xl_store_open(struct xl *x)

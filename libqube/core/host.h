@@ -231,6 +231,8 @@ void qube__link_close(struct qube__host *h);
 int qube__link_send(struct qube__host *h, const struct qube__rpc_msg *msg, const int *fds);
 int qube__link_guest_add(struct qube__host *h, struct qube__run *r, int control_fd);
 void qube__link_guest_del(struct qube__host *h, struct qube__run *r);
+/* Where machines connect to each other: this one is no more. */
+void qube__link_domain_gone(struct qube__host *h, const struct qube__run *r);
 int qube__link_call(struct qube__host *h, struct qube__vm *vm, const struct qube_call_opts *o,
 		    qube_op *op);
 void qube__host_service_reply(struct qube__host *h, uint64_t request, const void *data, size_t len,

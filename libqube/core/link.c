@@ -165,6 +165,16 @@ void qube__link_guest_del(struct qube__host *h, struct qube__run *r)
 	qube__link_send(h, &msg, NULL);
 }
 
+void qube__link_domain_gone(struct qube__host *h, const struct qube__run *r)
+{
+	struct qube__rpc_msg msg = { .type = QUBE__RPC_DOMAIN_GONE };
+
+	if (!h->ops->channel || r->vm->xid <= 0 || r->vm->xid > UINT32_MAX)
+		return;
+	msg.domain_gone.qid = (uint32_t)r->vm->xid;
+	qube__link_send(h, &msg, NULL);
+}
+
 /* --- calls from the host --- */
 
 static void call_free(struct qube__call *c)

@@ -190,6 +190,7 @@ void qube__life_settle(struct qube__run *r)
 	qube__timer_stop(&r->host->ctx.loop, &r->deadline);
 	if (r->guest)
 		qube__link_guest_del(r->host, r);
+	qube__link_domain_gone(r->host, r);
 	qube__life_set_state(r, QUBE__STATE_DYING);
 	r->slot = 0;
 	settle_next(r);

@@ -159,6 +159,8 @@ static int on_params(struct qube__agent *a, uint32_t type, const uint8_t *payloa
 		return QUBE_E_PROTO;
 	if (fds[0] < 0) {
 		qube__agent_terminated(a, p.domain, p.port);
+		if (type == QUBE__QREXEC_SERVICE_CONNECT)
+			qube__agent_refused(a, (const uint8_t *)p.command);
 		return 0;
 	}
 	if (type == QUBE__QREXEC_SERVICE_CONNECT || type == QUBE__QREXEC_CONNECT_PLAIN)
@@ -223,7 +225,7 @@ static int on_message(struct qube__agent *a, uint32_t type, const uint8_t *paylo
 	case QUBE__QREXEC_PEER_GONE:
 		if (qube__qrexec_params_parse(&gone, false, payload, len) < 0)
 			return QUBE_E_PROTO;
-		qube__agent_channel_gone(a, gone.domain, gone.port);
+		qube__agent_domain_gone(a, gone.domain);
 		return 0;
 	default:
 		return on_params(a, type, payload, len);

@@ -37,7 +37,6 @@ static int hold(struct qube__agent *a, const struct qube__vchan *v, const int fd
 	}
 	c->a = a;
 	c->domain = v->peer;
-	c->port = v->port;
 	qube__list_append(&a->channels, &c->link);
 	r = qube__source_add(a->loop, &c->exited, c->child.pidfd, EPOLLIN, on_exited);
 	if (r < 0) {
@@ -78,14 +77,14 @@ int qube__agent_channel(struct qube__agent *a, uint32_t domain, uint32_t port, b
 	return 0;
 }
 
-void qube__agent_channel_gone(struct qube__agent *a, uint32_t domain, uint32_t port)
+void qube__agent_domain_gone(struct qube__agent *a, uint32_t domain)
 {
 	struct qube__list *pos;
 
 	qube__list_foreach (pos, &a->channels) {
 		struct achannel *c = qube__container_of(pos, struct achannel, link);
 
-		if (c->domain == domain && c->port == port)
+		if (c->domain == domain)
 			kill(c->child.pid, SIGTERM);
 	}
 }

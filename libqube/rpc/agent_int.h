@@ -77,7 +77,6 @@ struct achannel {
 	struct qube__child child;
 	struct qube__source exited;
 	uint32_t domain;
-	uint32_t port;
 };
 
 /* One program of this qube that calls another. */
@@ -111,7 +110,7 @@ void qube__acall_free(struct acall *c);
 /* agent_channel.c; fds: to read from the other domain, to write to it. */
 int qube__agent_channel(struct qube__agent *a, uint32_t domain, uint32_t port, bool server,
 			int fds[2]);
-void qube__agent_channel_gone(struct qube__agent *a, uint32_t domain, uint32_t port);
+void qube__agent_domain_gone(struct qube__agent *a, uint32_t domain);
 void qube__agent_channels_end(struct qube__agent *a);
 
 /* agent_trigger.c */

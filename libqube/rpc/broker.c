@@ -126,6 +126,15 @@ static void place_streams(uint32_t streams, int fds[3])
 		fds[i] = streams & 1u << i ? given[next++] : -1;
 }
 
+static void tell_gone(struct qube__broker *b, uint32_t qid)
+{
+	struct qube__list *pos;
+	struct qube__list *tmp;
+
+	qube__list_foreach_safe (pos, tmp, &b->guests)
+		qube__bguest_tell_gone(qube__container_of(pos, struct bguest, link), qid);
+}
+
 static void handle(struct qube__broker *b, const struct qube__rpc_msg *m, int fds[3])
 {
 	struct bguest *g;
@@ -142,10 +151,11 @@ static void handle(struct qube__broker *b, const struct qube__rpc_msg *m, int fd
 		break;
 	case QUBE__RPC_GUEST_DEL:
 		g = qube__bguest_find(b, m->guest_del.guest);
-		if (g) {
-			qube__bcall_domain_gone(g);
+		if (g)
 			qube__bguest_end(g, NULL);
-		}
+		break;
+	case QUBE__RPC_DOMAIN_GONE:
+		tell_gone(b, m->domain_gone.qid);
 		break;
 	case QUBE__RPC_DECISION:
 		qube__bcall_decide(b, &m->decision);

@@ -605,25 +605,6 @@ void qube__bcall_terminated(struct bguest *g, uint32_t domain, uint32_t port)
 	}
 }
 
-void qube__bcall_domain_gone(struct bguest *g)
-{
-	struct qube__list *pos;
-
-	qube__list_foreach (pos, &g->calls) {
-		struct bend *e = qube__container_of(pos, struct bend, link);
-		struct bend *other = other_end(e);
-		uint8_t out[QUBE__QREXEC_HEADER + QUBE__QREXEC_PARAMS];
-		int n;
-
-		if (!other->guest || !other->guest->vchan || !other->guest->tells_calls)
-			continue;
-		n = qube__qrexec_params_put(out, sizeof(out), QUBE__QREXEC_PEER_GONE, g->qid,
-					    e->call->port, NULL);
-		/* One that takes no more messages ends its session by itself. */
-		qube__bguest_send(other->guest, out, (size_t)n, NULL, 0);
-	}
-}
-
 void qube__bcall_guest_gone(struct bguest *g)
 {
 	while (!qube__list_empty(&g->calls)) {

@@ -167,6 +167,17 @@ void qube__bguest_refuse(struct bguest *g, const uint8_t ident[QUBE__QREXEC_IDEN
 		qube__bguest_end(g, "too much is queued for the guest");
 }
 
+void qube__bguest_tell_gone(struct bguest *g, uint32_t qid)
+{
+	uint8_t out[QUBE__QREXEC_HEADER + QUBE__QREXEC_PARAMS];
+	int n = qube__qrexec_params_put(out, sizeof(out), QUBE__QREXEC_PEER_GONE, qid, 0, NULL);
+
+	if (g->dead || !g->vchan || !g->tells_calls || g->state != QUBE__QREXEC_AT_WORK)
+		return;
+	if (qube__bguest_send(g, out, (size_t)n, NULL, 0) < 0)
+		qube__bguest_end(g, "too much is queued for the guest");
+}
+
 void qube__brequest_free(struct bguest *g, struct brequest *q)
 {
 	qube__list_remove(&q->link);
@@ -463,7 +474,9 @@ int qube__bguest_create(struct qube__broker *b, const struct qube__rpc_guest_add
 		qube__bguest_end(g, NULL);
 		return r;
 	}
-	qube__timer_set(b->loop, &g->deadline, qube__now_ms() + b->limits.hello_ms);
+	/* One that boots first takes as long as core lets it. */
+	if (!g->vchan)
+		qube__timer_set(b->loop, &g->deadline, qube__now_ms() + b->limits.hello_ms);
 	return 0;
 }
 

@@ -119,6 +119,8 @@ void qube__bguest_free(struct bguest *g);
 int qube__bguest_send(struct bguest *g, const void *data, size_t len, const int *fds, size_t n);
 void qube__bguest_refuse(struct bguest *g, const uint8_t ident[QUBE__QREXEC_IDENT]);
 void qube__bguest_watch(struct bguest *g);
+/* A domain is no more: an agent of ours is told what its vchans do not tell. */
+void qube__bguest_tell_gone(struct bguest *g, uint32_t qid);
 struct bguest *qube__bguest_find(struct qube__broker *b, uint32_t id);
 void qube__brequest_free(struct bguest *g, struct brequest *q);
 
@@ -131,8 +133,6 @@ void qube__bcall_cancel(struct qube__broker *b, uint32_t origin, uint64_t id);
 /* A call that the guest had before this broker. QUBE_E_LIMIT, QUBE_E_NOMEM. */
 int qube__bcall_resume(struct bguest *g, uint32_t domain, uint32_t port, bool caller);
 void qube__bcall_terminated(struct bguest *g, uint32_t domain, uint32_t port);
-/* Its domain is no more: the agents at the other ends are told what a vchan does not tell. */
-void qube__bcall_domain_gone(struct bguest *g);
 void qube__bcall_guest_gone(struct bguest *g);
 void qube__bcall_free(struct bcall *c);
 

@@ -94,6 +94,9 @@ static void fields_to_broker(struct qube__coder *c, struct qube__rpc_msg *m)
 	case QUBE__RPC_GUEST_DEL:
 		guest_id(c, &m->guest_del.guest);
 		break;
+	case QUBE__RPC_DOMAIN_GONE:
+		guest_id(c, &m->domain_gone.qid);
+		break;
 	case QUBE__RPC_DECISION:
 		decision(c, &m->decision);
 		break;

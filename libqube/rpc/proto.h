@@ -28,6 +28,7 @@ enum qube__rpc_type {
 	QUBE__RPC_HOST_CALL = 4, /* an fd for each of its streams, in their order */
 	QUBE__RPC_CALL_CANCEL = 5,
 	QUBE__RPC_HOST_SERVICE_REPLY = 6,
+	QUBE__RPC_DOMAIN_GONE = 7, /* guests with vchans are told: no channel tells them */
 	/* broker to core */
 	QUBE__RPC_GUEST_UP = 65,     /* hello passed: the guest can be called */
 	QUBE__RPC_GUEST_DOWN = 66,   /* the session is over and the id forgotten */
@@ -68,6 +69,10 @@ struct qube__rpc_guest_add {
 
 struct qube__rpc_guest_del {
 	uint32_t guest;
+};
+
+struct qube__rpc_domain_gone {
+	uint32_t qid; /* as in GUEST_ADD */
 };
 
 struct qube__rpc_decision {
@@ -163,6 +168,7 @@ struct qube__rpc_msg {
 		struct qube__rpc_call_end call_end;
 		struct qube__rpc_host_service host_service;
 		struct qube__rpc_channel channel;
+		struct qube__rpc_domain_gone domain_gone;
 	};
 };
 

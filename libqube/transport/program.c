@@ -25,7 +25,8 @@ int qube__vchan_spawn(struct qube__child *out, const struct qube__vchan *v, cons
 				     v->jail ? "--jail" : NULL,
 				     ids,
 				     NULL };
-	const int given[] = { -1, -1, 2, fds[0], fds[1] };
+	/* One that could be taken over has nowhere to write to but its channel. */
+	const int given[] = { -1, -1, v->jail ? -1 : 2, fds[0], fds[1] };
 	struct qube__spawn s = {
 		.path = v->path,
 		.exec_fd = -1,

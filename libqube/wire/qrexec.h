@@ -33,7 +33,7 @@ enum {
 	QUBE__QREXEC_CONNECT_PLAIN = 0x7104,
 	/* Of an executor of such a call, instead of its first frame: what follows is plain, too. */
 	QUBE__QREXEC_DATA_PLAIN = 0x7105,
-	/* Ours: the other domain of that call is no more, which its channel does not tell. */
+	/* Ours: that domain is no more, which no channel to it tells. The port is 0. */
 	QUBE__QREXEC_PEER_GONE = 0x7106,
 };
 

@@ -97,13 +97,16 @@ int qube__xen_adopt(struct qube__xen_driver *d)
 		if (!qube__xen_helper_turn(&d->keeper, 1000) && qube__now_ms() > end)
 			r = qube__fail(QUBE_E_TIMEOUT, "Xen does not say which domains there are");
 	d->listing = false;
+	/* Nothing is known of them then: they stay marked for who knows more. */
+	if (r == 0 && d->list_code < 0)
+		r = qube__fail(d->list_code, "Xen does not say which domains there are");
 	if (r < 0)
 		return r;
 	qube__list_foreach_safe (pos, tmp, &d->machines) {
 		struct qube__xen_machine *m =
 			qube__container_of(pos, struct qube__xen_machine, link);
 
-		if (!m->seen) {
+		if (!m->seen_in) {
 			qube__xen_unmark(m);
 			qube__xen_machine_free(m);
 		} else if (!is_wanted(m)) {

@@ -43,6 +43,7 @@ static void drop_outbox(struct qube__xen_helper *h)
 		qube__list_remove(&p->link);
 		free(p);
 	}
+	h->n_outbox = 0;
 }
 
 static void end(struct qube__xen_helper *h)
@@ -169,6 +170,7 @@ static void flush(struct qube__xen_helper *h)
 		if (send(h->sock.fd, p->data, p->len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
 		    errno == EAGAIN)
 			return;
+		h->n_outbox--;
 		qube__list_remove(&p->link);
 		free(p);
 	}
@@ -262,9 +264,12 @@ static int post(struct qube__xen_helper *h, const uint8_t *data, size_t len)
 	if (qube__list_empty(&h->outbox) &&
 	    send(h->sock.fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len)
 		return 0;
+	if (h->n_outbox == OUTBOX_MAX)
+		return qube__fail(QUBE_E_LIMIT, "qube-xl does not read");
 	p = malloc(sizeof(*p) + len);
 	if (!p)
 		return qube__fail_nomem();
+	h->n_outbox++;
 	memcpy(p->data, data, len);
 	p->len = len;
 	qube__list_append(&h->outbox, &p->link);

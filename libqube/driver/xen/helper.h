@@ -37,6 +37,7 @@ struct qube__xen_helper {
 	struct qube__timer late;
 	struct qube__list orders; /* oldest first */
 	struct qube__list outbox;
+	uint32_t n_outbox;
 	uint32_t next_id;
 	uint64_t started_ms;
 	uint32_t soon; /* deaths in a row, each right after the start */

@@ -127,7 +127,8 @@ static void tell_end(struct qube__xen_machine *m, enum qube__machine_event event
 {
 	m->state = QUBE__XEN_GONE;
 	qube__xen_channels_end(m);
-	qube__xen_unmark(m);
+	if (!m->stuck)
+		qube__xen_unmark(m);
 	if (!m->user)
 		qube__xen_machine_free(m);
 	else if (!m->d->closed)

@@ -54,6 +54,18 @@ int qube__xen_order(struct qube__xen_machine *m, uint32_t type, uint32_t deadlin
 	return r;
 }
 
+int qube__xen_order_memory(struct qube__xen_machine *m)
+{
+	struct qube__xl_msg order = { .type = QUBE__XL_MEMORY, .memory_kb = m->target_kb };
+	int r;
+
+	memcpy(order.uuid, m->uuid, sizeof(order.uuid));
+	r = qube__xen_helper_order(&m->d->keeper, &order);
+	if (r < 0)
+		set_again(m->d, AGAIN_LATER_MS);
+	return r;
+}
+
 static int list(struct qube__xen_driver *d)
 {
 	struct qube__xl_msg order = { .type = QUBE__XL_LIST };
@@ -78,7 +90,7 @@ static void on_domain(struct qube__xen_driver *d, const struct qube__xl_msg *t)
 	/* Others' domains are not our business. */
 	if (!m || (t->state & QUBE__XL_IS_DYING))
 		return;
-	m->seen = true;
+	m->seen_in = t->id;
 	m->domid = t->domid;
 	m->cpu_ns = t->cpu_ns;
 	m->memory_kb = t->memory_kb;
@@ -116,10 +128,12 @@ static void told(struct qube__xen_helper *h, const struct qube__xl_msg *t)
 		return;
 	if (t->type == QUBE__XL_USED)
 		m->used_kb = t->memory_kb;
+	/* Of one that is being made, or killed, DONE says what became of it. */
+	else if (m->state < QUBE__XEN_HELD || m->state >= QUBE__XEN_ENDING || m->domid != t->domid)
+		return;
 	else if (t->type == QUBE__XL_SHUT)
 		is_shut(m, t->reason);
-	/* Of one that is being killed DONE says when all of it is gone. */
-	else if (t->type == QUBE__XL_GONE && m->state < QUBE__XEN_ENDING && m->domid == t->domid)
+	else if (t->type == QUBE__XL_GONE)
 		qube__xen_over(m);
 }
 
@@ -133,8 +147,8 @@ static void on_created(struct qube__xen_machine *m, int code, const struct qube_
 		m->failed = true;
 		qube__err_save(&m->why);
 	}
-	/* Half of it may be there when nobody knows. */
-	if (code < 0 && t) {
+	/* Half of it may be there when nobody knows, or is still being undone. */
+	if (code < 0 && t && code != QUBE_E_TIMEOUT) {
 		qube__xen_over(m);
 		return;
 	}
@@ -145,7 +159,7 @@ static void on_created(struct qube__xen_machine *m, int code, const struct qube_
 	m->domid = t->domid;
 	m->state = QUBE__XEN_HELD;
 	/* A list that is on its way may be from before. */
-	m->seen = true;
+	m->newer = m->d->keeper.next_id;
 	qube__xen_order(m, QUBE__XL_WATCH, 0);
 	m->d->env.on_machine(m->d->env.user, &m->base, m->user, QUBE__MACHINE_HELD, 0);
 }
@@ -178,19 +192,24 @@ static void on_killed(struct qube__xen_machine *m, int code)
 	}
 	tell(m->d, 3, "'%s' cannot be destroyed: %s", m->record.name, qube_error_last()->message);
 	/* One that still is created, or whose devices do not let go. */
-	if (++m->kills < KILLS_MAX)
+	if (++m->kills < KILLS_MAX) {
 		set_again(m->d, AGAIN_MS);
-	else
-		qube__xen_over(m);
+		return;
+	}
+	m->stuck = true;
+	qube__xen_over(m);
 }
 
-static void on_listed(struct qube__xen_driver *d, int code, const struct qube__xl_msg *t)
+static void on_listed(struct qube__xen_driver *d, uint32_t id, int code,
+		      const struct qube__xl_msg *t)
 {
 	struct qube__list *pos;
 	struct qube__list *tmp;
 
 	if (code == 0)
 		d->free_kb = t->memory_kb;
+	if (d->listing)
+		d->list_code = code;
 	if (code < 0 || d->listing)
 		return;
 	qube__list_foreach_safe (pos, tmp, &d->machines) {
@@ -198,7 +217,7 @@ static void on_listed(struct qube__xen_driver *d, int code, const struct qube__x
 			qube__container_of(pos, struct qube__xen_machine, link);
 		bool there = m->state >= QUBE__XEN_HELD && m->state < QUBE__XEN_ENDING;
 
-		if (there && !m->seen)
+		if (there && m->seen_in != id && m->newer < id)
 			qube__xen_over(m);
 	}
 }
@@ -210,7 +229,7 @@ static void done(struct qube__xen_helper *h, const struct qube__xen_order *o, in
 	struct qube__xen_machine *m;
 
 	if (o->type == QUBE__XL_LIST) {
-		on_listed(d, code, t);
+		on_listed(d, o->id, code, t);
 		return;
 	}
 	m = qube__xen_find(d, o->uuid);
@@ -224,7 +243,9 @@ static void done(struct qube__xen_helper *h, const struct qube__xen_order *o, in
 		on_run(m, code);
 	else if (o->type == QUBE__XL_KILL)
 		on_killed(m, code);
-	else if (code < 0 && o->type != QUBE__XL_WATCH)
+	else if (code < 0 && o->type == QUBE__XL_WATCH)
+		set_again(d, AGAIN_MS); /* the list lets it be watched too */
+	else if (code < 0)
 		tell(d, 4, "'%s': %s", m->record.name, qube_error_last()->message);
 }
 
@@ -248,6 +269,10 @@ static void order_again(struct qube__xen_machine *m)
 	case QUBE__XEN_RUNNING:
 		/* Which of the two had been done nobody knows; both are done once only. */
 		qube__xen_order(m, m->paused ? QUBE__XL_PAUSE : QUBE__XL_RUN, RUN_MS);
+		if (m->stopping)
+			qube__xen_order(m, QUBE__XL_STOP, QUBE__XEN_STOP_MS);
+		if (m->target_kb)
+			qube__xen_order_memory(m);
 		break;
 	case QUBE__XEN_ENDING:
 		qube__xen_kill(m);
@@ -262,8 +287,6 @@ static void on_again(struct qube__timer *t)
 	struct qube__xen_driver *d = qube__container_of(t, struct qube__xen_driver, again);
 	struct qube__list *pos;
 
-	qube__list_foreach (pos, &d->machines)
-		qube__container_of(pos, struct qube__xen_machine, link)->seen = false;
 	/* It also lets the new helper watch them. */
 	if (list(d) < 0) {
 		tell(d, 3, "no qube-xl: %s", qube_error_last()->message);
@@ -288,8 +311,6 @@ static void on_look(struct qube__timer *t)
 	qube__list_foreach (pos, &d->keeper.orders)
 		if (qube__container_of(pos, struct qube__xen_order, link)->type == QUBE__XL_LIST)
 			return;
-	qube__list_foreach (pos, &d->machines)
-		qube__container_of(pos, struct qube__xen_machine, link)->seen = false;
 	list(d);
 }
 

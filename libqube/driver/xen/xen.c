@@ -15,7 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { OPEN_MS = 10000, CLOSE_MS = 20000, RUN_MS = 30000, STOP_MS = 60000 };
+enum { OPEN_MS = 10000, CLOSE_MS = 20000, RUN_MS = 30000 };
 
 static struct qube__xen_driver *of_driver(struct qube__driver *d)
 {
@@ -78,6 +78,14 @@ static void forget_all(struct qube__xen_driver *d)
 	qube__timer_stop(d->env.loop, &d->looking);
 }
 
+/* What is marked stays so. */
+static void forget_machines(struct qube__xen_driver *d)
+{
+	while (!qube__list_empty(&d->machines))
+		qube__xen_machine_free(
+			qube__container_of(d->machines.next, struct qube__xen_machine, link));
+}
+
 int qube__xen_start(struct qube__driver **out, const struct qube__driver_env *env)
 {
 	struct qube__xen_driver *d = calloc(1, sizeof(*d));
@@ -98,6 +106,7 @@ int qube__xen_start(struct qube__driver **out, const struct qube__driver_env *en
 		qube__err_save(&why);
 		if (d->vchan_path)
 			forget_all(d);
+		forget_machines(d);
 		qube__xen_unref(d);
 		return qube__err_restore(&why);
 	}
@@ -132,7 +141,9 @@ static void xen_close(struct qube__driver *base)
 		struct qube__xen_machine *m =
 			qube__container_of(pos, struct qube__xen_machine, link);
 
-		if (m->state > QUBE__XEN_PREPARING && m->state < QUBE__XEN_ENDING && !is_left(m))
+		if (m->state == QUBE__XEN_CREATING)
+			m->killed = true; /* when it is made */
+		else if (m->state >= QUBE__XEN_HELD && m->state < QUBE__XEN_ENDING && !is_left(m))
 			qube__xen_kill(m);
 	}
 	while (qube__now_ms() < end &&
@@ -188,15 +199,18 @@ static int xen_shutdown(struct qube__machine *base)
 
 	if (m->state != QUBE__XEN_RUNNING || m->paused)
 		return qube__fail(QUBE_E_STATE, "the machine is not running");
-	return qube__xen_order(m, QUBE__XL_STOP, STOP_MS);
+	m->stopping = true;
+	return qube__xen_order(m, QUBE__XL_STOP, QUBE__XEN_STOP_MS);
 }
 
 static int xen_kill(struct qube__machine *base)
 {
 	struct qube__xen_machine *m = of_machine(base);
 
-	if (m->state >= QUBE__XEN_ENDING)
+	if (m->state == QUBE__XEN_GONE)
 		return qube__fail(QUBE_E_STATE, "the machine has stopped");
+	if (m->state == QUBE__XEN_ENDING)
+		return 0; /* it is: STOPPED follows */
 	/* Its creation goes on to its end, or to its failure. */
 	m->killed = true;
 	if (m->state != QUBE__XEN_CREATING)
@@ -207,14 +221,17 @@ static int xen_kill(struct qube__machine *base)
 static int set_paused(struct qube__machine *base, bool pause)
 {
 	struct qube__xen_machine *m = of_machine(base);
+	int r;
 
 	if (m->state != QUBE__XEN_RUNNING || m->paused == pause)
 		return qube__fail(QUBE_E_STATE, "the machine is %s",
 				  m->state != QUBE__XEN_RUNNING ? "not running" :
 				  pause				? "paused already" :
 								  "not paused");
-	m->paused = pause;
-	return qube__xen_order(m, pause ? QUBE__XL_PAUSE : QUBE__XL_RUN, RUN_MS);
+	r = qube__xen_order(m, pause ? QUBE__XL_PAUSE : QUBE__XL_RUN, RUN_MS);
+	if (r == 0)
+		m->paused = pause;
+	return r;
 }
 
 static int xen_pause(struct qube__machine *base)
@@ -251,12 +268,11 @@ static int xen_stats(struct qube__machine *base, struct qube__machine_stats *out
 static int xen_set_memory(struct qube__machine *base, uint64_t target_kb)
 {
 	struct qube__xen_machine *m = of_machine(base);
-	struct qube__xl_msg order = { .type = QUBE__XL_MEMORY, .memory_kb = target_kb };
 
 	if (m->state != QUBE__XEN_RUNNING)
 		return qube__fail(QUBE_E_STATE, "the machine is not running");
-	memcpy(order.uuid, m->uuid, sizeof(order.uuid));
-	return qube__xen_helper_order(&m->d->keeper, &order);
+	m->target_kb = target_kb;
+	return qube__xen_order_memory(m);
 }
 
 static int xen_host_memory(struct qube__driver *base, uint64_t *total_kb, uint64_t *free_kb)
@@ -328,6 +344,7 @@ size_t qube__xen_check(struct qube__check out[QUBE__CHECKS_MAX], const char *lib
 	check_xen(&l);
 	add(&l, "root", geteuid() == 0, false, "%s", geteuid() ? "only root may" : "this is root");
 	check_program(&l, libexec_dir, "qube-xl", "this build has no libxenlight");
+	check_program(&l, libexec_dir, "qube-block", "this build has no libxenlight");
 	check_program(&l, libexec_dir, "qube-vchan", "it is not installed");
 	check_program(&l, libexec_dir, "qube-initramfs", "it is not installed");
 	return l.n;

@@ -50,12 +50,16 @@ struct qube__xen_machine {
 	bool failed; /* why: told when the rest of it is gone */
 	bool ran;
 	bool paused;
-	bool seen; /* in the list that is coming in */
+	bool stopping;	  /* its guest was asked to */
+	bool stuck;	  /* nobody can destroy it: the next host may try */
+	uint32_t seen_in; /* number of the last list that had it */
+	uint32_t newer;	  /* than lists up to this number */
 	uint32_t kills;
 	struct qube__err why;
 	uint32_t domid;
 	uint32_t reason;     /* of its end: QUBE__XL_* */
 	uint32_t n_channels; /* qube-vchans under way */
+	uint64_t target_kb;  /* that it was told; 0: nothing yet */
 	uint64_t used_kb;    /* as the guest says; 0: it has not */
 	uint64_t memory_kb;  /* that it has */
 	uint64_t cpu_ns;
@@ -108,7 +112,8 @@ struct qube__xen_driver {
 	uint32_t refs;
 	char version[64];
 	bool closed;
-	bool listing; /* in open(): domains are being looked for */
+	bool listing;  /* in open(): domains are being looked for */
+	int list_code; /* and what became of that */
 };
 
 /* xen.c: open(), on whatever machine it is. */
@@ -137,8 +142,10 @@ void qube__xen_uuid_text(char out[QUBE__XEN_UUID_TEXT], const uint8_t uuid[QUBE_
 
 /* orders.c: what the helpers say */
 void qube__xen_orders_init(struct qube__xen_driver *d);
+enum { QUBE__XEN_STOP_MS = 60000 };
 int qube__xen_order(struct qube__xen_machine *m, uint32_t type, uint32_t deadline_ms);
-int qube__xen_adopt(struct qube__xen_driver *d); /* adopt.c */
+int qube__xen_order_memory(struct qube__xen_machine *m); /* target_kb */
+int qube__xen_adopt(struct qube__xen_driver *d);	 /* adopt.c */
 void qube__xen_look(struct qube__xen_driver *d);
 
 /* kernels.c; out is the kernel's; 0: there, 1: being made (qube__xen_make() follows for each

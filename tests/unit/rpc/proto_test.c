@@ -25,6 +25,7 @@ static const struct qube__rpc_msg samples[] = {
 	  .call_end = { QUBE__RPC_BY_REQUEST, 7, QUBE__RPC_DISPOSE, -1, "r" } },
 	{ .type = QUBE__RPC_HOST_SERVICE,
 	  .host_service = { 7, 1, "admin.vm.List+", "work", "dom0", (const uint8_t *)"p", 1 } },
+	{ .type = QUBE__RPC_DOMAIN_GONE, .domain_gone = { 3 } },
 	{ .type = QUBE__RPC_CHANNEL, .channel = { 1, 514, true } },
 };
 enum { N_SAMPLES = sizeof(samples) / sizeof(samples[0]) };

@@ -188,7 +188,7 @@ QTEST(vchan, without_the_program_the_call_ends_and_the_session_goes_on)
 /* Its channel would stay open for ever. */
 QTEST(vchan, threat_21_a_call_ends_when_the_domain_at_its_other_end_is_gone)
 {
-	struct qube__rpc_msg m = { .type = QUBE__RPC_GUEST_DEL };
+	struct qube__rpc_msg m = { .type = QUBE__RPC_DOMAIN_GONE };
 	struct qube__list *pos;
 	struct rig r;
 	pid_t stopped = 0;
@@ -215,7 +215,7 @@ QTEST(vchan, threat_21_a_call_ends_when_the_domain_at_its_other_end_is_gone)
 		kill(stopped, SIGSTOP);
 	}
 	QT_TRUE(stopped > 0);
-	m.guest_del.guest = 1;
+	m.domain_gone.qid = 101;
 	QT_INT(rig_send(&r, &m, NULL), 0);
 	QT_INT(rig_until_count(&r, &r.ended, 1), 0);
 	QT_TRUE(!qube__agent_has_children(r.agent[1]));
