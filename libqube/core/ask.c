@@ -193,6 +193,9 @@ static void reach(struct qube__ask *a, const struct qube__policy_result *res)
 		allow(a, QUBE__RPC_GUEST_HOST);
 		return;
 	}
+	if (r == 0 && vm->state == QUBE__STATE_RUNNING &&
+	    qube__life_wait_for_agent(vm->run, &a->started))
+		return;
 	if (r == 0 && vm->state == QUBE__STATE_RUNNING) {
 		on_started(&a->started, 0);
 		return;

@@ -112,6 +112,7 @@ struct qube__run {
 	struct qube__machine *machine;
 	uint32_t guest; /* 0 until the broker knows it */
 	bool up;	/* its agent said hello */
+	bool answers;	/* and does to this broker */
 	bool relink;	/* the broker that had it is gone */
 	bool adopted;	/* a host before this one started it */
 	uint32_t n_layers;
@@ -132,6 +133,8 @@ struct qube__run {
 	struct qube__posted step;    /* goes on from the loop: never from inside a driver's call */
 	void (*next)(struct qube__run *r);
 	struct qube__list start_waiters;
+	struct qube__list agent_waiters; /* calls, while it runs and does not answer yet */
+	struct qube__timer agent_late;
 	struct qube__list stop_waiters;
 	qube_op *trace; /* the op that began the start, for its stages; or NULL */
 	bool kill_when_late;
@@ -197,6 +200,8 @@ void qube__life_on_machine(void *user, struct qube__machine *m, void *machine_us
 			   enum qube__machine_event event, int status);
 /* From link.c: the agent answers, or the control channel ended. */
 void qube__life_guest_up(struct qube__run *r);
+/* Of one that runs: w is told when its agent answers, or not in time. False: it does now. */
+bool qube__life_wait_for_agent(struct qube__run *r, struct qube__waiter *w);
 void qube__life_guest_down(struct qube__run *r, const char *reason);
 struct qube__run *qube__life_find_guest(struct qube__host *h, uint32_t guest);
 static inline struct qube__run *qube__life_run(const struct qube__vm *vm)

@@ -437,6 +437,18 @@ static int may_start(struct qube__host *h, struct qube__vm *vm)
 	return 0;
 }
 
+static int fail_agent(const struct qube__run *r)
+{
+	return qube__fail(QUBE_E_CLOSED, "'%s' has no agent that answers", r->vm->name);
+}
+
+static void on_agent_late(struct qube__timer *t)
+{
+	struct qube__run *r = qube__container_of(t, struct qube__run, agent_late);
+
+	qube__life_tell(&r->agent_waiters, fail_agent(r));
+}
+
 struct qube__run *qube__life_new(struct qube__host *h, struct qube__vm *vm, uint32_t state)
 {
 	struct qube__run *r = calloc(1, sizeof(*r));
@@ -449,8 +461,10 @@ struct qube__run *qube__life_new(struct qube__host *h, struct qube__vm *vm, uint
 	r->vm = vm;
 	qube__list_init(&r->start_waiters);
 	qube__list_init(&r->stop_waiters);
+	qube__list_init(&r->agent_waiters);
 	qube__timer_init(&r->deadline, qube__life_on_deadline);
 	qube__timer_init(&r->room_timer, make_room_again);
+	qube__timer_init(&r->agent_late, on_agent_late);
 	qube__posted_init(&r->step, go_on);
 	qube__list_append(&h->runs, &r->link);
 	vm->run = r;
@@ -600,8 +614,25 @@ void qube__life_on_machine(void *user, struct qube__machine *m, void *machine_us
 	}
 }
 
+bool qube__life_wait_for_agent(struct qube__run *r, struct qube__waiter *w)
+{
+	int64_t seconds = qube__vm_int(r->vm, QUBE__PROP_QREXEC_TIMEOUT, 60);
+
+	/* One that is not expected is told of where the call is sent. */
+	if (r->answers || !r->guest)
+		return false;
+	if (qube__list_empty(&r->agent_waiters))
+		qube__timer_set(&r->host->ctx.loop, &r->agent_late,
+				qube__now_ms() + (uint64_t)seconds * 1000);
+	qube__life_wait_for(&r->agent_waiters, w);
+	return true;
+}
+
 void qube__life_guest_up(struct qube__run *r)
 {
+	r->answers = true;
+	qube__timer_stop(&r->host->ctx.loop, &r->agent_late);
+	qube__life_tell(&r->agent_waiters, 0);
 	if (r->up || r->vm->state != QUBE__STATE_TRANSIENT || r->failed)
 		return;
 	r->up = true;
@@ -651,6 +682,8 @@ void qube__life_guest_down(struct qube__run *r, const char *reason)
 		qube__life_unwind(r);
 	} else if (r->vm->state == QUBE__STATE_RUNNING) {
 		qube__life_reconnect(r); /* a paused one when it goes on */
+		if (!r->guest)
+			qube__life_tell(&r->agent_waiters, fail_agent(r));
 	}
 }
 

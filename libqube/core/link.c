@@ -139,6 +139,7 @@ int qube__link_guest_add(struct qube__host *h, struct qube__run *r, int control_
 	int ret;
 
 	qube__vm_prop_read(&user, r->vm, QUBE__PROP_DEFAULT_USER);
+	r->answers = false;
 	r->guest = ++h->next_guest ? h->next_guest : ++h->next_guest;
 	msg.guest_add = (struct qube__rpc_guest_add){
 		.guest = r->guest,
@@ -352,6 +353,8 @@ int qube__link_call(struct qube__host *h, struct qube__vm *vm, const struct qube
 	}
 	op->work = c;
 	op->cancel = cancel_call;
+	if (vm->state == QUBE__STATE_RUNNING && qube__life_wait_for_agent(vm->run, &c->started))
+		return 0;
 	if (vm->state == QUBE__STATE_RUNNING)
 		ret = call_send(c, vm->run);
 	else if (o->flags & QUBE_CALL_NO_START)
@@ -376,7 +379,7 @@ static void on_call_end(struct qube__host *h, const struct qube__rpc_call_end *e
 
 	if (!c || !c->sent)
 		return;
-	if (e->exit_code >= 0 && e->exit_code <= 255) {
+	if (e->exit_code >= 0 && e->exit_code <= 255 && !*e->reason) {
 		call_done(c, 0, e->exit_code);
 		return;
 	}

@@ -80,6 +80,16 @@ static void remove_disposable(struct qube__host *h, struct qube__vm *vm)
 			      qube_error_last()->message);
 }
 
+static void take(struct qube__list *to, struct qube__list *from)
+{
+	while (!qube__list_empty(from)) {
+		struct qube__list *w = from->next;
+
+		qube__list_remove(w);
+		qube__list_append(to, w);
+	}
+}
+
 static void finish(struct qube__run *r)
 {
 	struct qube__host *h = r->host;
@@ -99,22 +109,14 @@ static void finish(struct qube__run *r)
 	free(r->layers);
 	qube__timer_stop(&h->ctx.loop, &r->deadline);
 	qube__timer_stop(&h->ctx.loop, &r->room_timer);
+	qube__timer_stop(&h->ctx.loop, &r->agent_late);
 	qube__posted_cancel(&r->step);
 	qube__list_remove(&r->link);
 	qube__list_init(&start_waiters);
 	qube__list_init(&stop_waiters);
-	while (!qube__list_empty(&r->start_waiters)) {
-		struct qube__list *w = r->start_waiters.next;
-
-		qube__list_remove(w);
-		qube__list_append(&start_waiters, w);
-	}
-	while (!qube__list_empty(&r->stop_waiters)) {
-		struct qube__list *w = r->stop_waiters.next;
-
-		qube__list_remove(w);
-		qube__list_append(&stop_waiters, w);
-	}
+	take(&start_waiters, &r->start_waiters);
+	take(&start_waiters, &r->agent_waiters);
+	take(&stop_waiters, &r->stop_waiters);
 	if (r->trace)
 		qube__op_drop(r->trace);
 	vm->run = NULL;
@@ -135,7 +137,7 @@ static void finish(struct qube__run *r)
 	if (failed)
 		qube__err_restore(&err);
 	else
-		qube__fail(QUBE_E_STATE, "the qube was stopped while it started");
+		qube__fail(QUBE_E_STATE, "the qube was stopped meanwhile");
 	qube__life_tell(&start_waiters, failed ? err.pub.code : QUBE_E_STATE);
 	if (kept < 0)
 		qube__err_restore(&unsaved);
@@ -347,6 +349,8 @@ int qube__life_pause(struct qube__host *h, struct qube__vm *vm, bool pause)
 	if (ret < 0)
 		return ret;
 	qube__life_set_state(r, pause ? QUBE__STATE_PAUSED : QUBE__STATE_RUNNING);
+	if (pause) /* each finds that */
+		qube__life_tell(&r->agent_waiters, 0);
 	if (!pause && !r->guest && h->ops->isolation != QUBE__ISOLATION_NONE)
 		qube__life_reconnect(r);
 	qube__ctx_emit(&h->ctx, vm->name, pause ? "domain-paused" : "domain-unpaused", NULL);

@@ -8,8 +8,20 @@ import signal
 import subprocess
 import time
 
-from harness import Host, cgroup_root, equal, expect, gone, main, nothing_left, until
+from harness import (
+    Host,
+    cgroup_root,
+    children,
+    command_line,
+    equal,
+    expect,
+    gone,
+    main,
+    nothing_left,
+    until,
+)
 
+RPC = "/run/qube/guest/qube-rpc"
 ECHO = "#!/bin/sh\nexec cat\n"
 POLICY = "demo.Echo * work vault allow\ndemo.Echo * work @dispvm:dvm allow\n"
 HASH = """#!/usr/bin/python3
@@ -94,7 +106,7 @@ def threat_34_running_qubes_are_adopted_with_their_calls():
         qubes = host.qubes()
         equal({qubes[n]["state"] for n in ("tpl", "vault", "work")}, {"Running"}, "states")
         equal(qubes["sleeper"]["state"], "Paused", "state of the paused one")
-        until(lambda: host.sh("work", "exit 7").code == 7, "calls work")
+        equal(host.sh("work", "exit 7").code, 7, "exit status")
         equal(host.sh_ok("work", "cat kept").out, b"kept\n", "its home")
         (home / "enough").touch()
         r = until(
@@ -193,7 +205,7 @@ def test_qubes_are_kept_when_qubed_is_told_so():
         host.start()
         equal(host.boxes(), before, "they are adopted")
         equal(host.state_of("vault"), "Paused", "state")
-        until(lambda: host.sh("work", "exit 7").code == 7, "calls work")
+        equal(host.sh("work", "exit 7").code, 7, "exit status")
         equal(host.stop(), 0, "exit status")
         until(lambda: all(gone(p) for p in before.values()), "without the option they end")
 
@@ -297,7 +309,49 @@ def test_a_log_is_read_on_and_a_dead_host_holds_nobody_up():
                     break
         host.start()
         until(lambda: "said while nobody listened" in host.ok("logs", "work").text, "the log")
-        until(lambda: host.sh("work", "exit 7").code == 7, "calls work")
+        equal(host.sh("work", "exit 7").code, 7, "exit status")
+
+
+def agent_of(host, name):
+    return next(p for p in children(host.box(name)) if command_line(p)[:1] == [b"qube-agent"])
+
+
+def test_a_call_waits_for_the_agent_of_an_adopted_qube():
+    with Host() as host:
+        furnish(host)
+        host.ok("start", "vault")
+        agent = agent_of(host, "vault")
+        kill_qubed(host)
+        os.kill(agent, signal.SIGSTOP)
+        host.start()
+        calls = [
+            host.spawn("run", "vault", "--", "echo answer"),
+            host.spawn("run", "work", "--", f"echo answer | {RPC} vault demo.Echo"),
+        ]
+        time.sleep(1)
+        for call in calls:
+            equal(call.poll(), None, "it waits")
+        os.kill(agent, signal.SIGCONT)
+        for call in calls:
+            equal(call.communicate(timeout=30), (b"answer\n", b""), "what it says")
+            equal(call.returncode, 0, "exit status")
+
+
+def test_a_call_does_not_wait_for_an_agent_for_ever():
+    with Host() as host:
+        furnish(host)
+        host.ok("prefs", "vault", "qrexec_timeout", "1")
+        host.ok("start", "vault")
+        agent = agent_of(host, "vault")
+        kill_qubed(host)
+        os.kill(agent, signal.SIGSTOP)
+        host.start()
+        r = host.sh("vault", "echo answer")
+        expect(r.code == 125 and b"'vault' has no agent that answers" in r.err, f"a call: {r}")
+        r = host.call("work", "vault", "demo.Echo", b"x")
+        equal(r.code, 126, "a call between two")
+        os.kill(agent, signal.SIGCONT)
+        equal(host.sh_ok("vault", "echo answer").out, b"answer\n", "a call, later")
 
 
 def test_adoption_again_and_again():
@@ -309,7 +363,7 @@ def test_adoption_again_and_again():
             kill_qubed(host)
             host.start()
             equal(host.boxes(), before, "boxes")
-        until(lambda: host.call("work", "vault", "demo.Echo", b"x").out == b"x", "calls work")
+        equal(host.call("work", "vault", "demo.Echo", b"x").out, b"x", "calls work")
         host.ok("shutdown", "work", "vault")
         equal(os.listdir(host.run_dir / "boxes"), [], "run directories")
 
