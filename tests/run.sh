@@ -85,7 +85,7 @@ build_tree() {
 count_results() {
 	local numbers
 
-	numbers=$(python3 - "$1" <<'END'
+	numbers=$(python3 - "$1" 2>>"$build/failures" <<'END'
 import sys
 import xml.etree.ElementTree as ET
 
@@ -101,6 +101,8 @@ for case in ET.parse(sys.argv[1]).getroot().iter("testcase"):
     else:
         count["failed"] += 1
         names.append(case.get("name"))
+        said = "".join(out.text or "" for out in case.iter("system-out")).splitlines()
+        print(f"== {names[-1]} ended so:", *said[-30:], sep="\n", file=sys.stderr)
 print(count["passed"], count["failed"], *names)
 END
 	) || return 1
@@ -182,6 +184,7 @@ finish() {
 	local b
 
 	printf '\n'
+	cat "$build/failures"
 	for b in "${broken[@]}"; do
 		printf 'failed: %s\n' "$b"
 	done
@@ -210,6 +213,7 @@ all() {
 }
 
 mkdir -p "$build"
+: >"$build/failures"
 case ${1:-all} in
 all)
 	must "install packages" install_packages

@@ -155,7 +155,8 @@ static void order(struct qube__run *r, const struct qube__balance_guest *g)
 
 	r->memory_seen = g->seen;
 	r->memory_late = g->late;
-	if (!is_balanced(r) || g->target == r->memory_target)
+	/* The first time in any case: it tells whether the driver can. */
+	if (!is_balanced(r) || (r->memory_set && g->target == r->memory_target))
 		return;
 	ret = r->host->ops->set_memory(r->machine, g->target);
 	r->memory_set = r->memory_set || ret == 0;

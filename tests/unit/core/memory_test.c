@@ -127,6 +127,34 @@ QTEST(memory, there_is_no_timer_where_nothing_can_be_balanced)
 	QT_TRUE(qube__list_empty(&h->memory_round.link));
 }
 
+static int unlimited(struct qube__machine *m, uint64_t target_kb)
+{
+	(void)m;
+	(void)target_kb;
+	return QUBE_E_NOTSUP;
+}
+
+static int untold(struct qube__machine *m, struct qube__machine_stats *out)
+{
+	(void)m;
+	memset(out, 0, sizeof(*out));
+	return 0;
+}
+
+QTEST(memory, there_is_no_timer_where_a_machine_cannot_be_limited)
+{
+	CTX ctx = rig_open();
+	DOMAIN work = rig_domain(ctx, "work");
+	struct qube__host *h = with_memory(ctx, 3000);
+
+	ops.set_memory = unlimited;
+	ops.stats = untold;
+	QT_INT(set(work, "400", "2000"), 0);
+	QT_INT(qube_domain_start(work, NULL), 0);
+	rounds(h, 2);
+	QT_TRUE(qube__list_empty(&h->memory_round.link));
+}
+
 QTEST(memory, a_driver_without_memory_is_asked_once)
 {
 	CTX ctx = rig_open();
