@@ -193,7 +193,8 @@ const struct cli_verb cli_verbs[] = {
 	  "the features local.pids-max (processes), local.io-read-max and local.io-write-max "
 	  "(bytes a second on the disk of its volumes; K, M or G may follow the number). Where a "
 	  "core has several threads no other qube runs on it at the same time, unless the "
-	  "feature local.core-sched is off. With a "
+	  "feature local.core-sched is off. One whose feature qrexec is off has no agent: it is "
+	  "not waited for when it starts, and cannot be called. With a "
 	  "maxmem above its memory it may use, each second anew, what it needs and others do not, "
 	  "at least the one and at most the other; a maxmem of 0 leaves it at its memory.",
 	  CLI_BIT(O_UNSET), CLI_V_QUBES, 1, 3, cmd_features, NULL },

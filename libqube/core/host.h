@@ -200,6 +200,9 @@ void qube__life_on_machine(void *user, struct qube__machine *m, void *machine_us
 			   enum qube__machine_event event, int status);
 /* From link.c: the agent answers, or the control channel ended. */
 void qube__life_guest_up(struct qube__run *r);
+/* Nobody can be called in the fake driver's, and in one whose feature qrexec is off, as a
+ * unikernel's is. */
+bool qube__life_has_agent(const struct qube__run *r);
 /* Of one that runs: w is told when its agent answers, or not in time. False: it does now. */
 bool qube__life_wait_for_agent(struct qube__run *r, struct qube__waiter *w);
 void qube__life_guest_down(struct qube__run *r, const char *reason);

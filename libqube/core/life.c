@@ -558,8 +558,8 @@ static void connect_agent(struct qube__run *r)
 	r->vm->start_time_ms = qube__wall_ms();
 	r->vm->xid =
 		(int64_t)(r->host->ops->domain ? r->host->ops->domain(r->machine) : r->vm->qid);
-	if (r->host->ops->isolation == QUBE__ISOLATION_NONE) {
-		qube__life_guest_up(r); /* fake: nobody is there to say hello */
+	if (!qube__life_has_agent(r)) {
+		qube__life_guest_up(r); /* nobody is there to say hello */
 		return;
 	}
 	if (qube__fault_fails(QUBE__FAULT_START_RUNNING) ||
@@ -614,6 +614,12 @@ void qube__life_on_machine(void *user, struct qube__machine *m, void *machine_us
 	}
 }
 
+bool qube__life_has_agent(const struct qube__run *r)
+{
+	return r->host->ops->isolation != QUBE__ISOLATION_NONE &&
+	       !is_off(qube__vm_feature_check(r->vm, "qrexec", QUBE__CHAIN_TEMPLATE));
+}
+
 bool qube__life_wait_for_agent(struct qube__run *r, struct qube__waiter *w)
 {
 	int64_t seconds = qube__vm_int(r->vm, QUBE__PROP_QREXEC_TIMEOUT, 60);
@@ -653,6 +659,8 @@ void qube__life_reconnect(struct qube__run *r)
 	qube__autofd fd = -1;
 	uint64_t now = qube__now_ms();
 
+	if (!qube__life_has_agent(r))
+		return;
 	if (now - r->lost_ms > LOSSES_MS)
 		r->losses = 0;
 	r->lost_ms = now;

@@ -233,6 +233,9 @@ static int call_send(struct qube__call *c, struct qube__run *r)
 		msg.host_call.streams |= 1u << i;
 	}
 	qube__op_stage(c->op, "call");
+	if (!qube__life_has_agent(r) && c->host->ops->isolation != QUBE__ISOLATION_NONE)
+		return qube__fail(QUBE_E_NOTSUP, "'%s' has no agent: its feature qrexec is off",
+				  r->vm->name);
 	if (!r->guest)
 		return qube__fail(QUBE_E_CLOSED, "'%s' has no agent that answers", r->vm->name);
 	ret = qube__link_send(c->host, &msg, fds);

@@ -351,7 +351,7 @@ int qube__life_pause(struct qube__host *h, struct qube__vm *vm, bool pause)
 	qube__life_set_state(r, pause ? QUBE__STATE_PAUSED : QUBE__STATE_RUNNING);
 	if (pause) /* each finds that */
 		qube__life_tell(&r->agent_waiters, 0);
-	if (!pause && !r->guest && h->ops->isolation != QUBE__ISOLATION_NONE)
+	if (!pause && !r->guest)
 		qube__life_reconnect(r);
 	qube__ctx_emit(&h->ctx, vm->name, pause ? "domain-paused" : "domain-unpaused", NULL);
 	return 0;

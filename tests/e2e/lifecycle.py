@@ -3,6 +3,7 @@
 """Life of a qube: what is kept and what is not, classes, states, events, the log."""
 
 import json
+import os
 import signal
 import subprocess
 
@@ -200,6 +201,28 @@ def test_an_agent_that_dies_is_started_again_and_the_log_says_so(host):
     until(lambda: "app: the agent ended" in host.log(), "the line is in the log")
     expect(b"is started again" in host.ok("logs", "app").out, "qube logs does not have it")
     until(lambda: host.sh("app", "exit 3").code == 3, "calls work again")
+
+
+def test_a_qube_without_an_agent_runs_and_cannot_be_called(host):
+    host.policy("demo.Echo * app mute allow\n")
+    host.create("mute")
+    host.ok("features", "mute", "qrexec", "")
+    host.ok("start", "mute")
+    equal(host.state_of("mute"), "Running", "state")
+    r = host.sh("mute", "true")
+    equal(r.err, b"qube: 'mute' has no agent: its feature qrexec is off\n", "what a call says")
+    equal(r.code, 125, "its status")
+    equal(host.call("app", "mute", "demo.Echo").code, 126, "a call of another qube")
+    os.kill(host.pid, signal.SIGKILL)
+    host.daemon.wait(10)
+    host.start()
+    equal(host.state_of("mute"), "Running", "state in the next host")
+    equal(host.sh("mute", "true").code, 125, "a call then")
+    host.ok("shutdown", "mute")
+    host.ok("features", "mute", "--unset", "qrexec")
+    equal(host.sh_ok("mute", "echo heard").text, "heard", "with one again")
+    host.ok("shutdown", "mute")
+    host.ok("rm", "mute")
 
 
 def test_listing_in_json_says_what_isolates_and_what_is_not_enforced(host):

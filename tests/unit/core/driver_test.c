@@ -200,6 +200,7 @@ QTEST(driver, an_agent_that_keeps_failing_is_left_alone)
 
 	ops.control_connect = count_connect;
 	QT_INT(qube_domain_start(d, NULL), 0);
+	ops.isolation = QUBE__ISOLATION_KERNEL_SHARED; /* one with agents */
 	for (int i = 0; i < 100; i++)
 		qube__life_guest_down(vm->run, "it broke the protocol");
 	QT_TRUE(connects > 0 && connects <= 8);
