@@ -7,6 +7,7 @@
 #include "base/error.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/audit.h>
 #include <linux/capability.h>
@@ -78,7 +79,6 @@ static const uint16_t allowed[] = {
 	SYS_epoll_pwait,
 	SYS_timerfd_settime,
 	SYS_pipe2,
-	SYS_fcntl,
 	SYS_fchmod,
 	SYS_brk,
 	SYS_munmap,
@@ -95,13 +95,21 @@ static const uint16_t allowed[] = {
 	SYS_getrandom,
 	SYS_getpid,
 	SYS_gettid,
-	SYS_tgkill,
 #ifdef SYS_epoll_wait
 	SYS_epoll_wait,
 #endif
 };
 
-enum { N_ALLOWED = sizeof(allowed) / sizeof(allowed[0]), FIXED = 24 };
+/* The rest would let the kernel send signals to whom it names. */
+static const uint32_t descriptor_requests[] = {
+	F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETPIPE_SZ, F_SETPIPE_SZ,
+};
+
+enum {
+	N_ALLOWED = sizeof(allowed) / sizeof(allowed[0]),
+	N_REQUESTS = sizeof(descriptor_requests) / sizeof(descriptor_requests[0]),
+	FIXED = 48,
+};
 
 static size_t put(struct sock_filter *f, size_t n, uint16_t code, uint8_t yes, uint8_t no,
 		  uint32_t k)
@@ -122,14 +130,17 @@ static size_t put_mapping(struct sock_filter *f, size_t n, uint32_t nr)
 	return put(f, n, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW);
 }
 
-/* The number of a device's request is 32 bits, whatever else is in the argument. */
-static size_t put_request(struct sock_filter *f, size_t n, uint32_t request)
+/* One argument has to be of a list. All that is compared so is 32 bits to the kernel, whatever
+ * else is in the register. */
+static size_t put_one_of(struct sock_filter *f, size_t n, uint32_t nr, size_t arg,
+			 const uint32_t *values, uint8_t n_values)
 {
-	uint32_t number = offsetof(struct seccomp_data, args[1]);
+	uint32_t low = (uint32_t)(offsetof(struct seccomp_data, args) + 8 * arg);
 
-	n = put(f, n, BPF_JMP | BPF_JEQ | BPF_K, 0, 4, SYS_ioctl);
-	n = put(f, n, BPF_LD | BPF_W | BPF_ABS, 0, 0, number);
-	n = put(f, n, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, request);
+	n = put(f, n, BPF_JMP | BPF_JEQ | BPF_K, 0, (uint8_t)(n_values + 3), nr);
+	n = put(f, n, BPF_LD | BPF_W | BPF_ABS, 0, 0, low);
+	for (uint8_t i = 0; i < n_values; i++)
+		n = put(f, n, BPF_JMP | BPF_JEQ | BPF_K, (uint8_t)(n_values - i), 0, values[i]);
 	n = put(f, n, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS);
 	return put(f, n, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW);
 }
@@ -138,6 +149,8 @@ int qube__jail_filter(uint32_t request)
 {
 	struct sock_filter f[2 * N_ALLOWED + FIXED];
 	struct sock_fprog prog = { .filter = f };
+	/* abort() signals the own process. Others of its user are out of reach. */
+	uint32_t self = (uint32_t)getpid();
 	size_t n = 0;
 
 	n = put(f, n, BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(struct seccomp_data, arch));
@@ -150,8 +163,10 @@ int qube__jail_filter(uint32_t request)
 	}
 	n = put_mapping(f, n, SYS_mmap);
 	n = put_mapping(f, n, SYS_mprotect);
+	n = put_one_of(f, n, SYS_tgkill, 0, &self, 1);
+	n = put_one_of(f, n, SYS_fcntl, 1, descriptor_requests, N_REQUESTS);
 	if (request)
-		n = put_request(f, n, request);
+		n = put_one_of(f, n, SYS_ioctl, 1, &request, 1);
 	n = put(f, n, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS);
 	prog.len = (unsigned short)n;
 	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0) < 0)
