@@ -109,11 +109,15 @@ static uint32_t end_domain(const struct bend *e)
 	return e->guest ? e->guest->qid : 0;
 }
 
-/* The numbers of one pair of qubes, whichever of the two calls. 0: none left. */
-static uint32_t port_pick(struct bguest *one, struct bguest *two)
+/* The numbers of one pair of qubes, whichever of the two calls. 0: none left. In turn: over vchans
+ * the number is all by which two ends find each other, and of a call that was given up one may
+ * still be on its way, for seconds (VCHAN_LEFT_MS). It would meet another call of this very pair,
+ * who may call each other anyhow: bytes in the wrong place, but nobody else's. */
+static uint32_t port_pick(struct bguest *caller, struct bguest *executor)
 {
 	bool used[N_PORTS] = { false };
-	struct bguest *side[2] = { one, two };
+	struct bguest *side[2] = { caller, executor };
+	struct bguest *first = caller ? caller : executor;
 
 	for (int i = 0; i < 2; i++) {
 		struct qube__list *pos;
@@ -127,9 +131,14 @@ static uint32_t port_pick(struct bguest *one, struct bguest *two)
 			used[e->call->port - QUBE__QREXEC_PORT_FIRST] = true;
 		}
 	}
-	for (uint32_t i = 0; i < N_PORTS; i++)
-		if (!used[i])
-			return QUBE__QREXEC_PORT_FIRST + i;
+	for (uint32_t i = 0; i < N_PORTS; i++) {
+		uint32_t n = (first->next_port + i) % N_PORTS;
+
+		if (used[n])
+			continue;
+		first->next_port = n + 1;
+		return QUBE__QREXEC_PORT_FIRST + n;
+	}
 	return 0;
 }
 

@@ -51,6 +51,7 @@ struct bguest {
 	uint32_t qid;
 	uint32_t version;
 	uint32_t n_requests;
+	uint32_t next_port; /* where the search for a free one begins */
 	size_t tx_bytes;
 	enum qube__qrexec_state state;
 	bool dead;

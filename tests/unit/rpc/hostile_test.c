@@ -5,6 +5,7 @@
 #include "rig.h"
 
 #include "base/clock.h"
+#include "base/rw.h"
 #include "wire/qrexec.h"
 
 #include <qube/error.h>
@@ -524,6 +525,45 @@ QTEST(broker, a_port_outside_the_range_ends_the_session)
 				    769, NULL);
 	QT_INT(write(fd[0], frame, (size_t)n), n);
 	QT_INT(down(&r, 1), 0);
+	rig_close(&r);
+	close(fd[0]);
+	close(fd[1]);
+}
+
+/* The number is all by which the two ends of a vchan find each other: somebody may still be on the
+ * way to the last one. */
+QTEST(broker, the_number_of_a_call_that_ended_is_not_the_next_ones)
+{
+	struct qube__rpc_msg m = { .type = QUBE__RPC_HOST_CALL };
+	uint32_t ports[300];
+	struct rig r;
+	int fd[2];
+
+	QT_INT(rig_open(&r, false, fd, NULL), 0);
+	QT_INT(hello(&r, fd[0], 4, 1), 0);
+	m.host_call.guest = 1;
+	m.host_call.command = "user:true";
+	for (uint32_t i = 0; i < 300; i++) {
+		struct qube__rd rd;
+		int n;
+
+		m.host_call.call = i + 1;
+		QT_INT(rig_send(&r, &m, NULL), 0);
+		QT_INT(rig_until_input(&r, fd[0]), 0);
+		n = (int)read(fd[0], frame, sizeof(frame));
+		QT_TRUE(n > QUBE__QREXEC_HEADER + QUBE__QREXEC_PARAMS);
+		rd = qube__rd_init(frame + QUBE__QREXEC_HEADER, QUBE__QREXEC_PARAMS);
+		QT_INT(qube__rd_le32(&rd), 0);
+		ports[i] = qube__rd_le32(&rd) & 0xffff;
+		n = put_end(0, ports[i]);
+		QT_INT(write(fd[0], frame, (size_t)n), n);
+		QT_INT(rig_until_count(&r, &r.ended, i + 1), 0);
+	}
+	/* Each has its turn before the first comes again. */
+	for (uint32_t i = 0; i < 300; i++)
+		for (uint32_t j = i < 255 ? 0 : i - 255; j < i; j++)
+			QT_TRUE(ports[i] != ports[j]);
+	QT_INT(ports[256], ports[0]);
 	rig_close(&r);
 	close(fd[0]);
 	close(fd[1]);
