@@ -5,6 +5,7 @@
 #include "rpc/agent_int.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "transport/program.h"
 
@@ -16,6 +17,7 @@ static void achannel_free(struct achannel *c)
 {
 	qube__list_remove(&c->link);
 	qube__source_remove(c->a->loop, &c->exited);
+	qube__timer_stop(c->a->loop, &c->too_long);
 	qube__child_reap(&c->child);
 	free(c);
 }
@@ -24,6 +26,11 @@ static void on_exited(struct qube__source *s, uint32_t revents)
 {
 	(void)revents;
 	achannel_free(qube__container_of(s, struct achannel, exited));
+}
+
+static void on_too_long(struct qube__timer *t)
+{
+	kill(qube__container_of(t, struct achannel, too_long)->child.pid, SIGKILL);
 }
 
 static int hold(struct qube__agent *a, const struct qube__vchan *v, const int fds[2])
@@ -37,6 +44,7 @@ static int hold(struct qube__agent *a, const struct qube__vchan *v, const int fd
 	}
 	c->a = a;
 	c->domain = v->peer;
+	qube__timer_init(&c->too_long, on_too_long);
 	qube__list_append(&a->channels, &c->link);
 	r = qube__source_add(a->loop, &c->exited, c->child.pidfd, EPOLLIN, on_exited);
 	if (r < 0) {
@@ -84,8 +92,11 @@ void qube__agent_domain_gone(struct qube__agent *a, uint32_t domain)
 	qube__list_foreach (pos, &a->channels) {
 		struct achannel *c = qube__container_of(pos, struct achannel, link);
 
-		if (c->domain == domain)
-			kill(c->child.pid, SIGTERM);
+		if (c->domain != domain || c->ending)
+			continue;
+		c->ending = true;
+		kill(c->child.pid, SIGTERM);
+		qube__timer_set(a->loop, &c->too_long, qube__now_ms() + QUBE__VCHAN_END_MS);
 	}
 }
 

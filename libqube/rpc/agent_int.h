@@ -76,7 +76,9 @@ struct achannel {
 	struct qube__agent *a;
 	struct qube__child child;
 	struct qube__source exited;
+	struct qube__timer too_long;
 	uint32_t domain;
+	bool ending; /* its domain is gone, and it was told */
 };
 
 /* One program of this qube that calls another. */

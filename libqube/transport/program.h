@@ -23,6 +23,10 @@ struct qube__vchan {
 	uint32_t gid;
 };
 
+/* So long what a peer that is no more still said may wait for its reader (SIGTERM), and then who
+ * does not end is killed. */
+enum { QUBE__VCHAN_END_MS = 30000 };
+
 /* fds: what it reads from and what it writes to; borrowed. It ends with either side. */
 int qube__vchan_spawn(struct qube__child *out, const struct qube__vchan *v, const int fds[2]);
 

@@ -5,6 +5,7 @@
 #include "driver/xen/xen.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "transport/program.h"
 
@@ -25,6 +26,7 @@ static void channel_free(struct qube__xen_channel *c)
 {
 	qube__list_remove(&c->link);
 	qube__source_remove(c->d->env.loop, &c->ended);
+	qube__timer_stop(c->d->env.loop, &c->too_long);
 	qube__child_reap(&c->child);
 	if (c->m)
 		c->m->n_channels--;
@@ -35,6 +37,11 @@ static void on_ended(struct qube__source *s, uint32_t revents)
 {
 	(void)revents;
 	channel_free(qube__container_of(s, struct qube__xen_channel, ended));
+}
+
+static void on_too_long(struct qube__timer *t)
+{
+	kill(qube__container_of(t, struct qube__xen_channel, too_long)->child.pid, SIGKILL);
 }
 
 static int hold(struct qube__xen_machine *m, struct qube__vchan *v, const int fds[2])
@@ -61,6 +68,7 @@ static int hold(struct qube__xen_machine *m, struct qube__vchan *v, const int fd
 	}
 	c->d = d;
 	c->m = m;
+	qube__timer_init(&c->too_long, on_too_long);
 	m->n_channels++;
 	qube__list_append(&d->channels, &c->link);
 	r = qube__source_add(d->env.loop, &c->ended, c->child.pidfd, EPOLLIN, on_ended);
@@ -113,6 +121,7 @@ void qube__xen_channels_end(struct qube__xen_machine *m)
 		if (c->m != m)
 			continue;
 		kill(c->child.pid, SIGTERM);
+		qube__timer_set(m->d->env.loop, &c->too_long, qube__now_ms() + QUBE__VCHAN_END_MS);
 		c->m = NULL;
 	}
 	m->n_channels = 0;

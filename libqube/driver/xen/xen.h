@@ -88,6 +88,7 @@ struct qube__xen_channel {
 	struct qube__xen_machine *m; /* NULL: it is gone */
 	struct qube__child child;
 	struct qube__source ended;
+	struct qube__timer too_long; /* since its machine is gone */
 };
 
 struct qube__xen_driver {

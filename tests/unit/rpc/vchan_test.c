@@ -11,8 +11,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char out[4096];
@@ -223,4 +224,58 @@ QTEST(vchan, threat_21_a_call_ends_when_the_domain_at_its_other_end_is_gone)
 	qube__caller_destroy(c);
 	close(in[1]);
 	rig_close(&r);
+}
+
+/* Nothing but the holder could take it away. */
+QTEST(vchan, threat_21_a_channel_that_does_not_end_with_its_domain_is_killed)
+{
+	struct qube__agent_opts o = { .trigger_socket = "", .control_fd = -1 };
+	struct qube__agent *a;
+	struct achannel *c;
+	struct qube__loop loop;
+	char program[64];
+	char word[8] = "";
+	uint64_t now;
+	int pair[2];
+	int fds[2];
+	FILE *f;
+
+	snprintf(program, sizeof(program), "/tmp/deaf.%d", (int)getpid());
+	f = fopen(program, "we");
+	QT_TRUE(f != NULL);
+	fputs("#!/bin/sh\ntrap '' TERM\necho up >&4\nexec sleep 600\n", f);
+	fclose(f);
+	chmod(program, 0700);
+	o.vchan = program;
+	QT_INT(qube__loop_init(&loop), 0);
+	QT_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	o.control_fd = pair[1];
+	QT_INT(qube__agent_create(&a, &loop, &o), 0);
+	QT_INT(qube__agent_channel(a, 7, 513, false, fds), 0);
+	while (!word[0] && qube__loop_dispatch(&loop, 10) >= 0)
+		if (read(fds[0], word, sizeof(word) - 1) == 0)
+			break;
+	unlink(program);
+	QT_STR(word, "up\n");
+	c = qube__container_of(a->channels.next, struct achannel, link);
+	now = qube__now_ms();
+	qube__agent_domain_gone(a, 7);
+	QT_TRUE(c->too_long.at_ms >= now + 1000 && c->too_long.at_ms <= now + 60000);
+	/* That it is asked again does not give it more time. */
+	now = c->too_long.at_ms;
+	qube__agent_domain_gone(a, 7);
+	QT_TRUE(c->too_long.at_ms == now);
+	for (int i = 0; i < 10; i++)
+		qube__loop_dispatch(&loop, 10);
+	QT_TRUE(!qube__list_empty(&a->channels));
+	qube__timer_set(&loop, &c->too_long, qube__now_ms());
+	now = qube__now_ms();
+	while (!qube__list_empty(&a->channels) && qube__now_ms() < now + 10000)
+		qube__loop_dispatch(&loop, 100);
+	QT_TRUE(qube__list_empty(&a->channels));
+	close(fds[0]);
+	close(fds[1]);
+	qube__agent_destroy(a);
+	qube__loop_fini(&loop);
+	close(pair[0]);
 }

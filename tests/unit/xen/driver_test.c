@@ -200,6 +200,41 @@ QTEST(xen_driver, a_machine_is_held_runs_and_stops_when_its_guest_does)
 	rig_close(&r);
 }
 
+/* The machine is gone, and nothing else would take it away. */
+QTEST(xen_driver, threat_21_a_channel_that_does_not_end_with_its_machine_is_killed)
+{
+	struct qube__xen_driver *d;
+	struct qube__xen_channel *c;
+	struct rig r;
+	uint64_t end;
+	char word[8] = "";
+	int fd;
+
+	rig_open(&r);
+	QT_INT(unlink("qube-vchan"), 0);
+	put("qube-vchan", "#!/bin/sh\ntrap '' TERM\necho up >&4\nexec sleep 600\n");
+	QT_INT(chmod("qube-vchan", 0700), 0);
+	start(&r);
+	d = ((struct qube__xen_machine *)(void *)r.m)->d;
+	QT_INT(qube__driver_xen.control_connect(r.m, &fd), 0);
+	QT_INT(poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, WAIT_MS), 1);
+	QT_INT(read(fd, word, sizeof(word) - 1), 3);
+	QT_STR(word, "up\n");
+	QT_INT(qube__driver_xen.shutdown(r.m), 0);
+	QT_INT(event(&r, 2), QUBE__MACHINE_STOPPED);
+	QT_TRUE(!qube__list_empty(&d->channels));
+	c = qube__container_of(d->channels.next, struct qube__xen_channel, link);
+	QT_TRUE(c->too_long.at_ms > qube__now_ms() + 1000 &&
+		c->too_long.at_ms < qube__now_ms() + 60000);
+	qube__timer_set(&r.loop, &c->too_long, qube__now_ms());
+	end = qube__now_ms() + WAIT_MS;
+	while (!qube__list_empty(&d->channels) && qube__now_ms() < end)
+		qube__loop_dispatch(&r.loop, 100);
+	QT_TRUE(qube__list_empty(&d->channels));
+	close(fd);
+	rig_close(&r);
+}
+
 QTEST(xen_driver, what_cannot_be_made_is_refused_with_the_reason)
 {
 	struct rig r;
