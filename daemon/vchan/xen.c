@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 
+#include <errno.h>
 #include <libxenvchan.h>
 #include <poll.h>
 #include <stdio.h>
@@ -17,7 +18,7 @@
 #include <xen/sys/evtchn.h>
 #include <xenstore.h>
 
-enum { PATH_MAX_LEN = 96, STEP_MS = 100, SLOW_MS = 1000, BOOT_MS = 30000 };
+enum { PATH_MAX_LEN = 96, STEP_MS = 100, SLOW_MS = 1000, BOOT_MS = 30000, TRIES = 50 };
 
 static void close_store(struct xs_handle **xs)
 {
@@ -28,41 +29,78 @@ static void close_store(struct xs_handle **xs)
 
 /* --- server --- */
 
-/* With its parent, if that holds no other; in one go, as another server may just be writing. One
- * that was cut off by such leaves an empty folder. */
-static void take_down(struct xs_handle *xs, const struct vchan_opts *o)
-{
-	xs_transaction_t t;
+/* What was written, which is nobody else's while the channel is open: no two of a domain have an
+ * event channel of the same number. */
+struct offer {
 	char path[PATH_MAX_LEN];
+	char bell[16];
+	char *grant; /* read back: no field tells it */
+};
+
+static char *value_of(struct xs_handle *xs, xs_transaction_t t, const char *path, const char *name)
+{
+	char full[PATH_MAX_LEN + 16];
+
+	snprintf(full, sizeof(full), "%s/%s", path, name);
+	return xs_read(xs, t, full, NULL);
+}
+
+static bool stands(struct xs_handle *xs, xs_transaction_t t, const struct offer *o,
+		   const char *name, const char *want)
+{
+	qube__autofree char *value = value_of(xs, t, o->path, name);
+
+	return value && want && strcmp(value, want) == 0;
+}
+
+/* With its parent, if that holds no other; in one go, as another server may just be writing there,
+ * or at the very place: what is not wholly ours by now is left to whose it is. */
+static bool take_down_once(struct xs_handle *xs, const struct vchan_opts *o, const struct offer *of)
+{
+	xs_transaction_t t = xs_transaction_start(xs);
+	char parent[PATH_MAX_LEN];
 	unsigned int n = 0;
 	char **others;
 
-	snprintf(path, sizeof(path), "data/vchan/%u/%u", o->peer, o->port);
-	xs_rm(xs, XBT_NULL, path);
-	t = xs_transaction_start(xs);
-	snprintf(path, sizeof(path), "data/vchan/%u", o->peer);
-	others = t ? xs_directory(xs, t, path, &n) : NULL;
+	if (!t)
+		return false;
+	if (!stands(xs, t, of, "event-channel", of->bell) ||
+	    !stands(xs, t, of, "ring-ref", of->grant)) {
+		xs_transaction_end(xs, t, true);
+		return true;
+	}
+	xs_rm(xs, t, of->path);
+	snprintf(parent, sizeof(parent), "data/vchan/%u", o->peer);
+	others = xs_directory(xs, t, parent, &n);
 	free(others);
 	if (others && !n)
-		xs_rm(xs, t, path);
-	if (t)
-		xs_transaction_end(xs, t, false);
+		xs_rm(xs, t, parent);
+	return xs_transaction_end(xs, t, false) || errno != EAGAIN;
+}
+
+/* What failed is another's change meanwhile, or the number of a guest's transactions. */
+static void take_down(struct xs_handle *xs, const struct vchan_opts *o, const struct offer *of)
+{
+	for (int i = 0; i < TRIES && !take_down_once(xs, o, of); i++)
+		poll(NULL, 0, 1 << (i < 6 ? i : 6));
 }
 
 static int serve(struct libxenvchan **out, const struct vchan_opts *o, struct vchan_wait *w)
 {
 	autostore xs = xs_open(0);
 	struct libxenvchan *c;
-	char path[PATH_MAX_LEN];
+	struct offer of;
 	int r = 0;
 
 	if (!xs)
 		return VCHAN_NOT_HERE;
-	snprintf(path, sizeof(path), "data/vchan/%u/%u", o->peer, o->port);
-	c = libxenvchan_server_init(NULL, (int)o->peer, path, o->ring, o->ring);
+	snprintf(of.path, sizeof(of.path), "data/vchan/%u/%u", o->peer, o->port);
+	c = libxenvchan_server_init(NULL, (int)o->peer, of.path, o->ring, o->ring);
 	if (!c)
 		return VCHAN_NOT_HERE;
 	c->blocking = 0;
+	of.grant = value_of(xs, XBT_NULL, of.path, "ring-ref");
+	snprintf(of.bell, sizeof(of.bell), "%u", c->event_port);
 	while (r == 0 && libxenvchan_is_open(c) == 2) {
 		struct pollfd p = { .fd = libxenvchan_fd_for_select(c), .events = POLLIN };
 
@@ -71,7 +109,8 @@ static int serve(struct libxenvchan **out, const struct vchan_opts *o, struct vc
 			libxenvchan_wait(c);
 	}
 	/* The connection is made, or will not be: nobody else is to find it. */
-	take_down(xs, o);
+	take_down(xs, o, &of);
+	free(of.grant);
 	free(c->xs_path);
 	c->xs_path = NULL;
 	if (r) {
