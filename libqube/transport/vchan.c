@@ -48,7 +48,16 @@ static ssize_t outcome(struct libxenvchan *c, int n)
 /* A short count is asked with more room than there was data: the peer will tell of more. */
 static ssize_t vchan_recv(struct qube__transport *t, void *buf, size_t cap)
 {
-	return cap ? outcome(chan_of(t), libxenvchan_read(chan_of(t), buf, count(cap))) : 0;
+	struct libxenvchan *c = chan_of(t);
+	int n;
+
+	if (!cap)
+		return 0;
+	n = libxenvchan_read(c, buf, count(cap));
+	/* It looks for data, then whether the peer is there, which wrote and went in between. */
+	if (n < 0 && libxenvchan_data_ready(c) > 0)
+		n = libxenvchan_read(c, buf, count(cap));
+	return outcome(c, n);
 }
 
 static ssize_t vchan_send(struct qube__transport *t, const void *buf, size_t len)
