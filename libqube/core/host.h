@@ -203,6 +203,7 @@ void qube__life_guest_up(struct qube__run *r);
 /* Nobody can be called in the fake driver's, and in one whose feature qrexec is off, as a
  * unikernel's is. */
 bool qube__life_has_agent(const struct qube__run *r);
+bool qube__vm_has_agent(const struct qube__vm *vm);
 /* Of one that runs: w is told when its agent answers, or not in time. False: it does now. */
 bool qube__life_wait_for_agent(struct qube__run *r, struct qube__waiter *w);
 void qube__life_guest_down(struct qube__run *r, const char *reason);
@@ -264,6 +265,8 @@ void qube__rules_close(struct qube__host *h);
 /* Pools of the volumes of a new qube, where the default ones are not for this host's driver. */
 size_t qube__volumes_not_disks(struct qube__vm_pair out[2], struct qube__host *h,
 			       uint32_t vm_class);
+/* And of a root that no template begins: on a host of disks it is one. */
+size_t qube__volumes_own_disk(struct qube__vm_pair out[1], const struct qube__host *h);
 int qube__volumes_spec(struct qube__volume_spec *out, struct qube__pool **pool,
 		       struct qube__host *h, struct qube__vm *vm, enum qube__slot slot);
 /* The same while a pool is being opened, and not among the host's yet. */

@@ -614,10 +614,14 @@ void qube__life_on_machine(void *user, struct qube__machine *m, void *machine_us
 	}
 }
 
+bool qube__vm_has_agent(const struct qube__vm *vm)
+{
+	return !is_off(qube__vm_feature_check(vm, "qrexec", QUBE__CHAIN_TEMPLATE));
+}
+
 bool qube__life_has_agent(const struct qube__run *r)
 {
-	return r->host->ops->isolation != QUBE__ISOLATION_NONE &&
-	       !is_off(qube__vm_feature_check(r->vm, "qrexec", QUBE__CHAIN_TEMPLATE));
+	return r->host->ops->isolation != QUBE__ISOLATION_NONE && qube__vm_has_agent(r->vm);
 }
 
 bool qube__life_wait_for_agent(struct qube__run *r, struct qube__waiter *w)

@@ -174,6 +174,8 @@ int qube__host_create(struct qube__vm **out, struct qube__host *h,
 			return r;
 		n.template_name = NULL;
 		n.unfinished = root_of != NULL;
+		if (!root_of && !n.pool && !n.n_volume_pools)
+			n.n_volume_pools = qube__volumes_own_disk(pools, h);
 	}
 	r = qube__vm_create(&vm, h->model, &n);
 	if (r < 0)

@@ -154,18 +154,23 @@ int qube__pools_open(struct qube__host *h)
 	return r;
 }
 
+static const char *pool_of_kind(const struct qube__host *h, bool block)
+{
+	for (size_t i = 0; i < h->n_pools; i++)
+		if (qube__pool_is_block(h->pools[i]) == block)
+			return qube__pool_name(h->pools[i]);
+	return NULL;
+}
+
 /* A host of another driver may have made disks the default; ours would not start with them. */
 size_t qube__volumes_not_disks(struct qube__vm_pair out[2], struct qube__host *h, uint32_t vm_class)
 {
 	static const uint32_t rows[] = { QUBE__PROP_G_DEFAULT_POOL_PRIVATE,
 					 QUBE__PROP_G_DEFAULT_POOL_VOLATILE };
 	static const char *const names[] = { "private", "volatile" };
-	const char *tree = NULL;
+	const char *tree = pool_of_kind(h, false);
 	size_t n = 0;
 
-	for (size_t i = 0; i < h->n_pools && !tree; i++)
-		if (!qube__pool_is_block(h->pools[i]))
-			tree = qube__pool_name(h->pools[i]);
 	for (size_t i = 0; i < 2 && tree && !h->ops->takes_blocks; i++) {
 		struct qube__prop_value v;
 		struct qube__pool *pool;
@@ -178,6 +183,15 @@ size_t qube__volumes_not_disks(struct qube__vm_pair out[2], struct qube__host *h
 			out[n++] = (struct qube__vm_pair){ .name = names[i], .value = tree };
 	}
 	return n;
+}
+
+size_t qube__volumes_own_disk(struct qube__vm_pair out[1], const struct qube__host *h)
+{
+	const char *block = h->ops->takes_blocks ? pool_of_kind(h, true) : NULL;
+
+	if (block)
+		out[0] = (struct qube__vm_pair){ .name = "root", .value = block };
+	return block != NULL;
 }
 
 void qube__pools_close(struct qube__host *h)
@@ -244,6 +258,7 @@ int qube__volumes_spec_in(struct qube__volume_spec *out, struct qube__pool **poo
 	if (!*pool)
 		return qube__fail_detail(QUBE_E_NOENT, QUBE_D_STORAGE, "no pool '%s'", v->pool);
 	out->block = h->ops->takes_blocks;
+	out->blank = slot == QUBE__SLOT_ROOT && !qube__vm_has_agent(vm);
 	if (qube__pool_is_block(*pool)) {
 		out->kind = QUBE__VOLUME_BLOCK;
 		out->in_place = slot == QUBE__SLOT_PRIVATE;

@@ -128,6 +128,25 @@ static int no_image(const struct qube__volume_spec *v, const char *from, int cod
 							v->name, from);
 }
 
+/* The root of one that needs none, as a unikernel: it gets a disk with nothing on it. */
+static int make_blank(struct qube__pool *p, const struct qube__volume_spec *v)
+{
+	char temp[QUBE__LAYER_ID_MAX];
+	int r = qube__pool_random_id(temp);
+	qube__autofd fd =
+		r < 0 ? -1 : openat(p->tmp, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (r < 0)
+		return r;
+	if (fd < 0 || ftruncate(fd, (off_t)(v->size_bytes / 512 * 512)) < 0 || fsync(fd) < 0)
+		r = qube__pool_fail(p, "make a disk for", v->owner);
+	else
+		r = qube__block_place(p, p->tmp, temp, v->owner, v->name, 0);
+	if (r < 0)
+		unlinkat(p->tmp, temp, 0);
+	return r;
+}
+
 static int prepare_kept(struct qube__pool_op **out_op, struct qube__pool *p,
 			const struct qube__volume_spec *v, const struct qube__pool_cb *cb)
 {
@@ -144,6 +163,12 @@ static int prepare_kept(struct qube__pool_op **out_op, struct qube__pool *p,
 	if (r < 0)
 		return r;
 	src = qube__block_open(p, v->owner, v->name, &st);
+	if (src == QUBE_E_NOENT && v->blank) {
+		r = make_blank(p, v);
+		if (r < 0)
+			return r;
+		src = qube__block_open(p, v->owner, v->name, &st);
+	}
 	return src < 0 ? no_image(v, v->owner, src) :
 			 copy_to_session(out_op, p, v, src, &st, QUBE__BLOCK_FRESH, cb);
 }

@@ -63,6 +63,7 @@ struct qube__volume_spec {
 	/* tree: LAYERED (root), TREE (private), TMPFS (volatile); reflink, file: BLOCK */
 	uint32_t kind;
 	bool block;	    /* the machine takes block devices, and nothing else */
+	bool blank;	    /* BLOCK, kept: one that was never written to is a disk of zeroes */
 	bool in_place;	    /* BLOCK: a file system is made in it, written to without a copy */
 	bool snap_on_start; /* starts from source's committed state, is discarded at stop */
 	bool save_on_stop;  /* persistent */

@@ -133,6 +133,22 @@ static const char *global(qube_ctx *ctx, const char *name)
 	return qube__global_get(&v, qube__host_of(ctx)->model, name) < 0 || !v.text ? "" : v.text;
 }
 
+QTEST(disks, a_root_that_no_template_begins_is_a_disk_there)
+{
+	__attribute__((cleanup(close_host))) qube_ctx *ctx = NULL;
+	struct qube__model *m;
+
+	NEED_HOST(ctx);
+	m = qube__host_of(ctx)->model;
+	QT_INT(make(ctx, "local", "StandaloneVM", NULL), 0);
+	QT_INT(take_blocks(ctx, true), 0);
+	QT_INT(make(ctx, "bare", "StandaloneVM", NULL), 0);
+	QT_INT(make(ctx, "tpl", "TemplateVM", NULL), 0);
+	QT_STR(qube__vm_volume(qube__model_vm(m, "local"), "root")->pool, "default");
+	QT_STR(qube__vm_volume(qube__model_vm(m, "bare"), "root")->pool, "block");
+	QT_STR(qube__vm_volume(qube__model_vm(m, "tpl"), "root")->pool, "default");
+}
+
 QTEST(disks, a_host_that_takes_disks_gets_a_pool_of_them_once)
 {
 	__attribute__((cleanup(close_host))) qube_ctx *ctx = NULL;
