@@ -5,11 +5,13 @@
  * the same in shell, with more kinds of disks and some forty processes. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -148,6 +150,9 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(argv[1], "add") != 0)
 		return 0;
+	/* Its domain may be taken away by somebody else when the helper that runs us has died. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() == 1)
+		return 1;
 	xs = xs_open(0);
 	if (!xs) {
 		fputs("qube-block: no xenstore\n", stderr);

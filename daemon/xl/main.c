@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * qube-xl: see xl.h. Started by the xen driver with its end of the socket as descriptor 3; when the
- * driver goes away the domains stay, and the next helper finds them. */
+ * driver goes away the domains stay, and the next helper finds them: also half a domain, which it
+ * would be in the way of who goes on with that (ADR 23). */
 #include "xl.h"
 
 #include "base/error.h"
 #include "base/io.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 enum { SEND_S = 10 };
 
@@ -99,16 +104,27 @@ static int run(struct xl *x)
 	while (!x->gone)
 		if (qube__loop_dispatch(&x->loop, -1) < 0)
 			return -1;
-	qube__source_remove(&x->loop, &x->sock);
-	xl_orders_end(x);
-	xl_store_close(x);
 	return 0;
+}
+
+/* libxenlight may be at work for seconds, where no loop hears anything. */
+static void *die_with_the_driver(void *unused)
+{
+	struct pollfd p = { .fd = QUBE__XL_FD, .events = POLLRDHUP };
+	int n;
+
+	do
+		n = poll(&p, 1, -1);
+	while (n == 0 || (n < 0 && errno == EINTR));
+	_exit(0);
+	return unused;
 }
 
 int main(void)
 {
 	static const struct timeval patience = { .tv_sec = SEND_S };
 	struct xl x = { 0 };
+	pthread_t thread;
 
 	/* Not for the programs that libxenlight starts: who has it gives orders. */
 	if (fcntl(QUBE__XL_FD, F_SETFD, FD_CLOEXEC) < 0 ||
@@ -118,7 +134,8 @@ int main(void)
 	}
 	signal(SIGPIPE, SIG_IGN);
 	x.log = xl_say_open();
-	if (!x.log || qube__loop_init(&x.loop) < 0) {
+	if (!x.log || pthread_create(&thread, NULL, die_with_the_driver, NULL) ||
+	    qube__loop_init(&x.loop) < 0) {
 		fprintf(stderr, "qube-xl: out of memory\n");
 		return 1;
 	}

@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { END_MS = 30000 };
-
 /* The driver's record, kept by libxenlight with a domain for as long as that is there: it was made
  * to its end. */
 static const char whole[] = "qube";
@@ -231,10 +229,8 @@ static void on_deadline(struct qube__timer *t)
 
 static void on_undone(libxl_ctx *ctx, int rc, void *user)
 {
-	struct xl *x = user;
-
 	(void)ctx;
-	x->undoing--;
+	(void)user;
 	/* LIST shows it, and that it is not whole. */
 	if (rc)
 		fprintf(stderr, "qube-xl: a domain that came too late cannot be destroyed (%d)\n",
@@ -251,7 +247,6 @@ static void undo(struct order *o)
 
 	if (!find(o->x, o->uuid, &domid, &paused))
 		return;
-	o->x->undoing++;
 	if (libxl_domain_destroy(o->x->ctx, domid, &how))
 		on_undone(o->x->ctx, ERROR_FAIL, o->x);
 }
@@ -492,25 +487,6 @@ void xl_order(struct xl *x, const struct qube__xl_msg *m)
 		done(x, m->id, code_of(rc), 0, *why ? why : xl_say_last(x->log));
 		order_free(o);
 	}
-}
-
-void xl_orders_end(struct xl *x)
-{
-	uint64_t end = qube__now_ms() + END_MS;
-	struct qube__list *pos;
-	struct qube__list *tmp;
-
-	qube__list_foreach_safe (pos, tmp, &x->orders) {
-		struct order *o = qube__container_of(pos, struct order, link);
-
-		if (o->type == QUBE__XL_CREATE && !o->late) {
-			o->late = true;
-			libxl_ao_abort(x->ctx, &o->how);
-		}
-	}
-	while ((!qube__list_empty(&x->orders) || x->undoing) && qube__now_ms() < end)
-		if (qube__loop_dispatch(&x->loop, 200) < 0)
-			return;
 }
 
 int xl_orders_init(struct xl *x)

@@ -92,15 +92,6 @@ int xl_store_open(struct xl *x)
 	return qube__source_add(&x->loop, &x->store, xs_fileno(x->xs), EPOLLIN, on_store);
 }
 
-void xl_store_close(struct xl *x)
-{
-	if (!x->xs)
-		return;
-	qube__source_remove(&x->loop, &x->store);
-	qube__timer_stop(&x->loop, &x->look);
-	xs_close(x->xs);
-}
-
 /* libxenlight makes the folder read-only: the key is there and the guest's before it runs. */
 int xl_store_prepare(struct xl *x, uint32_t domid)
 {

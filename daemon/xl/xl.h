@@ -35,8 +35,7 @@ struct xl {
 	struct xs_handle *xs;
 	struct qube__source store;
 	struct qube__timer look;
-	uint32_t undoing; /* domains that came too late and are being destroyed */
-	bool gone;	  /* the driver is */
+	bool gone; /* the driver is */
 };
 
 /* hooks.c: libxenlight's descriptors and timers are the loop's. Before anything else is done
@@ -46,8 +45,6 @@ void xl_hook(struct xl *x);
 /* orders.c */
 int xl_orders_init(struct xl *x);
 void xl_order(struct xl *x, const struct qube__xl_msg *m);
-/* The driver is gone: what is being created is taken away again, within bounds. */
-void xl_orders_end(struct xl *x);
 
 /* NULL: it is not watched. */
 struct watched *xl_watched(struct xl *x, uint32_t domid);
@@ -60,7 +57,6 @@ void xl_disks_close(int fds[QUBE__XL_DISKS_MAX]);
 
 /* store.c */
 int xl_store_open(struct xl *x);
-void xl_store_close(struct xl *x);
 int xl_store_prepare(struct xl *x, uint32_t domid);
 void xl_store_watch(struct xl *x, uint32_t domid, bool on);
 void xl_store_gone(struct xl *x, uint32_t domid);

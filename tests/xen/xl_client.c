@@ -293,6 +293,67 @@ static void disks(void)
 	must(loops() == before && list_has(0), "threat_20 no loop device is left");
 }
 
+/* --- what a guest writes to the xenstore --- */
+
+static long helper_kb(void)
+{
+	char command[96];
+	FILE *f;
+	long kb = -1;
+
+	snprintf(command, sizeof(command),
+		 "awk '/^Private/ { n += $2 } END { print n }' "
+		 "/proc/%d/smaps_rollup",
+		 (int)helper);
+	f = popen(command, "r");
+	if (f && fscanf(f, "%ld", &kb) != 1)
+		kb = -1;
+	if (f)
+		pclose(f);
+	return kb;
+}
+
+static void flood(void)
+{
+	struct qube__xl_msg m = creation(8, "eight", QUBE__XL_PV);
+	uint64_t slowest = 0;
+	uint64_t end;
+	long before;
+	int told = 0;
+	int wild = 0;
+
+	m.cmdline = "console=hvc0 loglevel=4 flood";
+	must(ask(m).code == 0 && ask(of(QUBE__XL_RUN, 8)).code == 0 && list_has(1) &&
+		     says("eight", "flood: begins", LONG_MS),
+	     "a guest floods the xenstore");
+	before = helper_kb();
+	end = now_ms() + 15000;
+	while (now_ms() < end) {
+		if (next(&m, 200) != QUBE__XL_USED)
+			continue;
+		told++;
+		wild += m.memory_kb == 0 || m.memory_kb > 1000;
+	}
+	printf("told %d times\n", told);
+	must(told > 0 && told <= 80, "threat_18 of which the driver is told a few times a second");
+	must(wild == 0, "threat_18 and numbers only");
+	for (int i = 0; i < 5; i++) {
+		uint64_t begin = now_ms();
+
+		must(list_has(1), "threat_21 while the helper serves on");
+		slowest = now_ms() - begin > slowest ? now_ms() - begin : slowest;
+	}
+	printf("the slowest list took %d ms\n", (int)slowest);
+	must(says("eight", "flood: quota", LONG_MS) && list_has(1),
+	     "threat_18 one that fills its quota is its own trouble");
+	must(ask(of(QUBE__XL_PAUSE, 8)).code == 0 && ask(of(QUBE__XL_RUN, 8)).code == 0,
+	     "threat_18 it can be paused and go on");
+	must(helper_kb() - before < 512, "threat_18 the helper has not grown");
+	must(ask(of(QUBE__XL_KILL, 8)).code == 0 && list_has(0), "and is destroyed");
+	must(system("! xenstore-ls /local/domain | grep -q eight") == 0,
+	     "threat_18 with all that it wrote");
+}
+
 static void survival(void)
 {
 	end_helper(SIGKILL);
@@ -324,6 +385,19 @@ static void begin_creation(void)
 		usleep(50000);
 }
 
+/* The next helper ends what the one before began. */
+static void half_a_domain(void)
+{
+	start_helper();
+	list_has(0);
+	if (n_domains) {
+		must(!(domain.state & QUBE__XL_IS_WHOLE),
+		     "half a domain does not look like a good one");
+		must(ask(of(QUBE__XL_KILL, 5)).code == 0, "and can be destroyed");
+	}
+	must(listed_within(SOON_MS, 0), "nothing is left of it");
+}
+
 static void refusals(void)
 {
 	struct qube__xl_msg m = creation(2, "two", QUBE__XL_PVH);
@@ -338,21 +412,12 @@ static void refusals(void)
 	must(listed_within(SOON_MS, 0) && !xl_knows("three"), "what came too late is taken away");
 	begin_creation();
 	end_helper(SIGKILL);
-	start_helper();
-	list_has(0);
-	if (n_domains) {
-		must(!(domain.state & QUBE__XL_IS_WHOLE),
-		     "half a domain does not look like a good one");
-		must(ask(of(QUBE__XL_KILL, 5)).code == 0, "and can be destroyed");
-	}
-	must(listed_within(SOON_MS, 0), "nothing is left of it");
+	half_a_domain();
 	begin_creation();
 	close(sock);
 	sock = -1;
-	must(waitpid(helper, NULL, 0) == helper && !xl_knows("five"),
-	     "a driver that goes away leaves no half of a domain");
-	start_helper();
-	must(list_has(0), "as the next helper sees");
+	must(waitpid(helper, NULL, 0) == helper, "a helper whose driver goes away ends at once");
+	half_a_domain();
 	must(send(sock, "nonsense", 8, 0) == 8 && !next(&m, SOON_MS) &&
 		     waitpid(helper, NULL, 0) == helper,
 	     "an order that makes no sense ends the helper");
@@ -373,6 +438,7 @@ int main(int argc, char **argv)
 	life();
 	survival();
 	disks();
+	flood();
 	refusals();
 	start_helper();
 	must(ask(creation(4, "four", QUBE__XL_PVH)).code == 0 &&
