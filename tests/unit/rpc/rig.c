@@ -182,9 +182,22 @@ static int add_guest(struct rig *r, uint32_t id, const char *name, int fd)
 	return n;
 }
 
+/* A root without a profile: of the one who runs the tests, what that starts is killed at any
+ * moment, and what it locked stays so. */
+static int put_passwd(const char *path, const char *home)
+{
+	FILE *f = fopen(path, "we");
+
+	if (!f)
+		return -1;
+	fprintf(f, "root:x:0:0:root:%s:/bin/sh\n", home);
+	return fclose(f);
+}
+
 int rig_open(struct rig *r, bool agents, int raw[2], const struct qube__broker_limits *limits)
 {
 	static const char *const names[] = { "work", "vault" };
+	char passwd[96];
 	int sv[2];
 
 	memset(r, 0, sizeof(*r));
@@ -192,6 +205,9 @@ int rig_open(struct rig *r, bool agents, int raw[2], const struct qube__broker_l
 	r->packet = malloc(QUBE__RPC_MSG_MAX);
 	if (!r->packet || !mkdtemp(r->dir) || qube__loop_init(&r->loop) < 0 ||
 	    qube__rpc_pair(sv) < 0)
+		return -1;
+	snprintf(passwd, sizeof(passwd), "%s/passwd", r->dir);
+	if (put_passwd(passwd, r->dir) < 0)
 		return -1;
 	r->sock = sv[0];
 	if (rig_jailed) {
@@ -217,6 +233,7 @@ int rig_open(struct rig *r, bool agents, int raw[2], const struct qube__broker_l
 		const char *const env[] = { domain, sockets, NULL };
 		struct qube__agent_opts o = { .service_path = r->dir,
 					      .config_path = conf,
+					      .passwd_file = passwd,
 					      .trigger_socket = trigger };
 		int pair[2];
 
