@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * qube-xl: see xl.h. Started by the xen driver with its end of the socket as descriptor 3; when the
- * driver goes away the domains stay, and the next helper finds them: also half a domain, which it
- * would be in the way of who goes on with that (ADR 23). */
+ * driver goes away the domains stay, and the next helper finds them: also half a domain, so that it
+ * is not in the way of who takes that away (ADR 23). */
 #include "xl.h"
 
 #include "base/error.h"
@@ -113,11 +113,11 @@ static void *die_with_the_driver(void *unused)
 	struct pollfd p = { .fd = QUBE__XL_FD, .events = POLLRDHUP };
 	int n;
 
+	(void)unused;
 	do
 		n = poll(&p, 1, -1);
 	while (n == 0 || (n < 0 && errno == EINTR));
 	_exit(0);
-	return unused;
 }
 
 int main(void)

@@ -312,6 +312,32 @@ QTEST(block, a_session_that_wrote_nothing_is_no_new_state)
 	teardown(&f);
 }
 
+/* A kernel that needs no root may have one that nothing was ever imported into. */
+QTEST(block, a_root_that_was_never_written_to_is_blank_for_who_needs_none)
+{
+	struct qube__volume_spec v = disk_of("new");
+	struct fixture f;
+	struct stat st;
+	char *path;
+
+	QT_INT(setup_with(&f, "file"), 0);
+	v.size_bytes = MIB;
+	QT_INT(start(&path, &f, &v), QUBE_E_STATE);
+	QT_TRUE(!exists(at("pools/main/volumes/new/root.img")));
+	v.blank = true;
+	QT_INT(start(&path, &f, &v), 0);
+	QT_INT(stat(path, &st), 0);
+	QT_INT(st.st_size, MIB);
+	QT_INT(st.st_blocks, 0);
+	QT_INT(write_to(path, "kept"), 0);
+	QT_INT(stop_volume(&f, &v, QUBE__STOP_AS_STARTED), 0);
+	QT_TRUE(committed_is("new", "kept"));
+	/* It is made once. */
+	QT_INT(start(&path, &f, &v), 0);
+	QT_TRUE(begins_with(path, "kept"));
+	teardown(&f);
+}
+
 QTEST(block, what_is_larger_than_its_image_grows_with_the_start)
 {
 	struct qube__volume_spec v = disk_of("tpl");
