@@ -177,19 +177,20 @@ static int signal_fd(int number)
 
 static int run(const struct args *a)
 {
-	struct qube__loop loop;
-	struct vchan_pump pump = {
-		.loop = &loop, .buffer = a->o.ring, .linger_ms = LINGER_MS, .gone_fd = a->o.gone_fd
-	};
+	/* They go with the process: a jailed one may not even ask for what closing needs. */
+	static struct qube__loop loop;
+	static struct vchan_pump pump;
 	int r;
 
+	pump = (struct vchan_pump){
+		.loop = &loop, .buffer = a->o.ring, .linger_ms = LINGER_MS, .gone_fd = a->o.gone_fd
+	};
 	if (qube__loop_init(&loop) < 0 || qube__transport_pipe(&pump.local, IN_FD, OUT_FD) < 0)
 		return VCHAN_FAILED;
 	r = connect_peer(&pump.peer, &a->o);
 	if (r == 0)
 		r = confine(a);
 	return r ? r : vchan_pump(&pump);
-	/* What is mapped and open goes with the process: a jailed one may not even ask for it. */
 }
 
 static int connect_agent(struct qube__transport **out, const char *path)
