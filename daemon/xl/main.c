@@ -101,6 +101,7 @@ static int run(struct xl *x)
 {
 	if (qube__source_add(&x->loop, &x->sock, QUBE__XL_FD, EPOLLIN, on_driver) < 0)
 		return -1;
+	xl_sweep_init(x);
 	while (!x->gone)
 		if (qube__loop_dispatch(&x->loop, -1) < 0)
 			return -1;

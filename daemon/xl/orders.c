@@ -272,10 +272,18 @@ static void on_done(libxl_ctx *ctx, int rc, void *user)
 	struct order *o = user;
 	struct xl *x = o->x;
 	bool alone = o->link.next == o->link.prev;
+	uint32_t domid;
+	bool paused;
 
 	(void)ctx;
 	if (o->type == QUBE__XL_CREATE)
 		rc = made(o, rc);
+	/* Nothing of it is left but what libxenlight did not find. */
+	if (o->type == QUBE__XL_CREATE ? rc && !find(x, o->uuid, &domid, &paused) :
+					 o->type == QUBE__XL_KILL && rc == 0)
+		xl_store_forget(x, o->uuid);
+	if (o->type == QUBE__XL_CREATE && rc)
+		xl_sweep(x);
 	/* Of several nobody knows whose complaint it was. */
 	if (!o->late)
 		done(x, o->id, code_of(rc), rc ? 0 : o->domid,

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/text.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,10 +100,11 @@ int xl_store_prepare(struct xl *x, uint32_t domid)
 	char path[PATH_LEN];
 
 	path_of(path, domid);
-	return xs_write(x->xs, XBT_NULL, path, "", 0) &&
-			       xs_set_permissions(x->xs, XBT_NULL, path, &perms, 1) ?
-		       0 :
-		       ERROR_FAIL;
+	if (xs_write(x->xs, XBT_NULL, path, "", 0) &&
+	    xs_set_permissions(x->xs, XBT_NULL, path, &perms, 1))
+		return 0;
+	xtl_log(x->log, XTL_ERROR, errno, "xenstore", "cannot give a domain its key %s", path);
+	return ERROR_FAIL;
 }
 
 void xl_store_watch(struct xl *x, uint32_t domid, bool on)
@@ -124,5 +126,17 @@ void xl_store_gone(struct xl *x, uint32_t domid)
 	char path[PATH_LEN];
 
 	snprintf(path, sizeof(path), "/local/domain/0/data/vchan/%u", domid);
+	xs_rm(x->xs, XBT_NULL, path);
+}
+
+/* libxenlight finds it by a node of the domain, which may have been the one that failed. */
+void xl_store_forget(struct xl *x, const uint8_t uuid[QUBE__XL_UUID])
+{
+	char path[PATH_LEN];
+	int n = snprintf(path, sizeof(path), "/vm/");
+
+	for (int i = 0; i < QUBE__XL_UUID; i++)
+		n += snprintf(path + n, sizeof(path) - (size_t)n, "%s%02x",
+			      i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid[i]);
 	xs_rm(x->xs, XBT_NULL, path);
 }

@@ -35,6 +35,7 @@ struct xl {
 	struct xs_handle *xs;
 	struct qube__source store;
 	struct qube__timer look;
+	struct qube__timer sweep;
 	bool gone; /* the driver is */
 };
 
@@ -60,6 +61,11 @@ int xl_store_open(struct xl *x);
 int xl_store_prepare(struct xl *x, uint32_t domid);
 void xl_store_watch(struct xl *x, uint32_t domid, bool on);
 void xl_store_gone(struct xl *x, uint32_t domid);
+void xl_store_forget(struct xl *x, const uint8_t uuid[QUBE__XL_UUID]);
+
+/* sweep.c: soon, and until there is nothing to wait for. Needs the store. */
+void xl_sweep_init(struct xl *x);
+void xl_sweep(struct xl *x);
 
 /* main.c: a driver that does not read is gone. */
 void xl_send(struct xl *x, const struct qube__xl_msg *m);

@@ -118,6 +118,7 @@ struct qube__run {
 	uint32_t n_layers;
 	char (*layers)[QUBE__LAYER_ID_MAX]; /* adopted: of its root, until the pools are open */
 	bool gone;			    /* the machine is; volumes are being settled */
+	const char *end;		    /* what was said of its end; static, or NULL */
 	bool failed;			    /* the start failed: err says why */
 	bool discard;	 /* what is written to its root goes at the end, unless keep */
 	bool keep;	 /* who asked it to stop says so, and hears if that failed */

@@ -578,8 +578,8 @@ static void machine_gone(struct qube__run *r)
 	part(r, "/settle");
 	qube__fault(QUBE__FAULT_STOP_GONE);
 	if (r->vm->state == QUBE__STATE_TRANSIENT && !r->failed) {
-		qube__fail_detail(QUBE_E_STATE, QUBE_D_VM_ERROR, "'%s' ended while it started",
-				  r->vm->name);
+		qube__fail_detail(QUBE_E_STATE, QUBE_D_VM_ERROR, "'%s' ended while it started%s%s",
+				  r->vm->name, r->end ? ": " : "", r->end ? r->end : "");
 		qube__life_fail(r);
 	}
 	if (!r->pending) /* else when the copy has ended */
@@ -608,7 +608,12 @@ void qube__life_on_machine(void *user, struct qube__machine *m, void *machine_us
 		qube__life_halting(r);
 		break;
 	case QUBE__MACHINE_STOPPED:
-		qube__ctx_log(&r->host->ctx, 6, "'%s' ended with status %d", r->vm->name, status);
+		r->end = r->host->ops->end_text ? r->host->ops->end_text(status) : NULL;
+		if (r->end)
+			qube__ctx_log(&r->host->ctx, 6, "'%s' ended: %s", r->vm->name, r->end);
+		else
+			qube__ctx_log(&r->host->ctx, 6, "'%s' ended with status %d", r->vm->name,
+				      status);
 		qube__life_post(r, machine_gone);
 		break;
 	}

@@ -170,6 +170,8 @@ struct qube__driver_ops {
 	int (*host_memory)(struct qube__driver *d, uint64_t *total_kb, uint64_t *free_kb);
 	/* What the spec asked for and this machine does not enforce: "memory vcpus"; static. */
 	const char *(*unenforced)(struct qube__machine *m); /* optional */
+	/* What the status of STOPPED says: "it crashed"; static. Optional: it is an exit status. */
+	const char *(*end_text)(int status);
 	/* Forgets the machine; only after FAILED or STOPPED, never from inside on_machine. After
 	 * close() any machine may, and must, still be released. */
 	void (*release)(struct qube__machine *m);

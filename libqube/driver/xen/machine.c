@@ -92,6 +92,7 @@ struct qube__xen_machine *qube__xen_machine_new(struct qube__xen_driver *d)
 		return NULL;
 	m->base.ops = &qube__driver_xen;
 	m->d = d;
+	m->reason = QUBE__XEN_DESTROYED;
 	d->refs++;
 	qube__list_append(&d->machines, &m->link);
 	return m;

@@ -377,6 +377,20 @@ static size_t xen_report(struct qube__driver *base, struct qube__check *out)
 	return l.n;
 }
 
+static const char *xen_end_text(int status)
+{
+	static const char *const texts[] = {
+		[QUBE__XL_POWEROFF] = "it was switched off from inside",
+		[QUBE__XL_REBOOT] = "it wanted to reboot",
+		[QUBE__XL_SUSPEND] = "it was suspended",
+		[QUBE__XL_CRASH] = "it crashed",
+		[QUBE__XL_OTHER] = "it shut down for no known reason",
+		[QUBE__XEN_DESTROYED] = "its domain was destroyed",
+	};
+
+	return texts[status < 0 || status > QUBE__XEN_DESTROYED ? QUBE__XL_OTHER : status];
+}
+
 const struct qube__driver_ops qube__driver_xen = {
 	.name = "xen",
 	.isolation = QUBE__ISOLATION_HYPERVISOR,
@@ -398,5 +412,6 @@ const struct qube__driver_ops qube__driver_xen = {
 	.set_memory = xen_set_memory,
 	.host_memory = xen_host_memory,
 	.report = xen_report,
+	.end_text = xen_end_text,
 	.release = xen_release,
 };

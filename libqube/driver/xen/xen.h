@@ -26,6 +26,9 @@ enum qube__xen_state {
 	QUBE__XEN_GONE = 7,
 };
 
+/* Of a machine's end, beside QUBE__XL_POWEROFF and so on: it did not end by itself. */
+enum { QUBE__XEN_DESTROYED = QUBE__XL_OTHER + 1 };
+
 /* What the next host must know; kept with the domain. */
 struct qube__xen_record {
 	char name[QUBE__XEN_NAME_MAX];
@@ -57,7 +60,7 @@ struct qube__xen_machine {
 	uint32_t kills;
 	struct qube__err why;
 	uint32_t domid;
-	uint32_t reason;     /* of its end: QUBE__XL_* */
+	uint32_t reason;     /* of its end: QUBE__XL_*, QUBE__XEN_DESTROYED */
 	uint32_t n_channels; /* qube-vchans under way */
 	uint64_t target_kb;  /* that it was told; 0: nothing yet */
 	uint64_t used_kb;    /* as the guest says; 0: it has not */

@@ -30,6 +30,7 @@ struct rig {
 	int back; /* folder that the test was in */
 	int events[EVENTS];
 	size_t n_events;
+	int status; /* of the last */
 	char why[256];
 	bool take;
 	struct qube__machine *found;
@@ -42,7 +43,7 @@ static void on_machine(void *user, struct qube__machine *m, void *machine_user,
 {
 	struct rig *r = user;
 
-	(void)status;
+	r->status = status;
 	QT_TRUE(machine_user == r && (!r->m || m == r->m));
 	if (r->n_events < EVENTS)
 		r->events[r->n_events++] = (int)event;
@@ -195,6 +196,7 @@ QTEST(xen_driver, a_machine_is_held_runs_and_stops_when_its_guest_does)
 	QT_INT(qube__driver_xen.unpause(r.m), 0);
 	QT_INT(qube__driver_xen.shutdown(r.m), 0);
 	QT_INT(event(&r, 2), QUBE__MACHINE_STOPPED);
+	QT_STR(qube__driver_xen.end_text(r.status), "it was switched off from inside");
 	QT_INT(domains(), 0);
 	QT_TRUE(!is_marked());
 	rig_close(&r);
@@ -299,6 +301,7 @@ QTEST(xen_driver, threat_34_a_domain_that_vanished_with_the_helper_is_missed)
 	unlink("domains");
 	kill(qube__container_of(r.d, struct qube__xen_driver, base)->keeper.child.pid, SIGKILL);
 	QT_INT(event(&r, 2), QUBE__MACHINE_STOPPED);
+	QT_STR(qube__driver_xen.end_text(r.status), "its domain was destroyed");
 	rig_close(&r);
 }
 
