@@ -18,14 +18,6 @@
 
 enum { MIB = 1 << 20 };
 
-static char *copy_of(const char *path)
-{
-	static char ring[4][4096];
-	static unsigned int next;
-
-	return strcpy(ring[next++ % 4], path);
-}
-
 /* An image of one MiB that begins with the word. */
 static int plant_image(const char *path, const char *word)
 {
@@ -63,26 +55,12 @@ static int write_to(const char *path, const char *word)
 	return n == (ssize_t)strlen(word) ? 0 : -1;
 }
 
-static int start(char **path, struct fixture *f, const struct qube__volume_spec *v)
-{
-	struct qube__volume_run run;
-	int r = prepare_volume(f, v);
-
-	if (r == 0)
-		r = qube__volume_start(&run, f->p, v);
-	if (r < 0)
-		return r;
-	*path = copy_of(run.upper);
-	qube__volume_run_fini(&run);
-	return 0;
-}
-
 /* The template starts, its guest writes the word, it stops. */
 static int change(struct fixture *f, const char *owner, const char *word, int keep)
 {
 	struct qube__volume_spec v = disk_of(owner);
 	char *path;
-	int r = start(&path, f, &v);
+	int r = start_disk(&path, f, &v);
 
 	v.revisions_to_keep = keep;
 	if (r == 0)
@@ -193,11 +171,11 @@ QTEST(block, a_link_in_the_place_of_an_image_is_not_followed)
 	put_file(at("secret"), "x", 0600);
 	put_dir(at("pools/main/volumes/tpl"), 0700);
 	QT_INT(symlink(at("secret"), at("pools/main/volumes/tpl/root.img")), 0);
-	QT_TRUE(start(&path, &f, &v) < 0);
+	QT_TRUE(start_disk(&path, &f, &v) < 0);
 	QT_INT(mkfifo(at("pools/main/volumes/other"), 0600), 0);
 	QT_INT(unlink(at("pools/main/volumes/tpl/root.img")), 0);
 	QT_INT(mkfifo(at("pools/main/volumes/tpl/root.img"), 0600), 0);
-	QT_INT(start(&path, &f, &v), QUBE_E_STATE);
+	QT_INT(start_disk(&path, &f, &v), QUBE_E_STATE);
 	teardown(&f);
 }
 
@@ -305,7 +283,7 @@ QTEST(block, a_session_that_wrote_nothing_is_no_new_state)
 	QT_INT(setup_with(&f, "file"), 0);
 	plant_disk("tpl", "one");
 	v.size_bytes = 2 * MIB; /* to have grown is no write */
-	QT_INT(start(&path, &f, &v), 0);
+	QT_INT(start_disk(&path, &f, &v), 0);
 	QT_INT(stop_volume(&f, &v, QUBE__STOP_AS_STARTED), 0);
 	QT_STR(states_of(&f, "tpl"), "1");
 	QT_TRUE(!exists(at("pools/main/run/tpl")));
@@ -322,10 +300,10 @@ QTEST(block, a_root_that_was_never_written_to_is_blank_for_who_needs_none)
 
 	QT_INT(setup_with(&f, "file"), 0);
 	v.size_bytes = MIB;
-	QT_INT(start(&path, &f, &v), QUBE_E_STATE);
+	QT_INT(start_disk(&path, &f, &v), QUBE_E_STATE);
 	QT_TRUE(!exists(at("pools/main/volumes/new/root.img")));
 	v.blank = true;
-	QT_INT(start(&path, &f, &v), 0);
+	QT_INT(start_disk(&path, &f, &v), 0);
 	QT_INT(stat(path, &st), 0);
 	QT_INT(st.st_size, MIB);
 	QT_INT(st.st_blocks, 0);
@@ -333,7 +311,7 @@ QTEST(block, a_root_that_was_never_written_to_is_blank_for_who_needs_none)
 	QT_INT(stop_volume(&f, &v, QUBE__STOP_AS_STARTED), 0);
 	QT_TRUE(committed_is("new", "kept"));
 	/* It is made once. */
-	QT_INT(start(&path, &f, &v), 0);
+	QT_INT(start_disk(&path, &f, &v), 0);
 	QT_TRUE(begins_with(path, "kept"));
 	teardown(&f);
 }
@@ -348,13 +326,13 @@ QTEST(block, what_is_larger_than_its_image_grows_with_the_start)
 	QT_INT(setup_with(&f, "file"), 0);
 	plant_disk("tpl", "one");
 	v.size_bytes = 2 * MIB + 100;
-	QT_INT(start(&path, &f, &v), 0);
+	QT_INT(start_disk(&path, &f, &v), 0);
 	QT_INT(stat(path, &st), 0);
 	QT_INT(st.st_size, 2 * MIB);
 	QT_INT(write_to(path, "two"), 0);
 	QT_INT(stop_volume(&f, &v, QUBE__STOP_AS_STARTED), 0);
 	v.size_bytes = MIB; /* and never shrinks */
-	QT_INT(start(&path, &f, &v), 0);
+	QT_INT(start_disk(&path, &f, &v), 0);
 	QT_INT(stat(path, &st), 0);
 	QT_INT(st.st_size, 2 * MIB);
 	teardown(&f);
@@ -369,15 +347,15 @@ QTEST(block, the_writes_of_a_session_can_be_discarded)
 	QT_INT(setup_with(&f, "file"), 0);
 	plant_disk("tpl", "one");
 	v.discard = true;
-	QT_INT(start(&path, &f, &v), 0);
+	QT_INT(start_disk(&path, &f, &v), 0);
 	QT_INT(write_to(path, "two"), 0);
 	QT_INT(stop_volume(&f, &v, QUBE__STOP_AS_STARTED), 0);
 	QT_TRUE(committed_is("tpl", "one"));
-	QT_INT(start(&path, &f, &v), 0);
+	QT_INT(start_disk(&path, &f, &v), 0);
 	QT_INT(write_to(path, "two"), 0);
 	QT_INT(reopen(&f), 0); /* as after a crash: nobody said that it is to be kept */
 	QT_TRUE(!exists(at("pools/main/run/tpl")));
-	QT_INT(start(&path, &f, &v), 0);
+	QT_INT(start_disk(&path, &f, &v), 0);
 	QT_TRUE(begins_with(path, "one"));
 	QT_INT(write_to(path, "two"), 0);
 	QT_INT(stop_volume(&f, &v, QUBE__STOP_KEEP), 0);
@@ -399,8 +377,8 @@ QTEST(block, who_runs_on_a_state_keeps_it_whatever_becomes_of_its_template)
 
 	QT_INT(setup_with(&f, "file"), 0);
 	plant_disk("tpl", "one");
-	QT_INT(start(&pa, &f, &a), 0);
-	QT_INT(start(&pb, &f, &b), 0);
+	QT_INT(start_disk(&pa, &f, &a), 0);
+	QT_INT(start_disk(&pb, &f, &b), 0);
 	QT_INT(stat(pa, &sa), 0);
 	QT_INT(stat(pb, &sb), 0);
 	QT_INT(sa.st_ino, sb.st_ino); /* no copy at all */
@@ -411,7 +389,7 @@ QTEST(block, who_runs_on_a_state_keeps_it_whatever_becomes_of_its_template)
 	QT_INT(qube__volume_info(&info, f.p, &a), 0);
 	QT_TRUE(info.outdated);
 	QT_INT(stop_volume(&f, &b, QUBE__STOP_AS_STARTED), 0);
-	QT_INT(start(&pb, &f, &b), 0);
+	QT_INT(start_disk(&pb, &f, &b), 0);
 	QT_TRUE(begins_with(pb, "two"));
 	QT_INT(qube__volume_clear(f.p, &tpl), 0);
 	QT_INT(wait_until(&f.loop, no_trash, NULL), 0);
@@ -454,14 +432,14 @@ QTEST(block, who_outlived_the_host_keeps_its_disk)
 	plant_disk("tpl", "one");
 	f.spec = app_disk("a", "tpl");
 	f.attached = true;
-	QT_INT(start(&path, &f, &f.spec), 0);
+	QT_INT(start_disk(&path, &f, &f.spec), 0);
 	QT_INT(reopen(&f), 0);
 	QT_INT(change(&f, "tpl", "two", 0), 0);
 	QT_TRUE(begins_with(path, "one"));
 	QT_INT(stop_volume(&f, &f.spec, QUBE__STOP_AS_STARTED), 0);
 	QT_TRUE(!exists(path));
 	f.attached = false;
-	QT_INT(start(&path, &f, &f.spec), 0);
+	QT_INT(start_disk(&path, &f, &f.spec), 0);
 	QT_INT(reopen(&f), 0); /* this one did not outlive it */
 	QT_TRUE(!exists(at("pools/main/run/a")));
 	teardown(&f);
@@ -476,7 +454,7 @@ QTEST(block, a_template_that_outlived_the_host_is_committed_at_its_stop)
 	plant_disk("tpl", "one");
 	f.spec = disk_of("tpl");
 	f.attached = true;
-	QT_INT(start(&path, &f, &f.spec), 0);
+	QT_INT(start_disk(&path, &f, &f.spec), 0);
 	QT_INT(write_to(path, "two"), 0);
 	QT_INT(reopen(&f), 0);
 	QT_TRUE(begins_with(path, "two"));
@@ -499,7 +477,7 @@ QTEST(block, after_a_crash_the_writes_go_on_and_nothing_else_is_done_to_them)
 	QT_INT(setup_with(&f, "file"), 0);
 	plant_disk("tpl", "one");
 	QT_INT(change(&f, "tpl", "two", 1), 0);
-	QT_INT(start(&path, &f, &v), 0);
+	QT_INT(start_disk(&path, &f, &v), 0);
 	QT_INT(write_to(path, "three"), 0);
 	QT_INT(reopen(&f), 0);
 	QT_TRUE(committed_is("tpl", "two"));
@@ -510,9 +488,9 @@ QTEST(block, after_a_crash_the_writes_go_on_and_nothing_else_is_done_to_them)
 	QT_INT(qube__volume_import(NULL, f.p, &v, 0, &cb), QUBE_E_STATE);
 	QT_INT(qube__volume_clone(NULL, f.p, &copy, "tpl", &cb), QUBE_E_STATE);
 	v.discard = true;
-	QT_INT(start(&path, &f, &v), QUBE_E_STATE);
+	QT_INT(start_disk(&path, &f, &v), QUBE_E_STATE);
 	v.discard = false;
-	QT_INT(start(&path, &f, &v), 0);
+	QT_INT(start_disk(&path, &f, &v), 0);
 	QT_TRUE(begins_with(path, "three"));
 	QT_INT(stop_volume(&f, &v, QUBE__STOP_AS_STARTED), 0); /* kept, though nothing was added */
 	QT_TRUE(committed_is("tpl", "three"));
@@ -541,14 +519,14 @@ QTEST(block, a_kill_between_the_steps_leaves_the_old_state_or_the_new_one)
 	QT_INT(qube__volume_info(&info, f.p, &v), 0);
 	QT_TRUE(!info.dirty);
 	/* the commit kept the old state, and did not place the new one */
-	QT_INT(start(&path, &f, &v), 0);
+	QT_INT(start_disk(&path, &f, &v), 0);
 	QT_INT(write_to(path, "two"), 0);
 	QT_INT(link(at("pools/main/volumes/tpl/root.img"),
 		    at("pools/main/volumes/tpl/root.1@1000.img")),
 	       0);
 	QT_INT(reopen(&f), 0);
 	QT_STR(states_of(&f, "tpl"), "1");
-	QT_INT(start(&path, &f, &v), 0);
+	QT_INT(start_disk(&path, &f, &v), 0);
 	QT_TRUE(begins_with(path, "two"));
 	QT_INT(stop_volume(&f, &v, QUBE__STOP_AS_STARTED), 0);
 	QT_STR(states_of(&f, "tpl"), "2 1");
@@ -615,7 +593,7 @@ QTEST(block, a_private_disk_is_made_once_and_written_to_where_it_is)
 	QT_INT(setup_with(&f, "file"), 0);
 	QT_INT(qube__volume_create(f.p, &v), 0);
 	QT_INT(qube__volume_start(&run, f.p, &v), QUBE_E_STATE);
-	QT_INT(start(&path, &f, &v), 0);
+	QT_INT(start_disk(&path, &f, &v), 0);
 	QT_STR(path, at("pools/main/volumes/work/private.img"));
 	QT_INT(stat(path, &st), 0);
 	QT_INT(st.st_size, 32 * MIB);
@@ -627,7 +605,7 @@ QTEST(block, a_private_disk_is_made_once_and_written_to_where_it_is)
 	QT_INT(stop_volume(&f, &v, QUBE__STOP_AS_STARTED), 0);
 	QT_INT(reopen(&f), 0);
 	v.size_bytes = 64 << 20;
-	QT_INT(start(&path, &f, &v), 0);
+	QT_INT(start_disk(&path, &f, &v), 0);
 	QT_TRUE(begins_with(path, "mine"));
 	QT_INT(stat(path, &st), 0);
 	QT_INT(st.st_size, 64 * MIB);
@@ -648,15 +626,15 @@ QTEST(block, a_disposables_private_disk_is_a_copy_of_its_templates)
 	char *mine;
 
 	QT_INT(setup_with(&f, "file"), 0);
-	QT_INT(start(&path, &f, &v), 0); /* there is nothing to copy */
+	QT_INT(start_disk(&path, &f, &v), 0); /* there is nothing to copy */
 	QT_TRUE(is_sound(path) && !has_journal(path));
 	QT_INT(stop_volume(&f, &v, QUBE__STOP_AS_STARTED), 0);
 	QT_TRUE(!exists(path));
-	QT_INT(start(&mine, &f, &work), 0);
+	QT_INT(start_disk(&mine, &f, &work), 0);
 	QT_INT(write_to(mine, "mine"), 0);
 	QT_INT(prepare_volume(&f, &v), QUBE_E_BUSY);
 	QT_INT(stop_volume(&f, &work, QUBE__STOP_AS_STARTED), 0);
-	QT_INT(start(&path, &f, &v), 0);
+	QT_INT(start_disk(&path, &f, &v), 0);
 	QT_STR(path, at("pools/main/run/disp1/private/work.img"));
 	QT_TRUE(begins_with(path, "mine"));
 	QT_INT(write_to(path, "evil"), 0);
@@ -679,7 +657,7 @@ QTEST(block, a_volatile_disk_is_new_at_each_start)
 
 	QT_INT(setup_with(&f, "file"), 0);
 	for (int i = 0; i < 2; i++) {
-		QT_INT(start(&path, &f, &v), 0);
+		QT_INT(start_disk(&path, &f, &v), 0);
 		QT_INT(stat(path, &st), 0);
 		QT_INT(st.st_size, 10 * MIB);
 		QT_INT(st.st_blocks, 0);
@@ -708,7 +686,7 @@ QTEST(block, a_clone_shares_what_is_committed_and_copies_what_is_private)
 	QT_INT(setup_with(&f, "file"), 0);
 	plant_disk("tpl", "one");
 	cb = waiter_cb(&w);
-	QT_INT(start(&path, &f, &mine), 0);
+	QT_INT(start_disk(&path, &f, &mine), 0);
 	QT_INT(write_to(path, "mine"), 0);
 	QT_INT(qube__volume_clone(NULL, f.p, &priv, "tpl", &cb), QUBE_E_BUSY);
 	QT_INT(stop_volume(&f, &mine, QUBE__STOP_AS_STARTED), 0);
@@ -761,7 +739,7 @@ QTEST(block, an_image_is_imported_at_once_or_not_at_all)
 
 	QT_INT(setup_with(&f, "file"), 0);
 	QT_INT(qube__volume_create(f.p, &v), 0);
-	QT_INT(start(&path, &f, &v), QUBE_E_STATE); /* empty */
+	QT_INT(start_disk(&path, &f, &v), QUBE_E_STATE); /* empty */
 	plant_image(at("image"), "one");
 	fd = open(at("image"), O_RDWR | O_CLOEXEC);
 	QT_INT(import_from(&f, &v, fd), 0);
@@ -777,7 +755,7 @@ QTEST(block, an_image_is_imported_at_once_or_not_at_all)
 	QT_TRUE(committed_is("tpl", "one"));
 	QT_STR(states_of(&f, "tpl"), "1");
 	QT_INT(count_entries(at("pools/main/tmp")), 0);
-	QT_INT(start(&path, &f, &v), 0);
+	QT_INT(start_disk(&path, &f, &v), 0);
 	QT_INT(ftruncate(fd, 512), 0);
 	QT_INT(import_from(&f, &v, fd), QUBE_E_BUSY);
 	close(fd);
@@ -802,7 +780,7 @@ QTEST(block, an_image_comes_through_a_pipe_that_stalls_and_delays_nobody)
 	QT_INT(pipe2(ends, O_CLOEXEC), 0);
 	QT_INT(write(ends[1], block, sizeof(block)), sizeof(block));
 	QT_INT(qube__volume_import(&op, f.p, &v, ends[0], &cb), 1);
-	QT_INT(start(&path, &f, &other), 0); /* meanwhile */
+	QT_INT(start_disk(&path, &f, &other), 0); /* meanwhile */
 	QT_INT(w.called, 0);
 	close(ends[1]);
 	QT_INT(wait_for(&f.loop, &w), 0);
@@ -835,7 +813,7 @@ QTEST(block, an_export_is_the_image_byte_by_byte)
 
 	QT_INT(setup_with(&f, "file"), 0);
 	plant_disk("tpl", "one");
-	QT_INT(start(&path, &f, &v), 0); /* what is committed can be read while it runs */
+	QT_INT(start_disk(&path, &f, &v), 0); /* what is committed can be read while it runs */
 	QT_INT(write_to(path, "two"), 0);
 	fd = open(at("out"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	cb = waiter_cb(&w);
@@ -859,7 +837,7 @@ QTEST(block, an_export_is_the_image_byte_by_byte)
 	close(fd);
 	QT_INT(system(command), 0);
 	QT_INT(qube__volume_export(NULL, f.p, &priv, 1, &cb), QUBE_E_STATE);
-	QT_INT(start(&path, &f, &priv), 0);
+	QT_INT(start_disk(&path, &f, &priv), 0);
 	QT_INT(qube__volume_export(NULL, f.p, &priv, 1, &cb), QUBE_E_BUSY);
 	teardown(&f);
 }
@@ -896,8 +874,8 @@ QTEST(block, a_full_disk_is_said_and_nothing_is_lost)
 	QT_INT(open_pool(&f), 0);
 	plant_disk("tpl", "one");
 	fill_disk();
-	QT_INT(start(&path, &f, &v), QUBE_E_LIMIT);
-	QT_INT(start(&path, &f, &priv), QUBE_E_LIMIT);
+	QT_INT(start_disk(&path, &f, &v), QUBE_E_LIMIT);
+	QT_INT(start_disk(&path, &f, &priv), QUBE_E_LIMIT);
 	fd = open(at("pools/main/volumes/tpl/root.img"), O_RDONLY | O_CLOEXEC);
 	QT_INT(import_from(&f, &v, fd), QUBE_E_LIMIT);
 	close(fd);
@@ -906,7 +884,7 @@ QTEST(block, a_full_disk_is_said_and_nothing_is_lost)
 	QT_STR(states_of(&f, "tpl"), "1");
 	QT_INT(unlink(at("fill")), 0);
 	QT_INT(change(&f, "tpl", "two", 1), 0);
-	QT_INT(start(&path, &f, &priv), 0);
+	QT_INT(start_disk(&path, &f, &priv), 0);
 	QT_TRUE(is_sound(path));
 	teardown(&f);
 }

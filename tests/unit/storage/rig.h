@@ -34,6 +34,8 @@ struct qube__volume_spec private_disk(const char *owner);
 struct qube__volume_spec disposable_disk(const char *owner, const char *source);
 /* The call, and its end if it has one. */
 int prepare_volume(struct fixture *f, const struct qube__volume_spec *v);
+/* Where its image is; the path stays for some more calls. */
+int start_disk(char **path, struct fixture *f, const struct qube__volume_spec *v);
 int stop_volume(struct fixture *f, const struct qube__volume_spec *v, uint32_t how);
 void plant_template(const char *owner);
 int no_trash(void *arg);
