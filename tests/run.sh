@@ -9,7 +9,7 @@
 #   tests/run.sh quick         release build, unit tests and lint
 #   tests/run.sh fuzz SECONDS  the fuzz targets only, SECONDS of wall clock shared by all of them
 #   tests/run.sh soak [SECONDS] random life of qubes with random kills (600; at most 1200)
-#   tests/run.sh xen           what needs a real Xen, in an emulated machine
+#   tests/run.sh xen           what needs a real Xen, in an emulated machine, at length
 #   tests/run.sh bench [...]   the promises in numbers: tests/bench/run, with QUBE_BUILD set
 #
 # Environment: QUBE_FUZZ_SECONDS (wall clock of the smoke run, default 120), QUBE_JOBS.
@@ -238,6 +238,7 @@ soak)
 xen)
 	must "install packages" install_packages
 	release
+	export QUBE_XEN_ALL=1
 	run_tests "$build" -V -L xen
 	;;
 bench)

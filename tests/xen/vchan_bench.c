@@ -6,6 +6,8 @@
  *     vchan-bench serve bare|lib PEER PORT     answers pings, swallows bytes, until the other ends
  *     vchan-bench measure bare|lib PEER PORT   prints microseconds a ping and MB/s
  *     vchan-bench hostile PEER PORT            serves, and scribbles over the ring once it is open
+ *     vchan-bench restless PEER PORT           serves, and changes all that its peer reads all the
+ * time
  */
 #include "base/error.h"
 #include "transport/transport.h"
@@ -162,9 +164,30 @@ static void scribble(struct end *e)
 	}
 }
 
+/* Indices that could be true, other ones and other bytes each time that one looks. */
+static void change(struct end *e)
+{
+	double end = now_us() + 8e6;
+	uint8_t *ring = e->c->write.buffer;
+	uint32_t x = 1;
+	char buf[16];
+
+	take(e, buf, sizeof(buf));
+	while (now_us() < end)
+		for (int i = 0; i < 256; i++) {
+			x = x * 1664525 + 1013904223;
+			e->c->write.shr->prod = e->c->write.shr->cons + x % (RING + 1);
+			e->c->read.shr->cons = e->c->read.shr->prod - (x >> 8) % (RING + 1);
+			memset(ring + (x >> 4) % (RING - 64), (int)x, 64);
+			if (i % 64 == 0)
+				xenevtchn_notify(e->c->event, (evtchn_port_t)e->c->event_port);
+		}
+}
+
 int main(int argc, char **argv)
 {
-	bool hostile = argc == 4 && !strcmp(argv[1], "hostile");
+	bool restless = argc == 4 && !strcmp(argv[1], "restless");
+	bool hostile = restless || (argc == 4 && !strcmp(argv[1], "hostile"));
 	bool serves = hostile || (argc == 5 && !strcmp(argv[1], "serve"));
 	struct end e;
 
@@ -172,7 +195,9 @@ int main(int argc, char **argv)
 		fail("usage: see the source");
 	e = open_end(serves, !hostile && !strcmp(argv[2], "lib"), atoi(argv[argc - 2]),
 		     atoi(argv[argc - 1]));
-	if (hostile)
+	if (restless)
+		change(&e);
+	else if (hostile)
 		scribble(&e);
 	else if (serves)
 		serve(&e);

@@ -12,6 +12,11 @@ import time
 import harness
 from harness import equal, expect, until
 
+RPC = "/run/qube/guest/qube-rpc"
+STREAM = f"""cd /tmp
+(while :; do echo x; sleep 0.1; done) | {RPC} vault demo.Sink >answer 2>/dev/null
+echo $? >ended
+"""
 PROPERTIES = ("memory=200", "maxmem=400", "vcpus=1", "virt_mode=pv")
 
 
@@ -21,9 +26,10 @@ def create(host, name, *args):
 
 
 def setup(host):
-    host.policy("")
+    host.policy("demo.Sink  *  app  vault  allow\n")
     host.ok("admin", "--payload", "lab", "admin.property.Set", "dom0", "default_kernel")
-    create(host, "app", "--template", "base")
+    for name in ("app", "vault"):
+        create(host, name, "--template", "base")
 
 
 def said(*command):
@@ -110,6 +116,44 @@ def threat_34_a_call_ends_with_the_broker_that_holds_it(host):
     works(host)
 
 
+def middle(host):
+    """Seconds that a call takes."""
+    times = []
+    for _ in range(7):
+        begin = time.monotonic()
+        host.sh_ok("app", "true")
+        times.append(time.monotonic() - begin)
+    return sorted(times)[3]
+
+
+def threat_21_a_frozen_domain_delays_nobody(host):
+    host.sh_ok("vault", "true")
+    alone = middle(host)
+    said("xl", "pause", "vault")
+    waiting = [host.spawn("run", "vault", "--", "true") for _ in range(6)]
+    time.sleep(harness.SLOW)
+    beside = middle(host)
+    expect(all(p.poll() is None for p in waiting), "they wait for the frozen one")
+    said("xl", "unpause", "vault")
+    for p in waiting:
+        p.communicate(timeout=120)
+    print(f"a call takes {alone * 1000:.0f} ms, beside a frozen domain {beside / alone:.2f}x",
+          flush=True)
+    expect(beside < 2 * alone, "nobody else waits")
+    equal([p.returncode for p in waiting], [0] * len(waiting), "those that waited")
+
+
+def threat_21_a_channel_between_two_guests_ends_with_one_of_them(host):
+    host.service("vault", "demo.Sink", "#!/bin/sh\necho ready\nexec cat >/dev/null\n")
+    host.ok("run", "--detach", "app", "--", STREAM)
+    until(lambda: b"ready" in host.sh("app", "cat /tmp/answer").out, "the call stands", 60)
+    said("xl", "destroy", "vault")
+    until(lambda: host.sh("app", "test -e /tmp/ended").code == 0, "the call is over", 60)
+    expect(host.sh_ok("app", "cat /tmp/ended").text != "0", "and did not end well")
+    works(host)
+    until(lambda: host.state_of("vault") == "Halted", "it is halted", 60)
+
+
 def threat_21_a_domain_that_ends_by_itself_is_settled(host):
     host.sh_ok("app", "echo kept >/home/user/kept; sync")
     said("xl", "destroy", "app")
@@ -146,7 +190,7 @@ def threat_34_a_host_that_is_killed_while_a_domain_begins(host):
 
 def test_all_of_it_is_removed(host):
     host.ok("kill", "app")
-    host.ok("rm", "app")
+    host.ok("rm", "app", "vault")
     nothing_left()
 
 

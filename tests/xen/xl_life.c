@@ -1,210 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * In dom0: qube-xl as the driver will use it, with xl as the witness that is not ours.
+ * In dom0: what becomes of a domain, its disks and its helper, with xl as the witness that is not
+ * ours.
  *
- *     xl-client QUBE_XL KERNEL RAMDISK
- *
- * One line for each thing that holds; the first that does not ends it. */
-#include "driver/xen/proto.h"
+ *     xl-life QUBE_XL KERNEL RAMDISK */
+#include "client.h"
 
 #include <qube/error.h>
 
-#include <errno.h>
-#include <poll.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
-
-enum { LONG_MS = 120000, SOON_MS = 60000 };
-
-static const char *program;
-static const char *kernel;
-static const char *ramdisk;
-static pid_t helper;
-static int sock = -1;
-static uint32_t last_id;
-static uint8_t packet[QUBE__XL_PACKET_MAX];
-/* What came beside the answers. */
-static struct qube__xl_msg shut;
-static struct qube__xl_msg gone;
-/* Of the last LIST. */
-static struct qube__xl_msg domain;
-static char domain_name[64];
-static int n_domains;
-
-static void must(bool holds, const char *what)
-{
-	if (!holds) {
-		printf("FAIL %s\n", what);
-		if (helper > 0)
-			kill(helper, SIGKILL);
-		exit(1);
-	}
-	printf("ok   %s\n", what);
-	fflush(stdout);
-}
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-/* Of one message within so long; its type, or 0. */
-static uint32_t next(struct qube__xl_msg *m, int ms)
-{
-	struct pollfd p = { .fd = sock, .events = POLLIN };
-	ssize_t n;
-
-	if (poll(&p, 1, ms) != 1)
-		return 0;
-	n = recv(sock, packet, sizeof(packet), 0);
-	if (n <= 0 || qube__xl_decode(m, packet, (size_t)n) < 0)
-		return 0;
-	if (m->type == QUBE__XL_SHUT)
-		shut = *m;
-	if (m->type == QUBE__XL_GONE)
-		gone = *m;
-	if (m->type == QUBE__XL_DOMAIN) {
-		domain = *m;
-		snprintf(domain_name, sizeof(domain_name), "%s", m->name);
-		n_domains += !(m->state & QUBE__XL_IS_DYING);
-	}
-	return m->type;
-}
-
-static void start_helper(void)
-{
-	struct qube__xl_msg m = { 0 };
-	int pair[2];
-
-	if (sock >= 0)
-		close(sock);
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) < 0)
-		exit(1);
-	helper = fork();
-	if (helper == 0) {
-		if (pair[0] != QUBE__XL_FD)
-			close(pair[0]);
-		dup2(pair[1], QUBE__XL_FD);
-		execl(program, program, (char *)NULL);
-		_exit(127);
-	}
-	close(pair[1]);
-	sock = pair[0];
-	must(next(&m, SOON_MS) == QUBE__XL_HOST && m.version == QUBE__XL_VERSION &&
-		     strncmp(m.text, "4.", 2) == 0 && m.memory_kb > 0,
-	     "the helper greets with Xen's version and its free memory");
-}
-
-static void end_helper(int signal)
-{
-	kill(helper, signal);
-	waitpid(helper, NULL, 0);
-}
-
-/* Sends an order and waits for its answer. */
-static struct qube__xl_msg ask(struct qube__xl_msg m)
-{
-	struct qube__xl_msg answer = { .code = -1000 };
-	uint8_t out[QUBE__XL_PACKET_MAX];
-	int n;
-
-	m.id = ++last_id;
-	if (m.type != QUBE__XL_LIST && m.type != QUBE__XL_MEMORY && !m.deadline_ms)
-		m.deadline_ms = LONG_MS;
-	n = qube__xl_encode(out, sizeof(out), &m);
-	n_domains = 0;
-	if (n < 0 || send(sock, out, (size_t)n, 0) != n)
-		return answer;
-	while (next(&answer, LONG_MS))
-		if (answer.type == QUBE__XL_DONE && answer.id == m.id)
-			return answer;
-	answer.code = -1000;
-	return answer;
-}
-
-static struct qube__xl_msg of(uint32_t type, uint8_t number)
-{
-	struct qube__xl_msg m = { .type = type };
-
-	memset(m.uuid, number, sizeof(m.uuid));
-	return m;
-}
-
-static struct qube__xl_msg creation(uint8_t number, const char *name, uint32_t kind)
-{
-	struct qube__xl_msg m = of(QUBE__XL_CREATE, number);
-
-	m.kind = kind;
-	m.vcpus = 1;
-	m.memory_kb = m.max_kb = 224 * 1024;
-	m.name = name;
-	m.kernel = kernel;
-	m.ramdisk = ramdisk;
-	m.cmdline = "console=hvc0 loglevel=4";
-	m.record = "r";
-	return m;
-}
-
-static bool list_has(int n)
-{
-	return ask((struct qube__xl_msg){ .type = QUBE__XL_LIST }).code == 0 && n_domains == n;
-}
-
-static bool listed_within(int ms, int n)
-{
-	uint64_t end = now_ms() + (uint64_t)ms;
-
-	while (!list_has(n)) {
-		if (now_ms() > end)
-			return false;
-		usleep(200000);
-	}
-	return true;
-}
-
-/* The witness. */
-static bool xl_knows(const char *name)
-{
-	char command[96];
-
-	snprintf(command, sizeof(command), "xl domid %s >/dev/null 2>&1", name);
-	return system(command) == 0;
-}
-
-static bool says(const char *name, const char *what, int ms)
-{
-	uint64_t end = now_ms() + (uint64_t)ms;
-	char command[160];
-
-	snprintf(command, sizeof(command), "grep -a -q '%s' /var/log/xen/guest-%s.log 2>/dev/null",
-		 what, name);
-	while (system(command) != 0) {
-		if (now_ms() > end)
-			return false;
-		usleep(200000);
-	}
-	return true;
-}
-
-static bool comes(struct qube__xl_msg *what, int ms)
-{
-	struct qube__xl_msg m;
-	uint64_t end = now_ms() + (uint64_t)ms;
-
-	while (!what->type && now_ms() < end)
-		next(&m, 500);
-	return what->type;
-}
 
 static void life(void)
 {
@@ -212,27 +22,27 @@ static void life(void)
 
 	m = ask(creation(1, "one", QUBE__XL_PV));
 	must(m.code == 0 && m.domid > 0 && xl_knows("one"), "a domain is created");
-	must(list_has(1) && !strcmp(domain_name, "one") && domain.domid == m.domid &&
-		     domain.uuid[0] == 1 &&
-		     domain.state == (QUBE__XL_IS_PAUSED | QUBE__XL_IS_WHOLE),
+	must(list_has(1) && !strcmp(client.domain_name, "one") && client.domain.domid == m.domid &&
+		     client.domain.uuid[0] == 1 &&
+		     client.domain.state == (QUBE__XL_IS_PAUSED | QUBE__XL_IS_WHOLE),
 	     "it is listed, paused and whole");
 	must(ask(creation(1, "other", QUBE__XL_PV)).code == QUBE_E_INVALID,
 	     "its uuid is not given twice");
 	must(ask(of(QUBE__XL_RUN, 1)).code == 0 && says("one", "ready", SOON_MS), "it runs");
 	must(ask(of(QUBE__XL_PAUSE, 1)).code == 0 && ask(of(QUBE__XL_PAUSE, 1)).code == 0 &&
-		     list_has(1) && (domain.state & QUBE__XL_IS_PAUSED),
+		     list_has(1) && (client.domain.state & QUBE__XL_IS_PAUSED),
 	     "it is paused, also when it is already");
 	must(ask(of(QUBE__XL_RUN, 1)).code == 0 && ask(of(QUBE__XL_RUN, 1)).code == 0 &&
-		     list_has(1) && !(domain.state & QUBE__XL_IS_PAUSED),
+		     list_has(1) && !(client.domain.state & QUBE__XL_IS_PAUSED),
 	     "it goes on, also when it does");
 	m = of(QUBE__XL_MEMORY, 1);
 	m.memory_kb = 160 * 1024;
 	must(ask(m).code == 0, "it is given another memory target");
-	for (int i = 0; i < 150 && domain.memory_kb > 164 * 1024; i++) {
+	for (int i = 0; i < 150 && client.domain.memory_kb > 164 * 1024; i++) {
 		usleep(200000);
 		list_has(1);
 	}
-	must(domain.memory_kb <= 164 * 1024, "it gives back what it has beyond");
+	must(client.domain.memory_kb <= 164 * 1024, "it gives back what it has beyond");
 }
 
 /* --- disks --- */
@@ -304,7 +114,7 @@ static long helper_kb(void)
 	snprintf(command, sizeof(command),
 		 "awk '/^Private/ { n += $2 } END { print n }' "
 		 "/proc/%d/smaps_rollup",
-		 (int)helper);
+		 (int)client.helper);
 	f = popen(command, "r");
 	if (f && fscanf(f, "%ld", &kb) != 1)
 		kb = -1;
@@ -358,15 +168,15 @@ static void survival(void)
 {
 	end_helper(SIGKILL);
 	start_helper();
-	must(list_has(1) && domain.uuid[0] == 1 && (domain.state & QUBE__XL_IS_WHOLE) &&
-		     xl_knows("one"),
+	must(list_has(1) && client.domain.uuid[0] == 1 &&
+		     (client.domain.state & QUBE__XL_IS_WHOLE) && xl_knows("one"),
 	     "a helper that is killed leaves its domain to the next");
-	must(ask(of(QUBE__XL_STOP, 1)).code == 0 && comes(&shut, SOON_MS) && shut.uuid[0] == 1 &&
-		     shut.reason == QUBE__XL_POWEROFF,
+	must(ask(of(QUBE__XL_STOP, 1)).code == 0 && comes(&client.shut, SOON_MS) &&
+		     client.shut.uuid[0] == 1 && client.shut.reason == QUBE__XL_POWEROFF,
 	     "which hears of its end");
-	must(list_has(1) && (domain.state & QUBE__XL_IS_SHUT), "what has shut down stays");
-	must(ask(of(QUBE__XL_KILL, 1)).code == 0 && comes(&gone, SOON_MS) && gone.uuid[0] == 1 &&
-		     list_has(0) && !xl_knows("one"),
+	must(list_has(1) && (client.domain.state & QUBE__XL_IS_SHUT), "what has shut down stays");
+	must(ask(of(QUBE__XL_KILL, 1)).code == 0 && comes(&client.gone, SOON_MS) &&
+		     client.gone.uuid[0] == 1 && list_has(0) && !xl_knows("one"),
 	     "until it is destroyed");
 }
 
@@ -377,10 +187,10 @@ static void begin_creation(void)
 	uint8_t out[QUBE__XL_PACKET_MAX];
 	int n;
 
-	m.id = ++last_id;
+	m.id = ++client.last_id;
 	m.deadline_ms = LONG_MS;
 	n = qube__xl_encode(out, sizeof(out), &m);
-	must(n > 0 && send(sock, out, (size_t)n, 0) == n, "a creation begins");
+	must(n > 0 && send(client.sock, out, (size_t)n, 0) == n, "a creation begins");
 	for (int i = 0; i < 100 && !xl_knows("five"); i++)
 		usleep(50000);
 }
@@ -390,8 +200,8 @@ static void half_a_domain(void)
 {
 	start_helper();
 	list_has(0);
-	if (n_domains) {
-		must(!(domain.state & QUBE__XL_IS_WHOLE),
+	if (client.n_domains) {
+		must(!(client.domain.state & QUBE__XL_IS_WHOLE),
 		     "half a domain does not look like a good one");
 		must(ask(of(QUBE__XL_KILL, 5)).code == 0, "and can be destroyed");
 	}
@@ -414,24 +224,25 @@ static void refusals(void)
 	end_helper(SIGKILL);
 	half_a_domain();
 	begin_creation();
-	close(sock);
-	sock = -1;
-	must(waitpid(helper, NULL, 0) == helper, "a helper whose driver goes away ends at once");
+	close(client.sock);
+	client.sock = -1;
+	must(waitpid(client.helper, NULL, 0) == client.helper,
+	     "a helper whose driver goes away ends at once");
 	half_a_domain();
-	must(send(sock, "nonsense", 8, 0) == 8 && !next(&m, SOON_MS) &&
-		     waitpid(helper, NULL, 0) == helper,
+	must(send(client.sock, "nonsense", 8, 0) == 8 && !next(&m, SOON_MS) &&
+		     waitpid(client.helper, NULL, 0) == client.helper,
 	     "an order that makes no sense ends the helper");
 }
 
 int main(int argc, char **argv)
 {
 	if (argc != 4) {
-		fprintf(stderr, "usage: xl-client QUBE_XL KERNEL RAMDISK\n");
+		fprintf(stderr, "usage: xl-life QUBE_XL KERNEL RAMDISK\n");
 		return 2;
 	}
-	program = argv[1];
-	kernel = argv[2];
-	ramdisk = argv[3];
+	client.program = argv[1];
+	client.kernel = argv[2];
+	client.ramdisk = argv[3];
 	signal(SIGPIPE, SIG_IGN);
 	start_helper();
 	must(list_has(0), "there is no domain");
@@ -445,7 +256,7 @@ int main(int argc, char **argv)
 		     ask(of(QUBE__XL_RUN, 4)).code == 0 && says("four", "ready", LONG_MS),
 	     "a domain of the other kind runs");
 	must(ask(of(QUBE__XL_KILL, 4)).code == 0 && list_has(0), "and is destroyed as it runs");
-	close(sock);
-	must(waitpid(helper, NULL, 0) == helper, "a helper ends with its driver");
+	close(client.sock);
+	must(waitpid(client.helper, NULL, 0) == client.helper, "a helper ends with its driver");
 	return 0;
 }
