@@ -2,7 +2,7 @@
  *
  * Kernels of qubes: folders of KERNELS/ with a file vmlinuz, and an initramfs of their own, or
  * modules (or a link to such a folder) from which ours is made by qube-initramfs, once by each
- * host. */
+ * host; and perhaps modules.img, which is given to each guest as a disk. */
 #include "driver/xen/xen.h"
 
 #include "base/cleanup.h"
@@ -40,6 +40,7 @@ static void kernel_free(struct qube__xen_kernel *k)
 	}
 	free(k->image);
 	free(k->ramdisk);
+	free(k->modules);
 	free(k);
 }
 
@@ -118,8 +119,13 @@ static int look(struct qube__xen_kernel *k)
 	qube__autofree char *modules = qube__text_format("%s/kernels/%s/modules", state, k->name);
 
 	k->image = qube__text_format("%s/kernels/%s/vmlinuz", state, k->name);
-	if (!own || !modules || !k->image)
+	k->modules = qube__text_format("%s/kernels/%s/modules.img", state, k->name);
+	if (!own || !modules || !k->image || !k->modules)
 		return qube__fail_nomem();
+	if (!is_there(k->modules)) {
+		free(k->modules);
+		k->modules = NULL;
+	}
 	if (!is_there(k->image))
 		return qube__fail(QUBE_E_NOENT, "there is no kernel %s: %s is missing", k->name,
 				  k->image);

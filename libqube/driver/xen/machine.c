@@ -284,6 +284,9 @@ static int prepare(struct qube__xen_machine *m, const struct qube__machine_spec 
 		r = add_disk(&create, DISK_PRIVATE, &s->private_volume, "private");
 	if (r == 0)
 		r = add_disk(&create, DISK_VOLATILE, &s->volatile_volume, "volatile");
+	if (k->modules)
+		create.disks[create.n_disks++] =
+			(struct qube__xl_disk){ .slot = DISK_MODULES, .path = k->modules };
 	if (r < 0)
 		return r;
 	memcpy(create.uuid, m->uuid, sizeof(create.uuid));

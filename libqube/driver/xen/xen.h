@@ -83,6 +83,7 @@ struct qube__xen_kernel {
 	char name[QUBE__XEN_KERNEL_MAX];
 	char *ramdisk; /* NULL: it has none */
 	char *image;
+	char *modules; /* an image of them, for guests to load what they like; or NULL */
 };
 
 struct qube__xen_channel {

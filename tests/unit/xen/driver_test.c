@@ -237,6 +237,25 @@ QTEST(xen_driver, threat_21_a_channel_that_does_not_end_with_its_machine_is_kill
 	rig_close(&r);
 }
 
+QTEST(xen_driver, the_kernels_image_of_modules_is_a_disk_that_is_only_read)
+{
+	struct rig r;
+	char expected[160];
+	char got[160] = "";
+	int fd;
+
+	rig_open(&r);
+	put("kernels/k/modules.img", "m");
+	start(&r);
+	fd = open("disks", O_RDONLY | O_CLOEXEC);
+	QT_TRUE(fd >= 0 && read(fd, got, sizeof(got) - 1) > 0);
+	close(fd);
+	snprintf(expected, sizeof(expected),
+		 "0 ro /images/abc.img\n3 ro %s/kernels/k/modules.img\n", r.dir);
+	QT_STR(got, expected);
+	rig_close(&r);
+}
+
 QTEST(xen_driver, what_cannot_be_made_is_refused_with_the_reason)
 {
 	struct rig r;

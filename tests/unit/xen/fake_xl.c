@@ -121,14 +121,28 @@ static void tell(uint32_t type, const struct domain *d)
 	say(&m);
 }
 
+/* For the test to read. */
+static void note_disks(const struct qube__xl_msg *m)
+{
+	FILE *f = fopen("disks", "we");
+
+	for (uint32_t i = 0; f && i < m->n_disks; i++)
+		fprintf(f, "%u %s %s\n", m->disks[i].slot, m->disks[i].writable ? "rw" : "ro",
+			m->disks[i].path);
+	if (f)
+		fclose(f);
+}
+
 static int act(const struct qube__xl_msg *m, bool whole)
 {
 	struct domain *d = find(m->uuid);
 
 	if (m->type == QUBE__XL_LIST)
 		return list(m->id);
-	if (m->type == QUBE__XL_CREATE)
+	if (m->type == QUBE__XL_CREATE) {
+		note_disks(m);
 		return d ? QUBE_E_INVALID : create(m, whole);
+	}
 	if (!d)
 		return QUBE_E_NOENT;
 	switch (m->type) {

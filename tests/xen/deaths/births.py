@@ -92,8 +92,10 @@ def threat_20_it_is_destroyed_from_outside_while_it_begins(host):
         nothing_left(host)
 
 
-def test_then_it_starts(host):
+def test_then_it_starts_also_as_pvh(host):
+    prefs(host, virt_mode="pvh")
     equal(host.sh_ok("app", "echo well").text, "well", "a call")
+    host.sh_ok("app", "test -d /lib/modules/$(uname -r)/kernel && ! touch /lib/modules/x", "root")
     host.ok("kill", "app")
     host.ok("rm", "app")
     until(lambda: not domains(), "nothing is left", 60)
