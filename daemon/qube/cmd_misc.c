@@ -119,7 +119,7 @@ int cmd_doctor(struct cli *c)
 		worst = qube_ctx_host_check(&checks, &n, c->ctx);
 	} else {
 		worst = qube_host_check(
-			&checks, &n,
+			&checks, &n, cli_given(&c->o, O_DRIVER) ? c->o.value[O_DRIVER] : NULL,
 			cli_given(&c->o, O_LIBEXEC_DIR) ? c->o.value[O_LIBEXEC_DIR] : helpers);
 	}
 	if (worst < 0)

@@ -33,13 +33,16 @@ struct qube_check {
  *
  * @param[out] out          owned list: qube_free()
  * @param[out] count        how many
+ * @param[in]  driver       what qubes would be made of: "local", "xen"; NULL: "local"
  * @param[in]  libexec_dir  where the helper programs should be; NULL: where they are installed
  * @return the worst outcome, or
+ * @retval QUBE_E_NOENT  there is no such driver
  * @retval QUBE_E_NOMEM  out of memory
  * @par Thread  Any.
  * @par Since   0.1
  */
-QUBE_API int qube_host_check(struct qube_check **out, size_t *count, const char *libexec_dir);
+QUBE_API int qube_host_check(struct qube_check **out, size_t *count, const char *driver,
+			     const char *libexec_dir);
 
 /**
  * Check the machine of a context's host: connected, that of the daemon and with its rights.

@@ -43,7 +43,8 @@ int qube__host_log_fetch(char **out, qube_domain *d);
 const char *qube__host_unenforced(qube_domain *d);
 int qube__host_domain_stats(struct qube_domain_stats *out, qube_domain *d);
 /* stats.c; what qube_host_check() answers, for a folder of helper programs. */
-int qube__check_machine(struct qube_check **out, size_t *count, const char *libexec_dir);
+int qube__check_machine(struct qube_check **out, size_t *count, const char *driver,
+			const char *libexec_dir);
 int qube__check_worst(const struct qube_check *list, size_t n);
 int qube__host_check(struct qube_check **out, size_t *count, qube_ctx *ctx);
 /* The qube of a handle; QUBE_E_NOENT when it is gone. */

@@ -137,29 +137,50 @@ static size_t look_local(struct qube__check checks[QUBE__CHECKS_MAX], const char
 #endif
 }
 
-/* h: of a host, or NULL: of one with the usual driver. */
-static size_t look(struct qube_check *list, const struct qube__host *h, const char *libexec_dir)
+/* Qubes that are no virtual machines need none. */
+static void look_at_mke2fs(struct qube_check *c, bool needed)
+{
+	bool there = qube__pool_makes_disks();
+
+	c->outcome = there || !needed ? QUBE_CHECK_OK : QUBE_CHECK_WARN;
+	snprintf(c->name, sizeof(c->name), "disks");
+	snprintf(c->detail, sizeof(c->detail), "%s",
+		 there ? "mke2fs makes them of trees" :
+			 "no mke2fs (e2fsprogs): virtual machines get no private disk, and none of "
+			 "a template that is a tree");
+}
+
+/* By the driver that is asked for, then by the other one. h: NULL without a host. */
+static size_t look(struct qube_check *list, const struct qube__host *h, bool xen,
+		   const char *libexec_dir)
 {
 	struct qube__check checks[QUBE__CHECKS_MAX];
 	const char *programs = libexec_dir ? libexec_dir : QUBE_LIBEXECDIR;
-	bool xen = h && h->ops == &qube__driver_xen;
 	size_t n = xen ? qube__xen_check(checks, programs) : look_local(checks, programs);
 
 	n = put(list, checks, n);
 	if (h && h->driver && h->ops->report)
 		n += put(list + n, checks, h->ops->report(h->driver, checks));
 	if (xen)
-		return n + put_other(list + n, "local", checks, look_local(checks, programs));
-	return n + put_other(list + n, "xen", checks, qube__xen_check(checks, programs));
+		n += put_other(list + n, "local", checks, look_local(checks, programs));
+	else
+		n += put_other(list + n, "xen", checks, qube__xen_check(checks, programs));
+	look_at_mke2fs(&list[n], xen);
+	return n + 1;
 }
 
-int qube__check_machine(struct qube_check **out, size_t *count, const char *libexec_dir)
+int qube__check_machine(struct qube_check **out, size_t *count, const char *driver,
+			const char *libexec_dir)
 {
-	struct qube_check *list = calloc(CHECKS_ALL, sizeof(*list));
+	bool xen = driver && !strcmp(driver, "xen");
+	struct qube_check *list;
 
+	if (driver && !xen && strcmp(driver, "local") != 0)
+		return qube__fail(QUBE_E_NOENT, "there is no driver '%s'", driver);
+	list = calloc(CHECKS_ALL, sizeof(*list));
 	if (!list)
 		return qube__fail_nomem();
-	*count = look(list, NULL, libexec_dir);
+	*count = look(list, NULL, xen, libexec_dir);
 	*out = list;
 	return qube__check_worst(list, *count);
 }
@@ -190,19 +211,6 @@ static void look_at_pool(struct qube_check *c, struct qube__pool *p)
 			       "clones are full copies, it cannot share data");
 }
 
-/* Qubes that are no virtual machines need none. */
-static void look_at_mke2fs(struct qube_check *c, const struct qube__host *h)
-{
-	bool there = qube__pool_makes_disks();
-
-	c->outcome = there || !h->ops->takes_blocks ? QUBE_CHECK_OK : QUBE_CHECK_WARN;
-	snprintf(c->name, sizeof(c->name), "disks");
-	snprintf(c->detail, sizeof(c->detail), "%s",
-		 there ? "mke2fs makes them of trees" :
-			 "no mke2fs (e2fsprogs): virtual machines get no private disk, and none of "
-			 "a template that is a tree");
-}
-
 /* The machine's checks, and the host's own pools behind them. */
 static int look_with_pools(struct qube_check **out, size_t *count, struct qube__host *h)
 {
@@ -210,8 +218,7 @@ static int look_with_pools(struct qube_check **out, size_t *count, struct qube__
 
 	if (!list)
 		return qube__fail_nomem();
-	*count = look(list, h, h->libexec_dir);
-	look_at_mke2fs(&list[(*count)++], h);
+	*count = look(list, h, h->ops == &qube__driver_xen, h->libexec_dir);
 	for (size_t i = 0; i < h->n_pools; i++)
 		look_at_pool(&list[(*count)++], h->pools[i]);
 	*out = list;

@@ -91,7 +91,7 @@ QTEST(host_check, of_this_machine_answers_with_the_worst)
 {
 	struct qube_check *list = NULL;
 	size_t n = 0;
-	int r = qube_host_check(&list, &n, "/nonexistent");
+	int r = qube_host_check(&list, &n, NULL, "/nonexistent");
 	uint32_t worst = 0;
 
 	for (size_t i = 0; i < n; i++)
@@ -100,4 +100,16 @@ QTEST(host_check, of_this_machine_answers_with_the_worst)
 	QT_TRUE(n > 0);
 	QT_INT(r, worst);
 	QT_INT(r, QUBE_CHECK_FAIL); /* no helper programs there */
+}
+
+QTEST(host_check, of_the_driver_that_is_asked_for)
+{
+	struct qube_check *list = NULL;
+	size_t n = 0;
+
+	QT_INT(qube_host_check(&list, &n, "floppy", NULL), QUBE_E_NOENT);
+	QT_INT(qube_host_check(&list, &n, "xen", "/nonexistent"), QUBE_CHECK_FAIL);
+	QT_STR(list[0].name, "Xen");
+	QT_STR(list[n - 1].name, "disks");
+	qube_free(list);
 }
